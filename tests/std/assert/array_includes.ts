@@ -1,0 +1,2 @@
+export { assertArrayIncludes } from "./mod.ts";
+export type { ArrayLikeArg } from "./mod.ts";

@@ -1,0 +1,2 @@
+export { assertFalse } from "./mod.ts";
+export type { Falsy } from "./mod.ts";

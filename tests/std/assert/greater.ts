@@ -1,0 +1,1 @@
+export { assertGreater } from "./mod.ts";

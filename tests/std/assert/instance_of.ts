@@ -1,0 +1,2 @@
+export { assertInstanceOf } from "./mod.ts";
+export type { AnyConstructor, GetConstructorType } from "./mod.ts";

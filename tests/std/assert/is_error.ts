@@ -1,0 +1,1 @@
+export { assertIsError } from "./mod.ts";

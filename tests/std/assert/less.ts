@@ -1,0 +1,1 @@
+export { assertLess } from "./mod.ts";

@@ -1,0 +1,1 @@
+export { assertMatch } from "./mod.ts";

@@ -1,0 +1,1 @@
+export { assertNotStrictEquals } from "./mod.ts";

@@ -1,0 +1,1 @@
+export { unimplemented } from "./mod.ts";

@@ -1,0 +1,29 @@
+/** Why a context is done. */
+
+import type { Context } from "./context.ts";
+import { assertContext, causeOf } from "./tree.ts";
+
+/**
+ * Why `ctx` is done: the cause that was given to the `cancel`, the deadline or
+ * the signal that ended it or the ancestor it ended with; where none was given,
+ * its `err`. Follows Go's `context.Cause`.
+ *
+ * @param ctx Any context.
+ * @returns The cause; undefined while `ctx` is not done.
+ * @throws {TypeError} If `ctx` is not a context.
+ *
+ * @example
+ * ```ts
+ * import { background, cause, withCancel } from "@curfew/context";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const ctx = withCancel(background());
+ * assertEquals(cause(ctx), undefined);
+ * ctx.cancel("out of paper");
+ * assertEquals(cause(ctx), "out of paper");
+ * ```
+ */
+export function cause(ctx: Context): unknown {
+  assertContext("cause", ctx);
+  return causeOf(ctx);
+}

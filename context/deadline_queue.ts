@@ -1,0 +1,188 @@
+/** All deadlines of the process, in order of time, behind one alarm. */
+
+/** What waits in the queue. */
+export interface QueuedDeadline {
+  /** When it is due, in ms since the epoch. */
+  readonly at: number;
+  /** Where it stands in the queue, -1 while it does not; kept by the queue. */
+  place: number;
+  /** Called once it is due, after it has been taken out. */
+  expire(): void;
+}
+
+/** Timers of the platform take a signed 32-bit number of ms (#32858). */
+const longestAlarm = 2 ** 31 - 1;
+
+/**
+ * How often, in ms, it is looked whether a test's clock is still installed.
+ * Nothing tells when one is restored, and its alarms die with it.
+ */
+const clockCheck = 1_000;
+
+/** The clock that was there first: the real one. */
+const realTimeout = AbortSignal.timeout;
+
+/**
+ * A binary heap by time, and one `AbortSignal.timeout` for its first entry.
+ *
+ * The alarm cannot be cleared, so it is kept for as long as it rings early
+ * enough, and replaced only by an earlier one. It holds the process open
+ * exactly while it has a listener, so it has one while somebody listens to a
+ * context in the queue ({@linkcode hold}) and none otherwise: what nobody
+ * listens to is found by those who look.
+ */
+class DeadlineQueue {
+  readonly #heap: QueuedDeadline[] = [];
+  /** How many listen to a context with a deadline. */
+  #held = 0;
+  #alarm: AbortSignal | undefined;
+  #alarmAt = Infinity;
+  /** The `AbortSignal.timeout` that made the alarm: tests replace it. */
+  #clock: typeof AbortSignal.timeout | undefined;
+  #listening = false;
+  #releasing = false;
+  #checking = false;
+
+  add(entry: QueuedDeadline, now: number): void {
+    const first = this.#heap[0];
+    // With nobody listening no alarm rings, and nobody is there to be surprised.
+    if (first !== undefined && first.at <= now && this.#held === 0) {
+      this.#expire(now);
+    }
+    this.#heap.push(entry);
+    this.#up(entry, this.#heap.length - 1);
+    if (this.#held > 0) this.#arm();
+  }
+
+  remove(entry: QueuedDeadline): void {
+    const { place } = entry;
+    if (place < 0) return;
+    entry.place = -1;
+    const last = this.#heap.pop()!;
+    if (last === entry) return;
+    if (last.at < entry.at) this.#up(last, place);
+    else this.#down(last, place);
+  }
+
+  /** Somebody listens to a context with a deadline, until {@linkcode release}. */
+  hold(): void {
+    this.#held++;
+    this.#arm();
+  }
+
+  release(): void {
+    this.#held--;
+    if (this.#held > 0 || this.#releasing || !this.#listening) return;
+    // The process ends when nothing holds it after the microtasks, so a burst of
+    // contexts costs one listener removed, not one each.
+    this.#releasing = true;
+    queueMicrotask(this.#letGo);
+  }
+
+  /** Ends what is due, whoever has been too busy to hear the alarm. */
+  expireDue(): void {
+    if (this.#heap.length > 0) this.#expire(Date.now());
+  }
+
+  /** Sees to it that the alarm is on the clock that is installed now. */
+  followClock(): void {
+    if (this.#held > 0 && this.#clock !== AbortSignal.timeout) this.#arm();
+  }
+
+  readonly #letGo = (): void => {
+    this.#releasing = false;
+    if (this.#held > 0) return;
+    this.#alarm?.removeEventListener("abort", this.#ring);
+    this.#listening = false;
+  };
+
+  #arm(): void {
+    const first = this.#heap[0];
+    if (first === undefined) return;
+    const clock = AbortSignal.timeout;
+    // One that nobody listened to may have gone off unheard.
+    if (
+      clock !== this.#clock || first.at < this.#alarmAt || this.#alarm!.aborted
+    ) {
+      this.#alarm?.removeEventListener("abort", this.#ring);
+      this.#listening = false;
+      const now = Date.now();
+      const delay = Math.min(Math.max(0, first.at - now), longestAlarm);
+      this.#alarm = AbortSignal.timeout(Math.ceil(delay));
+      this.#alarmAt = now + delay;
+      this.#clock = clock;
+    }
+    if (!this.#listening) {
+      this.#alarm!.addEventListener("abort", this.#ring);
+      this.#listening = true;
+    }
+    if (clock !== realTimeout) this.#checkClock();
+  }
+
+  readonly #ring = (event: Event): void => {
+    if (event.target !== this.#alarm) return;
+    // What the alarm was set for is due even if the wall clock was put back in
+    // the meantime, or is a fraction of a ms behind the timer.
+    const now = this.#clock === AbortSignal.timeout
+      ? Math.max(Date.now(), this.#alarmAt)
+      : Date.now();
+    this.#alarm = undefined;
+    this.#alarmAt = Infinity;
+    this.#listening = false;
+    this.#expire(now);
+    if (this.#held > 0) this.#arm();
+  };
+
+  /** While a test's clock is installed: is it still? */
+  #checkClock(): void {
+    if (this.#checking) return;
+    this.#checking = true;
+    realTimeout.call(AbortSignal, clockCheck).addEventListener("abort", () => {
+      this.#checking = false;
+      if (this.#held === 0) return;
+      this.#expire(Date.now());
+      if (this.#held > 0) this.#arm();
+    });
+  }
+
+  #expire(now: number): void {
+    for (let first; (first = this.#heap[0]) && first.at <= now;) {
+      this.remove(first);
+      first.expire();
+    }
+  }
+
+  #up(entry: QueuedDeadline, place: number): void {
+    const heap = this.#heap;
+    while (place > 0) {
+      const above = (place - 1) >> 1;
+      const other = heap[above]!;
+      if (other.at <= entry.at) break;
+      heap[place] = other;
+      other.place = place;
+      place = above;
+    }
+    heap[place] = entry;
+    entry.place = place;
+  }
+
+  #down(entry: QueuedDeadline, place: number): void {
+    const heap = this.#heap;
+    const { length } = heap;
+    for (;;) {
+      let below = 2 * place + 1;
+      if (below >= length) break;
+      if (below + 1 < length && heap[below + 1]!.at < heap[below]!.at) below++;
+      const other = heap[below]!;
+      if (other.at >= entry.at) break;
+      heap[place] = other;
+      other.place = place;
+      place = below;
+    }
+    heap[place] = entry;
+    entry.place = place;
+  }
+}
+
+/** The one queue. */
+export const deadlines: DeadlineQueue = new DeadlineQueue();

@@ -1,0 +1,46 @@
+/**
+ * The tree of contexts: when work must stop, why, and what belongs to it.
+ *
+ * Web APIs only: but for `notifyContext` and `main`, which need `Deno`, it runs
+ * unchanged in Node, Bun and browsers.
+ *
+ * @example A deadline, handed down
+ * ```ts
+ * import { background, type Context, withTimeout } from "@curfew/context/context";
+ *
+ * async function answer(ctx: Context): Promise<number> {
+ *   await new Promise((resolve) => setTimeout(resolve, 1));
+ *   if (ctx.err) throw ctx.err;
+ *   return 42;
+ * }
+ *
+ * using ctx = withTimeout(background(), 1000);
+ * console.log(await answer(ctx)); // 42
+ * ```
+ *
+ * @module
+ */
+
+export type { CancelableContext, Context } from "./context.ts";
+export { Canceled, type ContextError, DeadlineExceeded } from "./errors.ts";
+export { createKey, type Key } from "./key.ts";
+export { background, todo } from "./background.ts";
+export { withCancel } from "./with_cancel.ts";
+export {
+  type DeadlineOptions,
+  withDeadline,
+  withTimeout,
+} from "./with_deadline.ts";
+export { withSignal } from "./with_signal.ts";
+export { withValue } from "./with_value.ts";
+export { withoutCancel } from "./without_cancel.ts";
+export { afterFunc } from "./after_func.ts";
+export { cause } from "./cause.ts";
+export { remaining } from "./remaining.ts";
+export { type Snapshot, snapshot } from "./snapshot.ts";
+export {
+  main,
+  type MainOptions,
+  notifyContext,
+  SignalError,
+} from "./process.ts";

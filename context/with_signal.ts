@@ -1,0 +1,57 @@
+/** A child that foreign signals can end. */
+
+import type { CancelableContext, Context } from "./context.ts";
+import { assertParent, Ending, Node } from "./tree.ts";
+
+/**
+ * Derives a context that is also done when one of `signals` is aborted: the way
+ * in for what speaks AbortSignal, such as a request, a stream or a user
+ * interface. Its `err` is then a `Canceled` whose cause is that signal's reason,
+ * whatever that is.
+ *
+ * The signals are joined by `AbortSignal.any`, and let go of when the context is
+ * done. Those of `AbortSignal.timeout` hold the process open until then.
+ *
+ * @param parent The context to derive from.
+ * @param signals Any number of signals.
+ * @returns The child; done from the start where `parent` is done or a signal
+ * aborted.
+ * @throws {TypeError} If `parent` is not a context or a signal not a signal.
+ *
+ * @example
+ * ```ts
+ * import { background, cause, withSignal } from "@curfew/context";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const button = new AbortController();
+ * using ctx = withSignal(background(), button.signal);
+ * button.abort("the user pressed stop");
+ * assertEquals(ctx.err?.name, "AbortError");
+ * assertEquals(cause(ctx), "the user pressed stop");
+ * ```
+ */
+export function withSignal(
+  parent: Context,
+  ...signals: AbortSignal[]
+): CancelableContext {
+  assertParent(parent);
+  signals.forEach((signal, index) => {
+    if (signal instanceof AbortSignal) return;
+    throw new TypeError(
+      `withSignal: argument ${index + 2} is not an AbortSignal`,
+    );
+  });
+  const node = new SignalNode(parent);
+  const [first, ...others] = signals;
+  if (first !== undefined) {
+    const signal = others.length > 0 ? AbortSignal.any(signals) : first;
+    Node.tie(node, { signal }, () => Ending.canceledBy(signal.reason));
+  }
+  return node;
+}
+
+class SignalNode extends Node {
+  protected override get label(): string {
+    return "withSignal";
+  }
+}

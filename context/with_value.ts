@@ -1,0 +1,39 @@
+/** A child that carries a value. */
+
+import type { Context } from "./context.ts";
+import { assertKey, type Key } from "./key.ts";
+import { assertParent, ValueContext } from "./tree.ts";
+
+/**
+ * Derives a context in which `key` has the value `value`; all else is its
+ * parent's. Follows Go's `context.WithValue`.
+ *
+ * For what belongs to a request and crosses layers, such as a user or a trace,
+ * not for optional arguments of a function.
+ *
+ * @typeParam T The type of the key's values.
+ * @param parent The context to derive from.
+ * @param key Made by `createKey`.
+ * @param value Anything; a stored `undefined` hides what the parent has.
+ * @returns The child.
+ * @throws {TypeError} If `parent` is not a context or `key` not a key.
+ *
+ * @example
+ * ```ts
+ * import { background, createKey, withValue } from "@curfew/context";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const traceKey = createKey<string>("trace");
+ * const request = withValue(background(), traceKey, "4bf92f35");
+ * assertEquals(request.value(traceKey), "4bf92f35");
+ * ```
+ */
+export function withValue<T>(
+  parent: Context,
+  key: Key<T>,
+  value: NoInfer<T>,
+): Context {
+  assertParent(parent);
+  assertKey(key);
+  return new ValueContext(parent, key, value);
+}

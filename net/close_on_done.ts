@@ -1,0 +1,46 @@
+/** For anything that is closed rather than cancelled. */
+
+import { afterFunc } from "../context/after_func.ts";
+import type { Context } from "../context/context.ts";
+
+/**
+ * Closes `closer` once `ctx` is done: a socket, a file, a watcher, anything with
+ * a `close()` or a `Symbol.dispose`. One that has been closed already stays
+ * closed.
+ *
+ * @param ctx When it is done, `closer` is closed, in a microtask of its own.
+ * @param closer What to close.
+ * @returns A function that takes this back. It returns true if that has kept
+ * `closer` from being closed, and false otherwise.
+ * @throws {TypeError} If `ctx` is not a context, or `closer` has neither method.
+ *
+ * @example A listener that goes home with its context
+ * ```ts
+ * import { background, closeOnDone, withCancel } from "@curfew/context";
+ *
+ * using ctx = withCancel(background());
+ * const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+ * closeOnDone(ctx, listener);
+ * queueMicrotask(ctx.cancel);
+ * for await (const conn of listener) conn.close(); // ends with ctx
+ * ```
+ */
+export function closeOnDone(
+  ctx: Context,
+  closer: { close(): void } | Disposable,
+): () => boolean {
+  const canClose = "close" in closer && typeof closer.close === "function";
+  if (!canClose && !(Symbol.dispose in closer)) {
+    throw new TypeError(
+      "closeOnDone: the second argument has neither close() nor Symbol.dispose",
+    );
+  }
+  return afterFunc(ctx, () => {
+    try {
+      if ("close" in closer) closer.close();
+      else closer[Symbol.dispose]();
+    } catch (error) {
+      if (!(error instanceof Deno.errors.BadResource)) throw error;
+    }
+  });
+}

@@ -1,0 +1,107 @@
+/** The two moments in the life of a server. */
+
+import { afterFunc } from "../context/after_func.ts";
+import { background } from "../context/background.ts";
+import { cause } from "../context/cause.ts";
+import type { CancelableContext, Context } from "../context/context.ts";
+import { running } from "../context/running.ts";
+import { withCancel } from "../context/with_cancel.ts";
+import { withTimeout } from "../context/with_deadline.ts";
+import { withoutCancel } from "../context/without_cancel.ts";
+
+/**
+ * Real time, also while a test's clock is installed: what waits for the kernel
+ * or a client waits in it.
+ */
+export const realTimers: {
+  setTimeout: typeof setTimeout;
+  clearTimeout: typeof clearTimeout;
+} = { setTimeout, clearTimeout };
+
+/**
+ * How long, in ms, `finished` still waits after the hard moment for handlers to
+ * heed it. What takes no notice of its context must not hold the end up.
+ */
+const lastCall = 50;
+
+/**
+ * What every server here has: a soft moment, from which on it takes no new work,
+ * and a hard one, a grace later, at which what is left of it is cut.
+ *
+ * Work in flight keeps the values of the server's context, not its end: it
+ * learns of the hard moment only.
+ */
+export class Lifetime {
+  /** Done at the soft moment: when the caller's context is, or `stop` is called. */
+  readonly serving: CancelableContext;
+  /** For the handlers: the caller's values, done at the hard moment. */
+  readonly work: CancelableContext;
+  readonly #name: string;
+  readonly #grace: number;
+  readonly #describe: () => string | undefined;
+  #overtime: CancelableContext | undefined;
+
+  /**
+   * @param ctx The caller's.
+   * @param name What messages call the server.
+   * @param grace The ms between the two moments.
+   * @param describe Says what the server still holds.
+   */
+  constructor(
+    ctx: Context,
+    name: string,
+    grace: number,
+    describe: () => string | undefined,
+  ) {
+    if (!(grace >= 0)) {
+      throw new RangeError(
+        `${name}: grace must be a number of ms, 0 or more, got ${grace}`,
+      );
+    }
+    this.#name = name;
+    this.#grace = grace;
+    this.#describe = describe;
+    this.serving = withCancel(ctx);
+    this.work = withCancel(withoutCancel(ctx));
+    running.add(describe);
+  }
+
+  /** Why the server ends. */
+  get cause(): unknown {
+    return cause(this.serving);
+  }
+
+  /** Calls `f` at the soft moment. */
+  onSoft(f: () => void): void {
+    afterFunc(this.serving, f);
+  }
+
+  /** Starts the grace; at its end cancels the work, then calls `f`. */
+  startGrace(f: () => void): void {
+    if (this.work.err !== undefined) return;
+    this.#overtime = withTimeout(background(), this.#grace);
+    afterFunc(this.#overtime, () => {
+      if (this.work.err !== undefined) return;
+      this.work.cancel(
+        new Error(`${this.#name}: the grace of ${this.#grace} ms is over`),
+      );
+      f();
+    });
+  }
+
+  /** The server has ended: nothing of it may stay behind. */
+  end(): void {
+    this.work.cancel();
+    this.serving.cancel();
+    this.#overtime?.cancel();
+    running.delete(this.#describe);
+  }
+}
+
+/** Resolves with `ended`, or a little later than the hard moment without it. */
+export async function lastCallFor(ended: Promise<unknown>): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = realTimers.setTimeout(resolve, lastCall);
+  await Promise.race([ended, promise]);
+  realTimers.clearTimeout(timer);
+}

@@ -1,0 +1,48 @@
+/**
+ * Sockets that go home with their context: UDP and HTTP servers that drain
+ * before they close, and `closeOnDone` for anything else.
+ *
+ * Each server has two moments. At the soft one its context is done: it takes no
+ * new work and finishes what is in flight. At the hard one the grace is over:
+ * the contexts of what is left are cancelled and the sockets closed.
+ *
+ * @example A server that ends with its context
+ * ```ts
+ * import { serveHttp } from "@curfew/context/net";
+ * import { background, withCancel } from "@curfew/context/context";
+ *
+ * const ctx = withCancel(background());
+ * const server = serveHttp(
+ *   ctx,
+ *   { hostname: "127.0.0.1", port: 0 },
+ *   () => new Response("hello"),
+ * );
+ * ctx.cancel();
+ * await server.finished;
+ * ```
+ *
+ * @module
+ */
+
+export { closeOnDone } from "./close_on_done.ts";
+export {
+  ClientGone,
+  type HttpHandler,
+  type HttpServer,
+  httpServerKey,
+  type HttpServerState,
+  localAddrKey,
+  remoteAddrKey,
+  requestContext,
+  serveHttp,
+  type ServeHttpOptions,
+  type ShutdownReport,
+} from "./serve_http.ts";
+export { serveUdp, type ServeUdpOptions, type UdpServer } from "./serve_udp.ts";
+export {
+  type Datagram,
+  type DatagramHandler,
+  udpRead,
+  type UdpReadOptions,
+  type UdpStats,
+} from "./udp_read.ts";

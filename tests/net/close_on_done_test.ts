@@ -1,0 +1,67 @@
+import {
+  background,
+  closeOnDone,
+  type Context,
+  withCancel,
+} from "@curfew/context";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+
+Deno.test("closeOnDone() closes once ctx is done", async () => {
+  const ctx = withCancel(background());
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  closeOnDone(ctx, listener);
+  const accepted = listener.accept();
+  ctx.cancel();
+  await assertRejects(() => accepted, Deno.errors.BadResource);
+});
+
+Deno.test("closeOnDone() disposes of what has no close()", async () => {
+  const ctx = withCancel(background());
+  let disposed = 0;
+  closeOnDone(ctx, { [Symbol.dispose]: () => void disposed++ });
+  ctx.cancel();
+  await ctx.done;
+  assertEquals(disposed, 1);
+});
+
+Deno.test("closeOnDone() on a done ctx closes in a microtask", async () => {
+  const ctx = withCancel(background());
+  ctx.cancel();
+  let closed = 0;
+  closeOnDone(ctx, { close: () => void closed++ });
+  assertEquals(closed, 0);
+  await Promise.resolve();
+  assertEquals(closed, 1);
+});
+
+Deno.test("closeOnDone() taken back closes nothing", async () => {
+  const ctx = withCancel(background());
+  let closed = 0;
+  const stop = closeOnDone(ctx, { close: () => void closed++ });
+  assertEquals(stop(), true);
+  assertEquals(stop(), false);
+  ctx.cancel();
+  await ctx.done;
+  assertEquals(closed, 0);
+});
+
+Deno.test("closeOnDone() does not mind what is closed already", async () => {
+  const ctx = withCancel(background());
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  closeOnDone(ctx, listener);
+  listener.close();
+  ctx.cancel();
+  await ctx.done;
+});
+
+Deno.test("closeOnDone() wants something that can be closed", () => {
+  assertThrows(
+    () => closeOnDone(background(), {} as Disposable),
+    TypeError,
+    "neither close() nor Symbol.dispose",
+  );
+  assertThrows(
+    () => closeOnDone(null as unknown as Context, { close() {} }),
+    TypeError,
+  );
+});

@@ -1,0 +1,567 @@
+import {
+  background,
+  Canceled,
+  cause,
+  ClientGone,
+  type Context,
+  createKey,
+  DeadlineExceeded,
+  type HttpServer,
+  httpServerKey,
+  localAddrKey,
+  remoteAddrKey,
+  requestContext,
+  serveHttp,
+  snapshot,
+  withCancel,
+  withValue,
+} from "@curfew/context";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
+import { FakeTime } from "@std/testing/time";
+import { TcpClient } from "./tcp_client.ts";
+
+const here = { hostname: "127.0.0.1", port: 0 };
+
+function portOf(server: HttpServer): number {
+  return (server.addr as Deno.NetAddr).port;
+}
+
+function get(server: HttpServer, path = "/"): Promise<Response> {
+  return fetch(`http://127.0.0.1:${portOf(server)}${path}`);
+}
+
+/** The status and the body, read to its end. */
+async function outcome(reply: Promise<Response>): Promise<[number, string]> {
+  const response = await reply;
+  return [response.status, await response.text()];
+}
+
+async function assertRefused(server: HttpServer): Promise<void> {
+  await assertRejects(
+    () => TcpClient.connect(server.addr),
+    Deno.errors.ConnectionRefused,
+  );
+}
+
+/** A handler that says when it was entered, and answers when told to. */
+class Gate {
+  readonly #entered = Promise.withResolvers<Context>();
+  readonly #opened = Promise.withResolvers<void>();
+  readonly entered: Promise<Context> = this.#entered.promise;
+  readonly open: () => void = this.#opened.resolve;
+
+  readonly handler = async (ctx: Context): Promise<Response> => {
+    this.#entered.resolve(ctx);
+    await this.#opened.promise;
+    return new Response("late but complete");
+  };
+}
+
+// Life
+
+Deno.test("serveHttp() serves, and its address tells where", async () => {
+  await using server = serveHttp(
+    background(),
+    here,
+    (_ctx, request) => new Response(new URL(request.url).pathname),
+  );
+  assertEquals(await outcome(get(server, "/hello")), [200, "/hello"]);
+  assertEquals([server.state, server.ready], ["serving", true]);
+});
+
+Deno.test("serveHttp() on a done ctx throws its err and opens no socket", () => {
+  using taken = Deno.listen(here);
+  const { port } = taken.addr as Deno.NetAddr;
+  const ctx = withCancel(background());
+  ctx.cancel();
+  // The port is taken: had it been opened, the error would be another.
+  const error = assertThrows(
+    () => serveHttp(ctx, { ...here, port }, () => new Response()),
+  );
+  assertStrictEquals(error, ctx.err);
+});
+
+Deno.test("serveHttp() closes once its ctx is done, and refuses connections", async () => {
+  const ctx = withCancel(background());
+  const server = serveHttp(ctx, here, () => new Response("x"));
+  assertEquals(await outcome(get(server)), [200, "x"]);
+  ctx.cancel("that was all");
+  assertEquals(server.ready, false);
+  const report = await server.finished;
+  assertEquals(report.cause, "that was all");
+  assertEquals([report.drained, report.forced], [0, 0]);
+  assertEquals(server.state, "closed");
+  await assertRefused(server);
+});
+
+Deno.test("a request in flight at the soft moment is answered in full", async () => {
+  const ctx = withCancel(background());
+  const gate = new Gate();
+  const server = serveHttp(ctx, here, gate.handler);
+  const reply = outcome(get(server));
+  const requestCtx = await gate.entered;
+  ctx.cancel();
+  await ctx.done;
+  assertEquals(requestCtx.err, undefined);
+  assertEquals(server.inFlight, 1);
+  gate.open();
+  assertEquals(await reply, [200, "late but complete"]);
+  const report = await server.finished;
+  assertEquals([report.drained, report.forced], [1, 0]);
+  await assertRefused(server);
+});
+
+Deno.test("a request that arrives while others are drained gets 503", async () => {
+  const ctx = withCancel(background());
+  const gate = new Gate();
+  const server = serveHttp(ctx, here, gate.handler);
+  const reply = outcome(get(server));
+  await gate.entered;
+  using late = await TcpClient.connect(server.addr);
+  ctx.cancel();
+  while (server.state !== "draining") await Promise.resolve();
+  await late.get("/late");
+  const refusal = (await late.readUntil("Unavailable\n")).toLowerCase();
+  assert(refusal.startsWith("http/1.1 503"), refusal);
+  assert(refusal.includes("connection: close"), refusal);
+  assert(refusal.includes("retry-after: 1"), refusal);
+  gate.open();
+  assertEquals((await reply)[0], 200);
+  await server.finished;
+});
+
+for (
+  const [name, bytes] of [
+    ["nothing", ""],
+    ["half a header", "GET / HTTP/1.1\r\nHost: te"],
+    ["a whole request before", "GET / HTTP/1.1\r\nHost: test\r\n\r\n"],
+  ] as const
+) {
+  Deno.test(`a client that has sent ${name} does not hold the end up`, async () => {
+    const ctx = withCancel(background());
+    const server = serveHttp(ctx, here, () => new Response("whole"));
+    using client = await TcpClient.connect(server.addr);
+    await client.write(bytes);
+    if (bytes.endsWith("\r\n\r\n")) await client.readUntil("whole");
+    ctx.cancel();
+    assertEquals((await server.finished).forced, 0);
+    await client.readToEnd();
+  });
+}
+
+Deno.test("at the hard moment handlers are cancelled and connections cut", async () => {
+  const ctx = withCancel(background());
+  const entered = Promise.withResolvers<void>();
+  let why: unknown;
+  const server = serveHttp(ctx, { ...here, grace: 5 }, async (ctx) => {
+    entered.resolve();
+    await ctx.done;
+    why = cause(ctx);
+    return new Response("too late");
+  });
+  using client = await TcpClient.connect(server.addr);
+  await client.get("/");
+  await entered.promise;
+  ctx.cancel();
+  assertEquals(await client.readToEnd(), "");
+  const report = await server.finished;
+  assertEquals([report.drained, report.forced], [0, 1]);
+  assertEquals(String(why), "Error: serveHttp: the grace of 5 ms is over");
+});
+
+Deno.test("a handler that never ends does not hold the end up after the grace", async () => {
+  const ctx = withCancel(background());
+  const gate = new Gate();
+  const server = serveHttp(ctx, { ...here, grace: 5 }, gate.handler);
+  using client = await TcpClient.connect(server.addr);
+  await client.get("/");
+  await gate.entered;
+  ctx.cancel();
+  assertEquals((await server.finished).forced, 1);
+  await client.readToEnd();
+  gate.open();
+});
+
+Deno.test("a response that is still being sent holds the end up until it is sent", async () => {
+  const ctx = withCancel(background());
+  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+  const server = serveHttp(ctx, here, () => new Response(readable));
+  const writer = writable.getWriter();
+  const text = new TextEncoder();
+  const reply = await get(server);
+  const body = reply.text();
+  await writer.write(text.encode("first, "));
+  ctx.cancel();
+  while (server.state !== "draining") await Promise.resolve();
+  assertEquals(server.inFlight, 1);
+  await writer.write(text.encode("last"));
+  await writer.close();
+  assertEquals(await body, "first, last");
+  assertEquals((await server.finished).drained, 1);
+});
+
+Deno.test("a stream that goes on is cut at the hard moment", async () => {
+  const ctx = withCancel(background());
+  const cancelled = Promise.withResolvers<void>();
+  const stream = new ReadableStream({
+    start: (controller) => controller.enqueue(new TextEncoder().encode("tick")),
+    cancel: () => cancelled.resolve(),
+  });
+  const server = serveHttp(
+    ctx,
+    { ...here, grace: 5 },
+    () => new Response(stream),
+  );
+  using client = await TcpClient.connect(server.addr);
+  await client.get("/");
+  await client.readUntil("tick");
+  ctx.cancel();
+  assertEquals((await server.finished).forced, 1);
+  await client.readToEnd();
+  await cancelled.promise;
+});
+
+Deno.test("in lame duck all is served, ready is false, and clients are sent away", async () => {
+  using time = new FakeTime();
+  const ctx = withCancel(background());
+  const server = serveHttp(
+    ctx,
+    { ...here, lameDuck: 5_000 },
+    () => new Response("served"),
+  );
+  ctx.cancel();
+  await ctx.done;
+  assertEquals([server.state, server.ready], ["lame-duck", false]);
+  using client = await TcpClient.connect(server.addr);
+  await client.get("/");
+  const reply = (await client.readUntil("served")).toLowerCase();
+  assert(reply.startsWith("http/1.1 200"), reply);
+  assert(reply.includes("connection: close"), reply);
+  assert(reply.endsWith("served"), reply);
+  time.tick(5_000);
+  assertEquals((await server.finished).drained, 1);
+});
+
+Deno.test("in lame duck a fetched response is passed on all the same", async () => {
+  using time = new FakeTime();
+  const ctx = withCancel(background());
+  const server = serveHttp(
+    ctx,
+    { ...here, lameDuck: 5_000 },
+    () => fetch("data:,proxied"),
+  );
+  ctx.cancel();
+  assertEquals(await outcome(get(server)), [200, "proxied"]);
+  time.tick(5_000);
+  await server.finished;
+});
+
+Deno.test("the grace begins when the lame duck is over", async () => {
+  using time = new FakeTime();
+  const ctx = withCancel(background());
+  const gate = new Gate();
+  const server = serveHttp(
+    ctx,
+    { ...here, lameDuck: 1_000, grace: 2_000 },
+    gate.handler,
+  );
+  using client = await TcpClient.connect(server.addr);
+  await client.get("/");
+  const requestCtx = await gate.entered;
+  ctx.cancel();
+  await ctx.done;
+  await time.tickAsync(1_000);
+  assertEquals(server.state, "draining");
+  await time.tickAsync(1_999);
+  assertEquals(requestCtx.err, undefined);
+  time.tick(1);
+  await requestCtx.done;
+  assertEquals((await server.finished).forced, 1);
+  gate.open();
+});
+
+Deno.test("shutdown() ends the server and leaves its ctx alone", async () => {
+  const ctx = withCancel(background());
+  const server = serveHttp(ctx, here, () => new Response());
+  const report = await server.shutdown("deployed anew");
+  assertEquals(report.cause, "deployed anew");
+  assertEquals(ctx.err, undefined);
+  assertEquals(snapshot(ctx).children, []);
+});
+
+Deno.test("shutdown() called again gives the same report", async () => {
+  const ctx = withCancel(background());
+  const server = serveHttp(ctx, here, () => new Response());
+  const reports = [server.shutdown("first"), server.shutdown("second")];
+  ctx.cancel("third");
+  const [one, two] = await Promise.all(reports);
+  assertStrictEquals(one, two);
+  assertEquals(one!.cause, "first");
+  await server.shutdown();
+});
+
+Deno.test("a handler can end its own server by a local ctx", async () => {
+  const parent = withCancel(background());
+  const local = withCancel(parent);
+  const server = serveHttp(local, here, (_ctx, request) => {
+    if (request.url.endsWith("/quit")) local.cancel("quit");
+    return new Response("bye");
+  });
+  assertEquals(await outcome(get(server, "/quit")), [200, "bye"]);
+  assertEquals((await server.finished).cause, "quit");
+  assertEquals(parent.err, undefined);
+});
+
+Deno.test("a server left by await using is closed", async () => {
+  let server: HttpServer;
+  {
+    await using inner = serveHttp(background(), here, () => new Response());
+    server = inner;
+  }
+  assertEquals(server.state, "closed");
+  await assertRefused(server);
+});
+
+// Requests
+
+Deno.test("a request's ctx has the values of the server's, and the server's own", async () => {
+  const nameKey = createKey<string>("name");
+  const ctx = withValue(background(), nameKey, "ada");
+  await using server = serveHttp(ctx, here, (ctx) =>
+    Response.json([
+      ctx.value(nameKey),
+      ctx.value(httpServerKey)?.inFlight,
+      (ctx.value(localAddrKey) as Deno.NetAddr).port,
+      (ctx.value(remoteAddrKey) as Deno.NetAddr).hostname,
+    ]));
+  const [, body] = await outcome(get(server));
+  assertEquals(JSON.parse(body), ["ada", 1, portOf(server), "127.0.0.1"]);
+});
+
+Deno.test("a request's ctx is open in the handler and done once the response is sent", async () => {
+  const seen = Promise.withResolvers<Context>();
+  let open: boolean | undefined;
+  await using server = serveHttp(background(), here, (ctx) => {
+    open = ctx.err === undefined;
+    seen.resolve(ctx);
+    return new Response("x");
+  });
+  await outcome(get(server));
+  assertEquals(open, true);
+  const ctx = await seen.promise;
+  await ctx.done;
+  assertEquals(ctx.err?.name, "AbortError");
+  assertInstanceOf(cause(ctx), Canceled);
+});
+
+Deno.test("a request's ctx is done when its client goes away, and that is no error", async () => {
+  const entered = Promise.withResolvers<Context>();
+  const errors: unknown[] = [];
+  await using server = serveHttp(
+    background(),
+    { ...here, onError: (error) => errors.push(error) },
+    async (ctx) => {
+      entered.resolve(ctx);
+      await ctx.done;
+      throw ctx.err;
+    },
+  );
+  using client = await TcpClient.connect(server.addr);
+  await client.get("/");
+  const ctx = await entered.promise;
+  client.close();
+  await ctx.done;
+  assertInstanceOf(cause(ctx), ClientGone);
+  await server.shutdown();
+  assertEquals(errors, []);
+});
+
+Deno.test("a request that takes long and is answered has no ClientGone", async () => {
+  using _time = new FakeTime();
+  const gate = new Gate();
+  await using server = serveHttp(background(), here, gate.handler);
+  const reply = outcome(get(server));
+  const ctx = await gate.entered;
+  // Long enough for its client to be watched, in real time.
+  await FakeTime.restoreFor(() =>
+    new Promise((resolve) => setTimeout(resolve, 60))
+  );
+  gate.open();
+  assertEquals((await reply)[0], 200);
+  await ctx.done;
+  assertInstanceOf(cause(ctx), Canceled);
+});
+
+Deno.test("requestTimeout answers 504 and ends the request's ctx", async () => {
+  using time = new FakeTime();
+  const gate = new Gate();
+  await using server = serveHttp(
+    background(),
+    { ...here, requestTimeout: 1_000 },
+    gate.handler,
+  );
+  const reply = outcome(get(server));
+  const ctx = await gate.entered;
+  time.tick(1_000);
+  assertInstanceOf(ctx.err, DeadlineExceeded);
+  assertEquals((await reply)[0], 504);
+  gate.open();
+});
+
+Deno.test("a handler that rejects with its deadline is answered by 504 and not reported", async () => {
+  using time = new FakeTime();
+  const errors: unknown[] = [];
+  const entered = Promise.withResolvers<void>();
+  await using server = serveHttp(
+    background(),
+    { ...here, requestTimeout: 10, onError: (error) => errors.push(error) },
+    async (ctx) => {
+      entered.resolve();
+      await ctx.done;
+      throw ctx.err;
+    },
+  );
+  const reply = outcome(get(server));
+  await entered.promise;
+  time.tick(10);
+  assertEquals((await reply)[0], 504);
+  assertEquals(errors, []);
+});
+
+Deno.test("maxInFlight answers 503 beyond it", async () => {
+  const gate = new Gate();
+  await using server = serveHttp(
+    background(),
+    { ...here, maxInFlight: 1 },
+    gate.handler,
+  );
+  const first = outcome(get(server));
+  await gate.entered;
+  const second = await get(server);
+  assertEquals(second.status, 503);
+  assertEquals(second.headers.get("retry-after"), "1");
+  await second.body?.cancel();
+  gate.open();
+  assertEquals((await first)[0], 200);
+});
+
+for (
+  const [name, handler] of [
+    ["throws", () => {
+      throw new Error("no");
+    }],
+    ["rejects", () => Promise.reject(new Error("no"))],
+    ["returns no response", () => "no" as unknown as Response],
+  ] as [string, () => Response | Promise<Response>][]
+) {
+  Deno.test(`a handler that ${name} costs its own request, 500, and is reported once`, async () => {
+    const errors: unknown[] = [];
+    await using server = serveHttp(
+      background(),
+      { ...here, onError: (error) => errors.push(error) },
+      (_ctx, request) =>
+        request.url.endsWith("/bad") ? handler() : new Response("good"),
+    );
+    const [status, body] = await outcome(get(server, "/bad"));
+    assertEquals([status, body], [500, "Internal Server Error\n"]);
+    assertEquals(await outcome(get(server, "/")), [200, "good"]);
+    assertEquals(errors.length, 1);
+    assert(
+      String(errors[0]).includes(name.startsWith("ret") ? "string" : "no"),
+    );
+  });
+}
+
+Deno.test("an onError that throws does not end the server", async () => {
+  const { error } = console;
+  let lines = 0;
+  console.error = () => void lines++;
+  try {
+    await using server = serveHttp(
+      background(),
+      {
+        ...here,
+        onError: () => {
+          throw new Error("onError too");
+        },
+      },
+      () => {
+        throw new Error("no");
+      },
+    );
+    assertEquals((await outcome(get(server)))[0], 500);
+    assertEquals((await outcome(get(server)))[0], 500);
+    assertEquals(lines, 2);
+  } finally {
+    console.error = error;
+  }
+});
+
+Deno.test("requestContext() gives the ctx of a request, and knows no other", async () => {
+  const same: boolean[] = [];
+  await using server = serveHttp(background(), here, (ctx, request) => {
+    same.push(requestContext(request) === ctx);
+    return new Response();
+  });
+  await outcome(get(server));
+  assertEquals(same, [true]);
+  assertThrows(
+    () => requestContext(new Request("http://localhost/")),
+    TypeError,
+    "was not given out by serveHttp",
+  );
+});
+
+// Mistakes
+
+Deno.test("serveHttp() names the port that is in use and leaves its ctx unharmed", () => {
+  using taken = Deno.listen(here);
+  const { port } = taken.addr as Deno.NetAddr;
+  const ctx = withCancel(background());
+  assertThrows(
+    () => serveHttp(ctx, { ...here, port }, () => new Response()),
+    Deno.errors.AddrInUse,
+    `serveHttp: port ${port} is in use`,
+  );
+  assertEquals(ctx.err, undefined);
+  assertEquals(snapshot(ctx).children, []);
+});
+
+for (
+  const options of [
+    { grace: -1 },
+    { lameDuck: NaN },
+    { requestTimeout: 0 },
+    { maxInFlight: -1 },
+  ]
+) {
+  const [key, value] = Object.entries(options)[0]!;
+  Deno.test(`serveHttp() refuses ${key} ${value}`, () => {
+    assertThrows(
+      () =>
+        serveHttp(background(), { ...here, ...options }, () => new Response()),
+      RangeError,
+      `serveHttp: ${key} must be`,
+    );
+  });
+}
+
+Deno.test("serveHttp() wants a context and a handler", () => {
+  assertThrows(
+    () => serveHttp(null as unknown as Context, here, () => new Response()),
+    TypeError,
+    "serveHttp: expected a context, got null",
+  );
+  assertThrows(
+    () => serveHttp(background(), here, undefined as unknown as () => Response),
+    TypeError,
+    "serveHttp: the third argument must be a function",
+  );
+});

@@ -1,0 +1,428 @@
+import {
+  background,
+  cause,
+  createKey,
+  type Datagram,
+  serveUdp,
+  snapshot,
+  type UdpStats,
+  withCancel,
+  withValue,
+} from "@curfew/context";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
+import { FakeTime } from "@std/testing/time";
+import { numbered, textOf, UdpClient } from "./udp_client.ts";
+
+function assertConserved(stats: UdpStats): void {
+  const { received, handled, failed, dropped, truncated } = stats;
+  assertEquals(received, handled + failed + dropped + truncated);
+}
+
+/** Resolves when `check` holds; it is looked at whenever the loop has turned. */
+async function until(check: () => boolean): Promise<void> {
+  while (!check()) await new Promise((resolve) => setTimeout(resolve, 1));
+}
+
+Deno.test("serveUdp() hands each datagram to the handler and can reply", async () => {
+  await using server = serveUdp(
+    background(),
+    { port: 0 },
+    async (_ctx, datagram) => {
+      await datagram.reply(new TextEncoder().encode(`${textOf(datagram)}!`));
+    },
+  );
+  using client = new UdpClient(server.addr);
+  await client.send("hello");
+  assertEquals(await client.receive(), "hello!");
+  assertEquals(server.stats.received, 1);
+  assertEquals(server.stats.bytes, 5);
+});
+
+Deno.test("serveUdp() takes a free port and says which", async () => {
+  await using server = serveUdp(background(), { port: 0 }, () => {});
+  assert(server.addr.port > 0);
+  assertEquals(server.addr.hostname, "127.0.0.1");
+});
+
+Deno.test("serveUdp() on a done ctx throws its err and opens no socket", () => {
+  using probe = new UdpClient({ transport: "udp", hostname: "", port: 0 });
+  const { port } = probe.conn.addr as Deno.NetAddr;
+  const ctx = withCancel(background());
+  ctx.cancel();
+  // The port is taken: had it been opened, the error would be another.
+  const error = assertThrows(() => serveUdp(ctx, { port }, () => {}));
+  assertStrictEquals(error, ctx.err);
+});
+
+Deno.test("serveUdp() counts all that was sent before its ctx was done", async () => {
+  const ctx = withCancel(background());
+  const got: string[] = [];
+  const server = serveUdp(ctx, { port: 0 }, (_ctx, datagram) => {
+    got.push(textOf(datagram));
+  });
+  using client = new UdpClient(server.addr);
+  const sent = numbered(200);
+  await client.send(...sent);
+  ctx.cancel();
+  const stats = await server.finished;
+  assertEquals(got, sent);
+  assertEquals(stats, {
+    received: 200,
+    bytes: sent.join("").length,
+    handled: 200,
+    failed: 0,
+    dropped: 0,
+    truncated: 0,
+  });
+});
+
+Deno.test("serveUdp() takes what the kernel still holds when its ctx ends before the loop has turned", async () => {
+  const ctx = withCancel(background());
+  const { promise: block, resolve: unblock } = Promise.withResolvers<void>();
+  const server = serveUdp(ctx, { port: 0, backlog: 1000 }, () => block);
+  using client = new UdpClient(server.addr);
+  await client.send(...numbered(100));
+  ctx.cancel();
+  await client.send(...numbered(50));
+  unblock();
+  const stats = await server.finished;
+  assertEquals(stats.handled, 150);
+  assertConserved(stats);
+});
+
+Deno.test("serveUdp() gives handlers the values of its ctx, not its end", async () => {
+  const nameKey = createKey<string>("name");
+  const ctx = withCancel(background());
+  const seen = Promise.withResolvers<[string | undefined, boolean]>();
+  const server = serveUdp(
+    withValue(ctx, nameKey, "statsd"),
+    { port: 0 },
+    async (handlerCtx) => {
+      ctx.cancel();
+      await ctx.done;
+      seen.resolve([handlerCtx.value(nameKey), handlerCtx.signal.aborted]);
+    },
+  );
+  using client = new UdpClient(server.addr);
+  await client.send("x");
+  assertEquals(await seen.promise, ["statsd", false]);
+  await server.finished;
+});
+
+Deno.test("serveUdp() cancels handlers at the hard moment and waits for them", async () => {
+  const ctx = withCancel(background());
+  const started = Promise.withResolvers<void>();
+  let why: unknown;
+  const server = serveUdp(ctx, { port: 0, grace: 5 }, async (handlerCtx) => {
+    started.resolve();
+    await handlerCtx.done;
+    why = cause(handlerCtx);
+  });
+  using client = new UdpClient(server.addr);
+  await client.send("x");
+  await started.promise;
+  ctx.cancel();
+  const stats = await server.finished;
+  assertEquals(String(why), "Error: serveUdp: the grace of 5 ms is over");
+  assertEquals(stats.handled, 1);
+});
+
+Deno.test("serveUdp() leaves a handler behind that takes no notice of the hard moment", async () => {
+  const ctx = withCancel(background());
+  const started = Promise.withResolvers<void>();
+  const never = Promise.withResolvers<void>();
+  const server = serveUdp(ctx, { port: 0, grace: 5 }, () => {
+    started.resolve();
+    return never.promise;
+  });
+  using client = new UdpClient(server.addr);
+  await client.send("stuck", "waiting");
+  await started.promise;
+  await until(() => server.stats.received === 2);
+  ctx.cancel();
+  const stats = await server.finished;
+  assertEquals([stats.failed, stats.dropped], [1, 1]);
+  assertConserved(stats);
+  never.resolve();
+  await never.promise;
+  assertEquals(server.stats, stats);
+});
+
+Deno.test("serveUdp() can still reply while it drains", async () => {
+  const ctx = withCancel(background());
+  const server = serveUdp(ctx, { port: 0 }, async (_ctx, datagram) => {
+    ctx.cancel();
+    await ctx.done;
+    await datagram.reply(datagram.data);
+  });
+  using client = new UdpClient(server.addr);
+  await client.send("last words");
+  assertEquals(await client.receive(), "last words");
+  await server.finished;
+});
+
+for (const kind of ["throws", "rejects"] as const) {
+  Deno.test(`serveUdp() goes on after a handler that ${kind}`, async () => {
+    const errors: [unknown, string][] = [];
+    await using server = serveUdp(
+      background(),
+      {
+        port: 0,
+        onError: (error, datagram) => {
+          errors.push([error, textOf(datagram!)]);
+          throw new Error("and onError throws too");
+        },
+      },
+      (_ctx, datagram) => {
+        if (textOf(datagram) === "good") return;
+        if (kind === "throws") throw "no";
+        return Promise.reject("no");
+      },
+    );
+    using client = new UdpClient(server.addr);
+    using silent = silenced();
+    await client.send("bad", "good");
+    await until(() => server.stats.handled === 1);
+    assertEquals(server.stats.failed, 1);
+    assertEquals(errors, [["no", "bad"]]);
+    assertEquals(silent.lines, 1);
+  });
+}
+
+/** Keeps console.error quiet and counts its calls. */
+function silenced(): Disposable & { lines: number } {
+  const { error } = console;
+  const silent = {
+    lines: 0,
+    [Symbol.dispose]: () => void (console.error = error),
+  };
+  console.error = () => void silent.lines++;
+  return silent;
+}
+
+Deno.test("serveUdp() reports errors of handlers on stderr by default", async () => {
+  await using server = serveUdp(background(), { port: 0 }, () => {
+    throw new Error("no");
+  });
+  using client = new UdpClient(server.addr);
+  using silent = silenced();
+  await client.send("x");
+  await until(() => server.stats.failed === 1);
+  assertEquals(silent.lines, 1);
+});
+
+Deno.test("serveUdp() calls asynchronous handlers one after another, in order of arrival", async () => {
+  const ctx = withCancel(background());
+  const got: string[] = [];
+  let running = 0;
+  const server = serveUdp(ctx, { port: 0 }, async (_ctx, datagram) => {
+    assertEquals(++running, 1);
+    await Promise.resolve();
+    got.push(textOf(datagram));
+    running--;
+  });
+  using client = new UdpClient(server.addr);
+  const sent = numbered(100);
+  await client.send(...sent);
+  ctx.cancel();
+  await server.finished;
+  assertEquals(got, sent);
+});
+
+Deno.test("serveUdp() runs no more handlers at once than concurrency says, begun in order", async () => {
+  const ctx = withCancel(background());
+  const begun: string[] = [];
+  const open: PromiseWithResolvers<void>[] = [];
+  const server = serveUdp(
+    ctx,
+    { port: 0, concurrency: 3 },
+    (_ctx, datagram) => {
+      begun.push(textOf(datagram));
+      const handler = Promise.withResolvers<void>();
+      open.push(handler);
+      return handler.promise;
+    },
+  );
+  using client = new UdpClient(server.addr);
+  await client.send(...numbered(7));
+  await until(() => server.stats.received === 7);
+  for (let n = 3; n <= 7; n++) {
+    assertEquals(begun, numbered(n));
+    open.shift()!.resolve();
+    await until(() => begun.length > n || n === 7);
+  }
+  for (const handler of open) handler.resolve();
+  ctx.cancel();
+  assertEquals((await server.finished).handled, 7);
+});
+
+Deno.test("serveUdp() keeps data valid until its handler has settled", async () => {
+  const ctx = withCancel(background());
+  const kept: Datagram[] = [];
+  const release = Promise.withResolvers<void>();
+  const texts: string[] = [];
+  const server = serveUdp(
+    ctx,
+    { port: 0, concurrency: 4 },
+    async (_ctx, datagram) => {
+      kept.push(datagram);
+      await release.promise;
+      texts.push(textOf(datagram));
+    },
+  );
+  using client = new UdpClient(server.addr);
+  const sent = numbered(20);
+  await client.send(...sent);
+  await until(() => server.stats.received === 20);
+  assertEquals(kept.map(textOf), sent.slice(0, 4));
+  release.resolve();
+  ctx.cancel();
+  await server.finished;
+  assertEquals(texts, sent);
+});
+
+Deno.test("serveUdp() drops the newest beyond its backlog and counts them", async () => {
+  const ctx = withCancel(background());
+  const release = Promise.withResolvers<void>();
+  const got: string[] = [];
+  const server = serveUdp(ctx, { port: 0, backlog: 2 }, (_ctx, datagram) => {
+    got.push(textOf(datagram));
+    return release.promise;
+  });
+  using client = new UdpClient(server.addr);
+  await client.send(...numbered(6));
+  await until(() => server.stats.received === 6);
+  release.resolve();
+  ctx.cancel();
+  const stats = await server.finished;
+  assertEquals(got, ["0", "1", "2"]);
+  assertEquals(stats.dropped, 3);
+  assertConserved(stats);
+});
+
+Deno.test("serveUdp() counts what is longer than maxDatagramSize and hands it to nobody", async () => {
+  const ctx = withCancel(background());
+  const got: string[] = [];
+  const server = serveUdp(
+    ctx,
+    { port: 0, maxDatagramSize: 4 },
+    (_ctx, datagram) => void got.push(textOf(datagram)),
+  );
+  using client = new UdpClient(server.addr);
+  await client.send("1234", "12345", "x".repeat(60_000), "");
+  ctx.cancel();
+  const stats = await server.finished;
+  assertEquals(got, ["1234", ""]);
+  assertEquals(stats.truncated, 2);
+  assertConserved(stats);
+});
+
+Deno.test("serveUdp() takes the largest datagram there is", async () => {
+  const ctx = withCancel(background());
+  let length = 0;
+  const server = serveUdp(ctx, { port: 0 }, (_ctx, { data }) => {
+    length = data.length;
+    ctx.cancel();
+  });
+  using client = new UdpClient(server.addr);
+  await client.send("x".repeat(65_507));
+  assertEquals((await server.finished).truncated, 0);
+  assertEquals(length, 65_507);
+});
+
+Deno.test("serveUdp() left by await using is closed and leaves nothing on its ctx", async () => {
+  const ctx = withCancel(background());
+  let port: number;
+  {
+    await using server = serveUdp(ctx, { port: 0 }, () => {});
+    port = server.addr.port;
+    assertEquals(snapshot(ctx).children.length, 1);
+  }
+  assertEquals(snapshot(ctx).children.length, 0);
+  assertEquals(ctx.err, undefined);
+  await using _again = serveUdp(ctx, { port }, () => {});
+});
+
+Deno.test("serveUdp() drains in real time while a test's clock stands still", async () => {
+  using _time = new FakeTime();
+  const ctx = withCancel(background());
+  const server = serveUdp(ctx, { port: 0 }, () => {});
+  ctx.cancel();
+  assertEquals((await server.finished).received, 0);
+});
+
+Deno.test("serveUdp() names the port that is in use", () => {
+  using taken = new UdpClient({ transport: "udp", hostname: "", port: 0 });
+  const { port } = taken.conn.addr as Deno.NetAddr;
+  assertThrows(
+    () => serveUdp(background(), { port }, () => {}),
+    Deno.errors.AddrInUse,
+    `serveUdp: port ${port} is in use`,
+  );
+});
+
+for (
+  const options of [
+    { grace: -1 },
+    { grace: NaN },
+    { concurrency: 0 },
+    { backlog: -1 },
+    { maxDatagramSize: 0 },
+    { maxDatagramSize: 65_508 },
+  ]
+) {
+  const [key, value] = Object.entries(options)[0]!;
+  Deno.test(`serveUdp() refuses ${key} ${value} and leaves no socket`, () => {
+    assertThrows(
+      () => serveUdp(background(), { port: 0, ...options }, () => {}),
+      RangeError,
+      `serveUdp: ${key} must be`,
+    );
+  });
+}
+
+Deno.test("serveUdp() tells who lacks --unstable-net what to do", async () => {
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-config", "--no-lock", "--allow-net", "serve_udp.ts"],
+    cwd: new URL("testdata/", import.meta.url),
+  }).output();
+  const text = new TextDecoder().decode(stdout);
+  assert(text.startsWith("TypeError: serveUdp: Deno has UDP only"), text);
+});
+
+Deno.test("the socket's failure ends a UDP server, not the caller's ctx", async () => {
+  const ctx = withCancel(background());
+  const failure = new Deno.errors.NotConnected("the network is gone");
+  const { listenDatagram } = Deno;
+  const errors: unknown[] = [];
+  Deno.listenDatagram = ((options: Deno.UdpListenOptions) => {
+    const conn = listenDatagram({ ...options, transport: "udp" });
+    return new Proxy(conn, {
+      get(target, name) {
+        if (name === "receive") return () => Promise.reject(failure);
+        const member = Reflect.get(target, name, target);
+        return typeof member === "function" ? member.bind(target) : member;
+      },
+    });
+  }) as typeof Deno.listenDatagram;
+  try {
+    const server = serveUdp(
+      ctx,
+      { port: 0, onError: (error) => errors.push(error) },
+      () => {},
+    );
+    const stats = await server.finished;
+    assertEquals(stats.received, 0);
+    assertEquals(errors, [failure]);
+    assertEquals(ctx.err, undefined);
+    assertInstanceOf(errors[0], Deno.errors.NotConnected);
+  } finally {
+    Deno.listenDatagram = listenDatagram;
+  }
+});

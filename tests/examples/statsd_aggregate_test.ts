@@ -1,0 +1,357 @@
+import { assert, assertEquals } from "@std/assert";
+import {
+  Aggregate,
+  type AggregateOptions,
+  MAX_TAG_COUNT,
+  type Refusal,
+  REFUSALS,
+} from "../../examples/statsd/aggregate.ts";
+import { parsePacket, type Reason } from "../../examples/statsd/parse.ts";
+
+const encoder = new TextEncoder();
+
+function send(aggregate: Aggregate, ...lines: string[]): void {
+  for (const line of lines) parsePacket(encoder.encode(line), aggregate);
+}
+
+function aggregated(lines: string[], options?: AggregateOptions): Aggregate {
+  const aggregate = new Aggregate(options);
+  send(aggregate, ...lines);
+  return aggregate;
+}
+
+/** What the samples came to, a line a key. */
+function values(aggregate: Aggregate): Record<string, number> {
+  const found: [string, number][] = [];
+  for (const { name, samples } of aggregate.families()) {
+    if (name.startsWith("statsd_")) continue;
+    for (const { suffix = "", labels = "", value } of samples) {
+      found.push([`${name}${suffix}${labels && `{${labels}}`}`, value]);
+    }
+  }
+  return Object.fromEntries(found);
+}
+
+function errors(aggregate: Aggregate): Partial<Record<string, number>> {
+  return Object.fromEntries(
+    [...aggregate.errors].filter(([, count]) => count > 0),
+  );
+}
+
+const CASES: [
+  what: string,
+  lines: string[],
+  values: Record<string, number>,
+][] = [
+  ["adds a counter", ["a:1|c", "a:2|c"], { a_total: 3 }],
+  ["does not double the suffix", ["a_total:1|c"], { a_total: 1 }],
+  ["scales a sampled counter", ["a:3|c|@0.5", "a:1|c|@0.1"], { a_total: 16 }],
+  ["sets a gauge", ["a:1|g", "a:5|g"], { a: 5 }],
+  ["moves a gauge", ["a:5|g", "a:+3|g", "a:-10|g"], { a: -2 }],
+  ["moves a gauge from nothing", ["a:-4|g"], { a: -4 }],
+  ["gives no weight to a gauge", ["a:5|g|@0.1", "a:+1|g|@0.1"], { a: 6 }],
+  ["sets a gauge to what is negative by way of 0", ["a:0|g", "a:-4|g"], {
+    a: -4,
+  }],
+  ["counts the members of a set", ["a:x|s", "a:y|s", "a:x|s|@0.1"], { a: 2 }],
+  ["observes timings in seconds", ["a:320|ms"], {
+    'a{quantile="0.5"}': 0.32,
+    'a{quantile="0.9"}': 0.32,
+    'a{quantile="0.99"}': 0.32,
+    a_sum: 0.32,
+    a_count: 1,
+  }],
+  ["observes histograms as they are", ["a:1:2:3|h", "a:4|d"], {
+    'a{quantile="0.5"}': 2,
+    'a{quantile="0.9"}': 4,
+    'a{quantile="0.99"}': 4,
+    a_sum: 10,
+    a_count: 4,
+  }],
+  ["gives a sampled observation its weight", ["a:1|h|@0.1", "a:5|h"], {
+    'a{quantile="0.5"}': 1,
+    'a{quantile="0.9"}': 1,
+    'a{quantile="0.99"}': 5,
+    a_sum: 15,
+    a_count: 11,
+  }],
+  ["weighs in whole observations", ["a:1|h|@0.3"], {
+    'a{quantile="0.5"}': 1,
+    'a{quantile="0.9"}': 1,
+    'a{quantile="0.99"}': 1,
+    a_sum: 3,
+    a_count: 3,
+  }],
+  ["makes a series of each set of tags", [
+    "a:1|c",
+    "a:2|c|#x:1",
+    "a:4|c|#x:1,y:2",
+    "a:8|c|#y:2,x:1",
+    "a,x=1:16|c",
+  ], { a_total: 1, 'a_total{x="1"}': 18, 'a_total{x="1",y="2"}': 12 }],
+  ["drops tags that cannot be read", ["a:1|c|#urgent", "a:1|c|#x:1,,"], {
+    a_total: 1,
+    'a_total{x="1"}': 1,
+  }],
+  ["merges names that are legal the same way", [
+    "a.b:1|c",
+    "a-b:2|c",
+    "a_b_total:4|c",
+  ], { a_b_total: 7 }],
+  [
+    "merges tags that are legal the same way",
+    ["a:1|c|#x.y:1", "a:2|c|#x-y:1"],
+    {
+      'a_total{x_y="1"}': 3,
+    },
+  ],
+  ["keeps a gauge beside a counter of another name", ["a:1|g", "a_total:2|c"], {
+    a: 1,
+    a_total: 2,
+  }],
+  ["keeps labels apart that Prometheus reserves", [
+    "a:1|g|#quantile:1,le:2,__name__:evil",
+  ], { 'a{_name__="evil",exported_le="2",exported_quantile="1"}': 1 }],
+  ["escapes label values", ['a:1|g|#x:"\\'], { 'a{x="\\"\\\\"}': 1 }],
+  ["takes the names of an object's own members", [
+    "__proto__:1|c|#__proto__:x",
+    "constructor:2|g",
+  ], { '__proto___total{_proto__="x"}': 1, constructor: 2 }],
+];
+
+for (const [what, lines, expected] of CASES) {
+  Deno.test(what, () => {
+    const aggregate = aggregated(lines);
+    assertEquals(values(aggregate), expected);
+    assertEquals(errors(aggregate), {});
+  });
+}
+
+const full = Array.from({ length: MAX_TAG_COUNT + 1 }, (_, i) => `t${i}:1`);
+
+const REFUSED: [
+  lines: string[],
+  reason: Refusal,
+  values: Record<string, number>,
+  options?: AggregateOptions,
+][] = [
+  [["a:-1|c"], "illegal_negative_counter", {}],
+  [["a:1|c", "a:1|g"], "kind_conflict", { a_total: 1 }],
+  [["a:1|c", "a:1|g|#x:1"], "kind_conflict", { a_total: 1 }],
+  [["a:1|g", "a:1|c"], "kind_conflict", { a: 1 }],
+  [["a:x|s", "a:1|g"], "kind_conflict", { a: 1 }],
+  [["a:1|c", "a:1|h"], "kind_conflict", { a_total: 1 }],
+  [["a:1|c", "a_total:1|g"], "kind_conflict", { a_total: 1 }],
+  [["a.b:1|c", "a_b:1|g"], "kind_conflict", { a_b_total: 1 }],
+  [["a_sum:1|g", "a:1|ms"], "kind_conflict", { a_sum: 1 }],
+  [["statsd_lines_total:1|c"], "kind_conflict", {}],
+  [["statsd.lines:1|c"], "kind_conflict", {}],
+  [["mine:1|g"], "kind_conflict", {}, { reserved: ["mine"] }],
+  [[`a:1|c|#${full.join(",")}`], "too_many_tags", {}],
+  [["a:1|g", "b:1|g", "a:2|g"], "series_limit", { a: 2 }, { maxSeries: 1 }],
+  [["a:x|s", "a:y|s", "a:x|s"], "member_limit", { a: 1 }, { maxMembers: 1 }],
+];
+
+for (const [lines, reason, expected, options] of REFUSED) {
+  const title = lines.join(" ").slice(0, 50);
+  Deno.test(`refuses ${title} as ${reason}`, () => {
+    const aggregate = aggregated(lines, options);
+    assertEquals(values(aggregate), expected);
+    assertEquals(errors(aggregate), { [reason]: 1 });
+  });
+}
+
+Deno.test("has a refused line in the table for every refusal", () => {
+  const seen = new Set(REFUSED.map(([, reason]) => reason));
+  assertEquals(REFUSALS.filter((reason) => !seen.has(reason)), []);
+});
+
+Deno.test("refuses a name on the lines of a summary, whatever its kind", () => {
+  const aggregate = aggregated(["a:1|ms", "a_sum:1|g", "a_count:x|s"]);
+  assertEquals(errors(aggregate), { kind_conflict: 2 });
+  assertEquals(aggregate.size, 1);
+});
+
+Deno.test("counts what it takes and what it does not", () => {
+  const aggregate = aggregated([
+    "a:1|c\na:2|c\nb:1|g\nc:1|ms:2|ms\nd:x|s",
+    "a:-1|c\na:1|g\nbad\na:1|c|#x",
+    "_e{1,1}:t|x\n_sc|db|0",
+  ]);
+  assertEquals(aggregate.lines, 11);
+  assertEquals(aggregate.samples, 9);
+  assertEquals(aggregate.tagErrors, 1);
+  assertEquals(Object.fromEntries(aggregate.events), {
+    counter: 3,
+    gauge: 1,
+    summary: 2,
+    set: 1,
+  });
+  assertEquals(Object.fromEntries(aggregate.skipped), {
+    event: 1,
+    service_check: 1,
+  });
+  assertEquals(errors(aggregate), {
+    illegal_negative_counter: 1,
+    kind_conflict: 1,
+    malformed_line: 1,
+  });
+  assertEquals(aggregate.size, 4);
+});
+
+Deno.test("counts the bad tags of every line anew", () => {
+  const aggregate = aggregated(Array(5).fill("a:1|c|#x,y:1"));
+  assertEquals(aggregate.tagErrors, 5);
+  assertEquals(values(aggregate), { 'a_total{y="1"}': 5 });
+});
+
+Deno.test("adds 20,000 metrics of each kind up exactly", () => {
+  const aggregate = new Aggregate();
+  const count = 20_000;
+  for (let i = 0; i < count; i++) {
+    send(
+      aggregate,
+      `c:${i}|c`,
+      `s:${i}|c|@0.5`,
+      `g:+${i}|g`,
+      `ms:${i}|ms`,
+      `h:${i}|h`,
+      `d:0.1|d`,
+      `u:user-${i}-of-many|s`,
+    );
+  }
+  const sum = count * (count - 1) / 2;
+  const found = values(aggregate);
+  assertEquals(found["c_total"], sum);
+  assertEquals(found["s_total"], 2 * sum);
+  assertEquals(found["g"], sum);
+  assertEquals(found["ms_sum"], sum / 1000);
+  assertEquals(found["ms_count"], count);
+  assertEquals(found["h_sum"], sum);
+  assertEquals(found["h_count"], count);
+  assertEquals(found["d_sum"], count / 10);
+  assertEquals(found["d_count"], count);
+  assertEquals(found["u"], count);
+  assertEquals(errors(aggregate), {});
+});
+
+Deno.test("sums random integers exactly, in any order and grouping", () => {
+  const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 1;
+  console.log(`seed ${seed}`);
+  const random = lcg(seed);
+  const aggregate = new Aggregate();
+  const sums = new Map<string, bigint>();
+  for (let packet = 0; packet < 500; packet++) {
+    const lines = Array.from({ length: 1 + random() * 20 }, () => {
+      const name = `n${Math.floor(random() * 10)}`;
+      const value = Math.floor(random() * 2 ** 30);
+      sums.set(name, (sums.get(name) ?? 0n) + BigInt(value));
+      return `${name}:${value}|c`;
+    });
+    send(aggregate, lines.join("\n"));
+  }
+  const found = values(aggregate);
+  for (const [name, sum] of sums) {
+    assertEquals(found[`${name}_total`], Number(sum), name);
+  }
+});
+
+Deno.test("rounds a sum of fractions once", () => {
+  const found = values(aggregated([
+    ...Array(10).fill("c:0.1|c"),
+    "h:1e16:1:1:-1e16|h",
+  ]));
+  assertEquals(found["c_total"], 1);
+  assertEquals(found["h_sum"], 2);
+});
+
+Deno.test("has the exact quantiles while it keeps every observation", () => {
+  const lines = Array.from({ length: 100 }, (_, i) => `a:${100 - i}|h`);
+  const found = values(aggregated(lines));
+  assertEquals(found['a{quantile="0.5"}'], 50);
+  assertEquals(found['a{quantile="0.9"}'], 90);
+  assertEquals(found['a{quantile="0.99"}'], 99);
+});
+
+Deno.test("comes near the quantiles of what it cannot keep", () => {
+  const aggregate = new Aggregate({ random: lcg(42) });
+  for (let i = 1; i <= 20_000; i++) send(aggregate, `a:${i}|h`);
+  const found = values(aggregate);
+  for (const quantile of [0.5, 0.9, 0.99]) {
+    const value = found[`a{quantile="${quantile}"}`] ?? NaN;
+    const off = Math.abs(value / 20_000 - quantile);
+    assert(off < 0.05, `quantile ${quantile} is ${value}`);
+  }
+});
+
+Deno.test("forgets old observations in its quantiles, not in its sums", () => {
+  const aggregate = new Aggregate({ maxObservations: 100, random: lcg(42) });
+  const packet = "a:1|h\n".repeat(1000);
+  for (let i = 0; i < 100; i++) send(aggregate, packet);
+  for (let i = 0; i < 400; i++) send(aggregate, packet.replaceAll("1", "2"));
+  const found = values(aggregate);
+  assertEquals(found['a{quantile="0.5"}'], 2);
+  assertEquals(found["a_sum"], 900_000);
+  assertEquals(found["a_count"], 500_000);
+});
+
+Deno.test("stays within its bounds under names that never end", () => {
+  const aggregate = new Aggregate({ maxSeries: 10, maxMembers: 10 });
+  for (let i = 0; i < 1000; i++) {
+    send(aggregate, `n${i}:1|c`, `n1:1|c|#t:${i}`, `s:${i}|s`, `n1,,:1|c`);
+  }
+  assertEquals(aggregate.size, 10);
+  send(aggregate, "n1:1|c");
+  assertEquals(aggregate.size, 10);
+});
+
+Deno.test("finds a series again in any spelling, however many there are", () => {
+  const aggregate = new Aggregate({ maxSeries: 4 });
+  for (let i = 0; i < 100; i++) send(aggregate, `a:1|c|#x:${i},x:1`);
+  assertEquals(values(aggregate), { 'a_total{x="1"}': 100 });
+});
+
+Deno.test("accounts for every sample of random lines", () => {
+  const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 1;
+  console.log(`seed ${seed}`);
+  const random = lcg(seed);
+  const letters = "ab:12|cgmshd@#,.+-[]T_\n\n";
+  const aggregate = new Aggregate({ maxSeries: 50 });
+  for (let packet = 0; packet < 2000; packet++) {
+    let text = "";
+    for (let i = 0; i < 200; i++) {
+      // Whole lines among the letters, for those alone make few.
+      text += random() < 0.1
+        ? "\na:1|c"
+        : letters[Math.floor(random() * letters.length)];
+    }
+    send(aggregate, text);
+  }
+  const sum = (counts: Iterable<number>): number =>
+    [...counts].reduce((a, b) => a + b, 0);
+  const refused = REFUSALS.map((reason) => aggregate.errors.get(reason) ?? 0);
+  assertEquals(
+    sum(aggregate.events.values()) + sum(refused),
+    aggregate.samples,
+  );
+  const bad = sum(aggregate.errors.values()) - sum(refused);
+  assert(
+    aggregate.samples + bad + sum(aggregate.skipped.values()) >=
+      aggregate.lines,
+  );
+});
+
+Deno.test("knows every reason before it happens", () => {
+  const reasons: (Reason | Refusal)[] = ["malformed_line", "kind_conflict"];
+  const { errors } = new Aggregate();
+  for (const reason of reasons) assertEquals(errors.get(reason), 0);
+});
+
+/** Numbers in [0, 1) that one seed always gives again. */
+function lcg(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}

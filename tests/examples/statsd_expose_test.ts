@@ -1,0 +1,234 @@
+import { assert, assertEquals } from "@std/assert";
+import { Aggregate } from "../../examples/statsd/aggregate.ts";
+import {
+  CONTENT_TYPE,
+  expose,
+  type Family,
+  labelText,
+  legalLabel,
+  legalName,
+} from "../../examples/statsd/expose.ts";
+import { parsePacket } from "../../examples/statsd/parse.ts";
+
+function gauge(name: string, value: number): Family {
+  return { name, help: "A gauge.", type: "gauge", samples: [{ value }] };
+}
+
+Deno.test("names the version of the format", () => {
+  assertEquals(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8");
+});
+
+Deno.test("writes families with their help and type, sorted by name", () => {
+  const text = expose([
+    {
+      name: "b_seconds",
+      help: "How long\nb \\ takes.",
+      type: "summary",
+      samples: [
+        { labels: 'x="1",quantile="0.5"', value: 0.25 },
+        { labels: 'x="1"', suffix: "_sum", value: 2.5 },
+        { labels: 'x="1"', suffix: "_count", value: 10 },
+      ],
+    },
+    gauge("a", -1),
+  ], [gauge("B", 3)]);
+  assertEquals(
+    text,
+    `# HELP B A gauge.
+# TYPE B gauge
+B 3
+# HELP a A gauge.
+# TYPE a gauge
+a -1
+# HELP b_seconds How long\\nb \\\\ takes.
+# TYPE b_seconds summary
+b_seconds{x="1",quantile="0.5"} 0.25
+b_seconds_sum{x="1"} 2.5
+b_seconds_count{x="1"} 10
+`,
+  );
+});
+
+Deno.test("writes nothing for no family", () => {
+  assertEquals(expose(), "");
+  assertEquals(expose([], []), "");
+});
+
+const VALUES: [value: number, text: string][] = [
+  [0, "0"],
+  [-0, "0"],
+  [1.5, "1.5"],
+  [1e21, "1e+21"],
+  [5e-324, "5e-324"],
+  [NaN, "NaN"],
+  [Infinity, "+Inf"],
+  [-Infinity, "-Inf"],
+];
+
+Deno.test("writes every float as Prometheus reads it", () => {
+  for (const [value, text] of VALUES) {
+    assertEquals(expose([gauge("a", value)]).split("\n")[2], `a ${text}`);
+  }
+});
+
+Deno.test("writes a name once, for the first that has it", () => {
+  const summary: Family = {
+    name: "a",
+    help: "A summary.",
+    type: "summary",
+    samples: [{ suffix: "_sum", value: 1 }],
+  };
+  assertEquals(
+    expose([gauge("a", 1)], [gauge("a", 2)]),
+    expose([gauge("a", 1)]),
+  );
+  assertEquals(expose([summary], [gauge("a_sum", 2)]), expose([summary]));
+  assertEquals(
+    expose([gauge("a_count", 2)], [summary]),
+    expose([gauge("a_count", 2)]),
+  );
+});
+
+const NAMES: [text: string, name: string][] = [
+  ["a", "a"],
+  ["aZ_09", "aZ_09"],
+  ["page.views", "page_views"],
+  ["a:b", "a_b"],
+  ["a..b", "a__b"],
+  ["a-b", "a_b"],
+  ["a--b", "a_b"],
+  ["a---b-", "a_b_"],
+  ["a/b c%", "a_b_c_"],
+  ["9lives", "_9lives"],
+  ["über", "_ber"],
+  ["🎉🎉", "__"],
+  ["", ""],
+];
+
+Deno.test("makes names legal as statsd_exporter does", () => {
+  for (const [text, name] of NAMES) assertEquals(legalName(text), name, text);
+});
+
+const LABELS: [text: string, label: string][] = [
+  ["env", "env"],
+  ["tag.with.dots", "tag_with_dots"],
+  ["09digits", "_09digits"],
+  ["_a", "_a"],
+  ["__name__", "_name__"],
+  ["..a", "_a"],
+  ["___", "_"],
+  ["quantile", "exported_quantile"],
+  ["le", "exported_le"],
+];
+
+Deno.test("makes labels legal, away from the reserved ones", () => {
+  for (const [text, label] of LABELS) assertEquals(legalLabel(text), label);
+});
+
+Deno.test("escapes the values of labels", () => {
+  assertEquals(labelText([]), "");
+  assertEquals(
+    labelText([["a", 'say "hi"'], ["b", "C:\\new\nline"]]),
+    'a="say \\"hi\\"",b="C:\\\\new\\nline"',
+  );
+});
+
+const encoder = new TextEncoder();
+
+function exposed(packet: string, own: Family[] = []): string {
+  const aggregate = new Aggregate();
+  parsePacket(encoder.encode(packet), aggregate);
+  return expose(aggregate.families(), own);
+}
+
+/** Checks the lines of an exposition as a scrape would, as far as a test can
+ * without a parser: order, uniqueness, form. */
+function assertWellFormed(text: string): void {
+  assert(text.endsWith("\n"));
+  const seen = new Set<string>();
+  let family = "";
+  for (const line of text.slice(0, -1).split("\n")) {
+    const [, kind, name = ""] = line.match(/^# (HELP|TYPE) (\S+) ./) ?? [];
+    if (kind !== undefined) {
+      assert(!seen.has(`${kind} ${name}`), `${line} stands twice`);
+      seen.add(`${kind} ${name}`);
+      family = name;
+      continue;
+    }
+    const labels = String.raw`[a-zA-Z_]\w*="(?:[^"\\]|\\["\\n])*"`;
+    const match = line.match(
+      new RegExp(`^([a-zA-Z_]\\w*)(\\{${labels}(?:,${labels})*\\})? (\\S+)$`),
+    );
+    assert(match !== null, `${line} is no line of a metric`);
+    const [, metric = "", braced = "", value = ""] = match;
+    assert(
+      [family, `${family}_sum`, `${family}_count`].includes(metric),
+      `${line} stands under ${family}`,
+    );
+    const key = metric + braced;
+    assert(!seen.has(key), `${key} stands twice`);
+    seen.add(key);
+    assert(/^(NaN|[+-]Inf|-?\d.*)$/.test(value), `${value} is no value`);
+  }
+}
+
+Deno.test("exposes every kind of metric beside its own", () => {
+  const text = exposed("c:1|c\ng:2|g\nt:3|ms|#x:1\nh:4|h\ns:5|s\nbad", [
+    gauge("statsd_up", 1),
+  ]);
+  assertWellFormed(text);
+  for (
+    const line of [
+      "# TYPE c_total counter\nc_total 1",
+      "# TYPE g gauge\ng 2",
+      '# TYPE t summary\nt{x="1",quantile="0.5"} 0.003',
+      't_sum{x="1"} 0.003\nt_count{x="1"} 1',
+      "h_sum 4\nh_count 1",
+      "# TYPE s gauge\ns 1",
+      "statsd_lines_total 6",
+      "statsd_samples_total 5",
+      'statsd_sample_errors_total{reason="malformed_line"} 1',
+      'statsd_sample_errors_total{reason="kind_conflict"} 0',
+      'statsd_events_total{type="set"} 1',
+      "statsd_series 5",
+      "statsd_up 1",
+    ]
+  ) {
+    assert(text.includes(`${line}\n`), line);
+  }
+});
+
+const NASTY = [
+  "a:1|c\na:1|g\na_total:1|c\na.total:2|g\na:1|ms",
+  "t:1|ms\nt_sum:1|g\nt_count:1|c\nt_bucket:1|g\nt_sum_total:1|c",
+  'q:1|ms|#quantile:0.5,le:1,__name__:x,9:a,x:"\\,y:\\n',
+  "ünïcode.🎉:1|c|#🎉:🎉\n9lives:1|g\n!:1|g\n?:2|g",
+  "big:1e308|c\nbig:1e308|c\nbig:1e308|c|#x:1",
+  "inf:1e308|g\ninf:+1e308|g\nnul\0l:1|g|#n:a\0b",
+  "statsd_lines_total:9|c\nstatsd_series:9|g\nstatsd.events:9|c",
+  "__proto__:1|c\nconstructor:1|g\nhasOwnProperty:x|s|#__proto__:1",
+  "tab\there:1|g|#a:b\tc\nline\u2028sep:1|g|#a:\u2028",
+  "a:1|c|#x:1,x:2\nb:1|g|#x.y:1,x-y:2",
+].join("\n");
+
+Deno.test("is one well-formed exposition, whatever comes in", () => {
+  assertWellFormed(exposed(NASTY));
+});
+
+Deno.test("is well-formed for random names and tags", () => {
+  const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 1;
+  console.log(`seed ${seed}`);
+  let state = seed;
+  const pick = (from: string[]): string => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return from[Math.floor(state / 2 ** 32 * from.length)] ?? "";
+  };
+  const part = ["a", "a", "b", "_sum", "_count", "_total", ".", "-", "9", '"'];
+  const kinds = ["c", "g", "ms", "h", "s"];
+  const lines = Array.from({ length: 5000 }, () => {
+    const name = `${pick(part)}${pick(part)}${pick(part)}`;
+    const tags = `${pick(part)}:${pick(part)},${pick(part)}:\\${pick(part)}`;
+    return `${name}:1|${pick(kinds)}|#${tags}`;
+  });
+  assertWellFormed(exposed(lines.join("\n")));
+});

@@ -44,8 +44,8 @@ export interface Snapshot {
 export function snapshot(ctx: Context): Snapshot {
   assertContext("snapshot", ctx);
   const node = Node.nearest(ctx);
-  if (node === undefined) return copyOf(ctx, String(ctx));
-  const top = copyOf(node, String(node));
+  if (node === undefined) return copyOf(ctx, TreeContext.describe(ctx));
+  const top = copyOf(node, TreeContext.describe(node));
   const open: [Node, Snapshot][] = [[node, top]];
   for (let next; (next = open.pop()) !== undefined;) {
     const [node, copy] = next;

@@ -87,10 +87,19 @@ export interface Watch {
 /** The two faces a node shows to others: its signal and its promise. */
 class Observers implements Watch {
   controller: AbortController | undefined;
-  done: PromiseWithResolvers<void> | undefined;
+  #done: Promise<void> | undefined;
+  #resolve: (() => void) | undefined;
+
+  get done(): Promise<void> {
+    return this.#done ??= new Promise((resolve) => this.#resolve = resolve);
+  }
+
+  resolve(): void {
+    this.#resolve?.();
+  }
 
   fire(node: Node): void {
-    this.done?.resolve();
+    this.resolve();
     this.controller?.abort(node.err);
   }
 }
@@ -261,7 +270,8 @@ export class ValueContext extends TreeContext {
     // Under another value the base is shared; under a node the next value is
     // further up, on a base of its own. So the parent needs no field.
     const outer = this.#outer;
-    return outer !== undefined && outer.#base === this.#base
+    return outer !== undefined && outer.#key !== foreign &&
+        outer.#base === this.#base
       ? outer
       : this.#base;
   }
@@ -396,9 +406,9 @@ export class Node extends TreeContext implements CancelableContext {
   get done(): Promise<void> {
     const ended = this.#look() !== undefined;
     const observers = this.#observe();
-    observers.done ??= Promise.withResolvers();
-    if (ended) observers.done.resolve();
-    return observers.done.promise;
+    const { done } = observers;
+    if (ended) observers.resolve();
+    return done;
   }
 
   get err(): ContextError | undefined {
@@ -449,7 +459,7 @@ export class Node extends TreeContext implements CancelableContext {
       const due = this.#due;
       if (due !== undefined) {
         deadlines.followClock();
-        if (due.at <= Date.now()) due.expire();
+        if (due.at <= Date.now()) deadlines.expireDue();
       }
       for (let tie = this.#tie; tie !== undefined; tie = tie.outer) tie.pull();
     }
@@ -604,8 +614,14 @@ export class Node extends TreeContext implements CancelableContext {
     node.#due = node;
     if (node.#ending !== undefined) return node;
     const now = Date.now();
-    if (at > now) deadlines.add(node, now);
-    else Node.end(node, exceeded);
+    if (at > now) {
+      deadlines.add(node, now);
+    } else {
+      // The parent's time may be over as well; then that is the end.
+      const above = Node.nearest(parent);
+      if (above !== undefined) above.#look();
+      Node.end(node, exceeded);
+    }
     return node;
   }
 

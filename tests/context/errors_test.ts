@@ -1,0 +1,111 @@
+import {
+  assertEquals,
+  assertInstanceOf,
+  assertMatch,
+  assertNotStrictEquals,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
+import {
+  background,
+  Canceled,
+  cause,
+  DeadlineExceeded,
+  SignalError,
+  withCancel,
+  withTimeout,
+} from "@curfew/context";
+
+Deno.test("Canceled is a DOMException of the name AbortError", () => {
+  const ctx = withCancel(background());
+  ctx.cancel();
+  assertInstanceOf(ctx.err, Canceled);
+  assertInstanceOf(ctx.err, DOMException);
+  assertInstanceOf(ctx.err, Error);
+  assertEquals(ctx.err.name, "AbortError");
+  assertEquals(ctx.err.message, "context canceled");
+  assertEquals(ctx.err.code, DOMException.ABORT_ERR);
+  assertEquals(String(ctx.err), "AbortError: context canceled");
+});
+
+Deno.test("DeadlineExceeded is a DOMException of the name TimeoutError", () => {
+  const ctx = withTimeout(background(), 0);
+  assertInstanceOf(ctx.err, DeadlineExceeded);
+  assertInstanceOf(ctx.err, DOMException);
+  assertEquals(ctx.err.name, "TimeoutError");
+  assertEquals(ctx.err.message, "context deadline exceeded");
+  assertEquals(ctx.err.code, DOMException.TIMEOUT_ERR);
+});
+
+Deno.test("Canceled and DeadlineExceeded are not each other", () => {
+  assertEquals(new Canceled() instanceof DeadlineExceeded, false);
+  assertEquals(new DeadlineExceeded() instanceof Canceled, false);
+});
+
+Deno.test("err without a cause is a shared instance, one of each kind", () => {
+  const [one, two] = [withCancel(background()), withCancel(background())];
+  one.cancel();
+  two.cancel();
+  assertStrictEquals(one.err, two.err);
+  assertEquals("cause" in one.err!, false);
+  const [three, four] = [0, -1].map((ms) => withTimeout(background(), ms));
+  assertStrictEquals(three!.err, four!.err);
+  assertEquals("cause" in three!.err!, false);
+});
+
+Deno.test("err with a cause is an instance of its own, whose cause is that", () => {
+  const why = new Error("why");
+  const [one, two] = [withCancel(background()), withCancel(background())];
+  one.cancel(why);
+  two.cancel(why);
+  assertNotStrictEquals(one.err, two.err);
+  assertStrictEquals(one.err!.cause, why);
+  const late = withTimeout(background(), 0, { cause: why });
+  assertStrictEquals(late.err!.cause, why);
+  assertInstanceOf(late.err, DeadlineExceeded);
+});
+
+Deno.test("the reason of a signal is err", () => {
+  const ctx = withCancel(background());
+  const { signal } = ctx;
+  ctx.cancel(new Error("why"));
+  assertStrictEquals(signal.reason, ctx.err);
+  const thrown = assertThrows(() => signal.throwIfAborted());
+  assertStrictEquals(thrown, ctx.err);
+});
+
+Deno.test("the cause of an err is not among its enumerable properties, as with any Error", () => {
+  const ctx = withCancel(background());
+  ctx.cancel("why");
+  assertEquals(Object.keys(ctx.err!).includes("cause"), false);
+});
+
+Deno.test("console.log() of an err shows what it says", () => {
+  const ctx = withCancel(background());
+  ctx.cancel("why");
+  assertMatch(Deno.inspect(ctx.err), /AbortError: context canceled/);
+});
+
+Deno.test("SignalError is a Canceled that names its signal", () => {
+  const error = new SignalError("SIGTERM");
+  assertInstanceOf(error, Canceled);
+  assertEquals(error.name, "AbortError");
+  assertEquals(error.signal, "SIGTERM");
+  assertEquals(error.message, "SIGTERM received");
+});
+
+Deno.test("SignalError as a cause is found by cause()", () => {
+  const ctx = withCancel(background());
+  ctx.cancel(new SignalError("SIGINT"));
+  const why = cause(withCancel(ctx));
+  assertInstanceOf(why, SignalError);
+  assertEquals(why.signal, "SIGINT");
+  assertEquals(ctx.err?.message, "context canceled");
+});
+
+for (const given of [undefined, null]) {
+  Deno.test(`new Canceled(${given}) and new DeadlineExceeded(${given}) have no cause`, () => {
+    assertEquals("cause" in new Canceled(given), false);
+    assertEquals("cause" in new DeadlineExceeded(given), false);
+  });
+}

@@ -1,0 +1,94 @@
+// What the garbage collector may take and what it must leave. Needs the flag
+// --expose-gc of V8.
+
+import {
+  afterFunc,
+  background,
+  cause,
+  type Context,
+  withCancel,
+  withSignal,
+} from "@curfew/context";
+
+const { gc } = globalThis as unknown as { gc(): void };
+
+/** Whatever can be collected is, when this has resolved. */
+async function collect(): Promise<void> {
+  for (let i = 0; i < 5; i++) {
+    // What a WeakRef has shown is kept until the event loop turns.
+    await new Promise((resolve) => setTimeout(resolve));
+    gc();
+  }
+}
+
+/** Calls `f`, whose variables nothing holds when it has returned. */
+function within<T>(f: () => T): T {
+  return f();
+}
+
+const programs: Record<string, () => Promise<void>> = {
+  async middle() {
+    const root = withCancel(background());
+    const child = within(() => withCancel(withCancel(withCancel(root))));
+    await collect();
+    root.cancel("root's cause");
+    console.log(`${child.err?.name}: ${cause(child)}`);
+  },
+
+  async parent() {
+    const child = withCancel(withCancel(withCancel(background())));
+    await collect();
+    console.log(child.err === undefined ? "open" : "done");
+  },
+
+  async listener() {
+    const root = withCancel(background());
+    withCancel(withCancel(root)).signal
+      .addEventListener("abort", () => console.log("told"));
+    await collect();
+    root.cancel();
+  },
+
+  async child() {
+    const parent = withCancel(background());
+    const refs = Array.from({ length: 100 }, () => {
+      using ctx = withCancel(parent);
+      ctx.signal.addEventListener("abort", () => {});
+      return new WeakRef<Context>(ctx);
+    });
+    await collect();
+    // Not all: a register of the engine may still show the last one.
+    const left = refs.filter((ref) => ref.deref() !== undefined).length;
+    console.log("collected:", left <= 1);
+    parent.cancel(); // which has to live until here
+  },
+
+  async "done of a foreign signal"() {
+    const controller = new AbortController();
+    const promise = withSignal(background(), controller.signal).done;
+    await collect();
+    promise.then(() => console.log("told"));
+    controller.abort();
+  },
+
+  async "afterFunc on a foreign signal"() {
+    const controller = new AbortController();
+    afterFunc(
+      withSignal(background(), controller.signal),
+      () => console.log("told"),
+    );
+    await collect();
+    controller.abort();
+  },
+
+  async "two foreign signals"() {
+    const controller = new AbortController();
+    const other = new AbortController();
+    withSignal(background(), controller.signal, other.signal).signal
+      .addEventListener("abort", () => console.log("told"));
+    await collect();
+    controller.abort();
+  },
+};
+
+await programs[Deno.args[0]!]!();

@@ -216,9 +216,9 @@ export function serveHttp(
 }
 
 /**
- * In ms: how old a request is before its client is watched. To touch
- * `request.signal` costs as much as four whole requests (#27005), so those that
- * are over by then never pay. One look at all that are in flight serves them all.
+ * In ms: how often it is looked which requests are still in flight. The client of
+ * one that is found twice is watched from then on: to touch `request.signal`
+ * costs as much as four whole requests (#27005), so the quick ones never pay.
  */
 const clientWatch = 25;
 
@@ -357,11 +357,11 @@ class Server implements HttpServer {
         (request, info) => this.#serve(request, info),
       );
       // Should it ever end by itself, nobody must go on believing in it.
-      listener.finished.finally(() =>
+      const ended = () =>
         this.#lifetime.serving.cancel(
           new Error("serveHttp: the listener has ended"),
-        )
-      );
+        );
+      listener.finished.then(ended, ended);
       return listener;
     } catch (error) {
       throw listenError("serveHttp", error, { port: port ?? 8000, hostname });
@@ -449,6 +449,7 @@ class Exchange {
   #handled = false;
   #sent = false;
   #old = false;
+  #watched = false;
 
   constructor(
     request: Request,
@@ -490,15 +491,15 @@ class Exchange {
     if (this.#handled) this.#options.over();
   };
 
-  /** Called now and then; on the second call the client is watched. */
+  /** Called every now and then; from the second time on the client is watched. */
   watchClient(): void {
-    if (this.#old) return;
-    if (!this.#answered) {
-      const { signal } = this.#request;
-      if (signal.aborted) this.#clientGone();
-      else signal.addEventListener("abort", this.#clientGone, { once: true });
-      this.#old = true;
-    }
+    if (this.#answered || this.#watched) return;
+    this.#watched = this.#old;
+    this.#old = true;
+    if (!this.#watched) return;
+    const { signal } = this.#request;
+    if (signal.aborted) this.#clientGone();
+    else signal.addEventListener("abort", this.#clientGone, { once: true });
   }
 
   // Without --unstable-no-legacy-abort the signal is aborted after each response

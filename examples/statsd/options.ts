@@ -45,14 +45,15 @@ export interface Options {
  * is for the user.
  */
 export function readOptions(args: string[]): Options {
+  // What parseArgs would take for something else: it reads --lifecycle=no as yes.
+  const odd = args.find((arg) => /^--(lifecycle|help)=|^(--)?$/.test(arg));
+  if (odd !== undefined) throw unknown(odd);
   const flags = parseArgs(args, {
     string: ["udp", "http"],
     boolean: ["lifecycle", "help"],
     default: { udp: "8125", http: "9102" },
     unknown: (arg) => {
-      throw new RangeError(
-        `unknown argument ${arg}; --help shows what there is`,
-      );
+      throw unknown(arg);
     },
   });
   return {
@@ -63,13 +64,21 @@ export function readOptions(args: string[]): Options {
   };
 }
 
+function unknown(arg: string): RangeError {
+  return new RangeError(
+    `unknown argument "${arg}"; --help shows what there is`,
+  );
+}
+
 function readEndpoint(flag: string, text: string): Endpoint {
   const colon = text.lastIndexOf(":");
-  const hostname = colon === -1 ? "127.0.0.1" : text.slice(0, colon);
+  const hostname = colon === -1
+    ? "127.0.0.1"
+    : text.slice(0, colon).replace(/^\[(.*)\]$/, "$1");
   const digits = text.slice(colon + 1);
   const port = Number(digits);
   if (/^\d+$/.test(digits) && port <= 65_535 && hostname !== "") {
-    return { hostname: hostname.replace(/^\[(.*)\]$/, "$1"), port };
+    return { hostname, port };
   }
   throw new RangeError(
     `${flag} must be a port or HOST:PORT, with a port up to 65535; got "${text}"`,

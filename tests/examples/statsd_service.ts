@@ -1,0 +1,210 @@
+/** The service of examples/statsd, run as a process of its own. */
+
+import { delay } from "@std/async";
+
+/** How a process ended, and all that it had printed. */
+export interface Ended {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** What the service says in its last line. */
+export interface Stopped {
+  why: string;
+  received: number;
+  bytes: number;
+  handled: number;
+  failed: number;
+  dropped: number;
+  lines: number;
+  samples: number;
+  errors: number;
+  series: number;
+}
+
+/** Against tests that would wait for ever, in ms: a counter that stays where it
+ * is, and a process that does not end. Far above what any of them takes. */
+const STUCK = 30_000;
+const TOO_LONG = 100_000;
+
+const LISTENING = /listening on udp (\S+):(\d+) and (http:\S+)\/metrics\n/;
+
+const STOPPED = new RegExp(
+  "stopped \\((?<why>.*)\\): " +
+    "received (?<received>\\d+) datagrams \\((?<bytes>\\d+) bytes\\), " +
+    "handled (?<handled>\\d+), failed (?<failed>\\d+), " +
+    "dropped (?<dropped>\\d+); " +
+    "(?<lines>\\d+) lines, (?<samples>\\d+) samples, " +
+    "(?<errors>\\d+) errors, (?<series>\\d+) series$",
+);
+
+/** Runs the service with arguments that have it end by itself. */
+export async function runStatsd(...args: string[]): Promise<Ended> {
+  await using statsd = new Statsd(args);
+  return await statsd.ended;
+}
+
+/** A process that runs the service, or tries to. */
+class Statsd implements AsyncDisposable {
+  readonly ended: Promise<Ended>;
+  /** Resolves with the log line that says where the service listens. */
+  readonly listening: Promise<RegExpExecArray>;
+  readonly #process: Deno.ChildProcess;
+  #over = false;
+
+  constructor(args: string[]) {
+    this.#process = new Deno.Command(Deno.execPath(), {
+      args: ["run", "--allow-net", "examples/statsd/main.ts", ...args],
+      cwd: new URL("../..", import.meta.url),
+      env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" },
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.#process.status.then(() => this.#over = true);
+    const listening = Promise.withResolvers<RegExpExecArray>();
+    this.listening = listening.promise;
+    this.ended = this.#run(listening);
+    // Whoever waits for only one of the two must not be told of the other.
+    this.listening.catch(() => {});
+    this.ended.catch(() => {});
+  }
+
+  kill(signal: Deno.Signal): void {
+    this.#process.kill(signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#over) this.kill("SIGKILL");
+    await this.ended;
+  }
+
+  async #run(
+    listening: PromiseWithResolvers<RegExpExecArray>,
+  ): Promise<Ended> {
+    const guard = setTimeout(() => this.kill("SIGKILL"), TOO_LONG);
+    const errors = new Response(this.#process.stderr).text();
+    let stdout = "";
+    for await (
+      const text of this.#process.stdout.pipeThrough(new TextDecoderStream())
+    ) {
+      stdout += text;
+      const match = LISTENING.exec(stdout);
+      if (match !== null) listening.resolve(match);
+    }
+    const stderr = await errors;
+    const { code } = await this.#process.status;
+    clearTimeout(guard);
+    listening.reject(new Error(`it has ended with ${code}: ${stderr}`));
+    return { code, stdout, stderr };
+  }
+}
+
+/** The running service: `await using` kills it if it still runs. */
+export class StatsdService implements AsyncDisposable {
+  /** Where StatsD comes in. */
+  readonly udp: Deno.NetAddr;
+  /** Where HTTP is served, without a slash at the end. */
+  readonly http: string;
+  /** Resolves when the process has ended. */
+  readonly ended: Promise<Ended>;
+  readonly #statsd: Statsd;
+
+  private constructor(statsd: Statsd, [, host, port, http]: RegExpExecArray) {
+    this.udp = {
+      transport: "udp",
+      hostname: host ?? "",
+      port: Number(port),
+    };
+    this.http = http ?? "";
+    this.ended = statsd.ended;
+    this.#statsd = statsd;
+  }
+
+  /** Starts it on free ports, and waits until it listens. */
+  static async start(...flags: string[]): Promise<StatsdService> {
+    const statsd = new Statsd(["--udp", "0", "--http", "0", ...flags]);
+    return new StatsdService(statsd, await statsd.listening);
+  }
+
+  /** The port of its HTTP server. */
+  get httpPort(): number {
+    return Number(new URL(this.http).port);
+  }
+
+  /** Asks its HTTP server for the status and the text of a path. */
+  async request(
+    path: string,
+    method = "GET",
+  ): Promise<[status: number, text: string]> {
+    const response = await fetch(this.http + path, { method });
+    return [response.status, await response.text()];
+  }
+
+  /** What /metrics shows: values by name with labels, as on their lines. */
+  async scrape(): Promise<Map<string, number>> {
+    const [status, text] = await this.request("/metrics");
+    if (status !== 200) throw new Error(`/metrics: ${status} ${text}`);
+    const samples = new Map<string, number>();
+    for (const line of text.split("\n")) {
+      if (line === "" || line.startsWith("#")) continue;
+      const space = line.lastIndexOf(" ");
+      const name = line.slice(0, space);
+      if (samples.has(name)) throw new Error(`/metrics shows ${name} twice`);
+      const value = line.slice(space + 1);
+      samples.set(name, value === "+Inf" ? Infinity : Number(value));
+    }
+    return samples;
+  }
+
+  /** One value of /metrics; undefined if it is not there. */
+  async sample(name: string): Promise<number | undefined> {
+    return (await this.scrape()).get(name);
+  }
+
+  /** Waits until a counter of /metrics has got as far as `least`. */
+  async reaches(name: string, least: number): Promise<void> {
+    const start = performance.now();
+    for (;;) {
+      const value = await this.sample(name);
+      if (value !== undefined && value >= least) return;
+      if (performance.now() - start > STUCK) {
+        throw new Error(`${name} stays at ${value}, below ${least}`);
+      }
+      await delay(2);
+    }
+  }
+
+  kill(signal: Deno.Signal): void {
+    this.#statsd.kill(signal);
+  }
+
+  /** Waits for its end, which must be a good one with nothing on stderr, and
+   * reads the last line it has printed. */
+  async stopped(): Promise<Stopped> {
+    const { code, stdout, stderr } = await this.ended;
+    const last = stdout.trimEnd().split("\n").at(-1) ?? "";
+    const groups = STOPPED.exec(last)?.groups;
+    if (code !== 0 || stderr !== "" || groups === undefined) {
+      throw new Error(`it has ended with ${code}: ${stdout}${stderr}`);
+    }
+    const count = (name: string) => Number(groups[name]);
+    return {
+      why: groups["why"] ?? "",
+      received: count("received"),
+      bytes: count("bytes"),
+      handled: count("handled"),
+      failed: count("failed"),
+      dropped: count("dropped"),
+      lines: count("lines"),
+      samples: count("samples"),
+      errors: count("errors"),
+      series: count("series"),
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#statsd[Symbol.asyncDispose]();
+  }
+}

@@ -1,0 +1,663 @@
+// The service as its users have it: a process, real clients, real signals.
+//
+// UDP may lose a packet when the kernel holds a few hundred of them. So the
+// tests send as many as surely fit, and then wait until /metrics shows them.
+
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { delay } from "@std/async";
+// deno-lint-ignore no-import-prefix -- only this test has a use for it
+import { type StatsCb, StatsD } from "npm:hot-shots@17.1.1";
+import { USAGE } from "../../examples/statsd/options.ts";
+import type { Reason } from "../../examples/statsd/parse.ts";
+import { runStatsd, StatsdService } from "./statsd_service.ts";
+
+/** The longest datagram there is, in bytes. */
+const MAX_DATAGRAM = 65_507;
+
+/** Random numbers that are the same for the same seed, which is printed. */
+class Random {
+  #state: number;
+
+  constructor(seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 1) {
+    console.log(`seed ${seed}`);
+    this.#state = seed;
+  }
+
+  /** A whole number from 0 to below `limit`. */
+  below(limit: number): number {
+    this.#state = (Math.imul(this.#state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor(this.#state / 2 ** 32 * limit);
+  }
+
+  of<T>(items: readonly T[]): T {
+    return items[this.below(items.length)]!;
+  }
+}
+
+/** Calls a method of the client, and waits until its callback is called. */
+function called(method: (callback: StatsCb) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    method((error) => error ? reject(error) : resolve());
+  });
+}
+
+/** A client of a service; `await using` closes it. */
+class Client extends StatsD implements AsyncDisposable {
+  constructor(
+    { udp }: StatsdService,
+    options: { maxBufferSize?: number; telegraf?: boolean } = {},
+  ) {
+    super({
+      host: udp.hostname,
+      port: udp.port,
+      globalTags: { env: "test" },
+      // Nothing of the environment of the tests.
+      datadog: false,
+      includeDataDogTags: false,
+      ...options,
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await called((callback) => this.close(callback));
+  }
+}
+
+/** Sends whole datagrams of any bytes to a service, and waits until it has
+ * read them. */
+class Sender implements Disposable {
+  readonly #service: StatsdService;
+  readonly #conn = Deno.listenDatagram({
+    transport: "udp",
+    hostname: "127.0.0.1",
+    port: 0,
+  });
+  sent = 0;
+
+  constructor(service: StatsdService) {
+    this.#service = service;
+  }
+
+  async send(...datagrams: (string | Uint8Array)[]): Promise<void> {
+    for (const data of datagrams) {
+      const bytes = typeof data === "string"
+        ? new TextEncoder().encode(data)
+        : data;
+      await this.#conn.send(bytes, this.#service.udp);
+      this.sent++;
+    }
+    await this.#service.reaches("statsd_datagrams_received_total", this.sent);
+  }
+
+  [Symbol.dispose](): void {
+    this.#conn.close();
+  }
+}
+
+/** Tags as the client takes them, and as /metrics shows them. */
+const TAGS: [tags: Record<string, string> | string[], labels: string][] = [
+  [[], 'env="test"'],
+  [{ route: "/a", code: "200" }, 'code="200",env="test",route="/a"'],
+  [["url:http://b/", "env:other"], 'env="other",url="http://b/"'],
+  [
+    { "quoted-key": '"\\"', größe: "ü" },
+    'env="test",gr__e="ü",quoted_key="\\"\\\\\\""',
+  ],
+];
+
+const QUANTILES = [0.5, 0.9, 0.99];
+
+/** What /metrics should show, worked out in the most simple way there is. */
+class Model {
+  readonly #values = new Map<string, number>();
+  readonly #observed = new Map<string, number[]>();
+  readonly #members = new Map<string, Set<string>>();
+  /** Lines by what becomes of them. */
+  readonly outcomes = new Map<string, number>();
+  lines = 0;
+
+  outcome(what: string): void {
+    this.lines++;
+    this.outcomes.set(what, (this.outcomes.get(what) ?? 0) + 1);
+  }
+
+  add(name: string, labels: string, value: number): void {
+    const key = `${name}{${labels}}`;
+    this.#values.set(key, (this.#values.get(key) ?? 0) + value);
+  }
+
+  set(name: string, labels: string, value: number): void {
+    this.#values.set(`${name}{${labels}}`, value);
+  }
+
+  /** The name has a `%` where `_sum` and the like go. */
+  observe(name: string, labels: string, value: number, times: number): void {
+    const key = `${name}%{${labels}}`;
+    const values = this.#observed.get(key) ?? [];
+    this.#observed.set(key, values);
+    for (let i = 0; i < times; i++) values.push(value);
+  }
+
+  member(name: string, labels: string, member: string): void {
+    const key = `${name}{${labels}}`;
+    const members = this.#members.get(key) ?? new Set();
+    this.#members.set(key, members.add(member));
+  }
+
+  get series(): number {
+    return this.#values.size + this.#observed.size + this.#members.size;
+  }
+
+  get samples(): Record<string, number> {
+    const samples = Object.fromEntries(this.#values);
+    for (const [key, members] of this.#members) samples[key] = members.size;
+    for (const [key, values] of this.#observed) {
+      // The seconds of a timing are rounded once, after they are added up.
+      const scale = key.startsWith("latency") ? 1000 : 1;
+      const sum = values.reduce((sum, value) => sum + value, 0);
+      samples[key.replace("%", "_sum")] = sum / scale;
+      samples[key.replace("%", "_count")] = values.length;
+      values.sort((a, b) => a - b);
+      for (const q of QUANTILES) {
+        const value = values[Math.ceil(q * values.length) - 1] ?? NaN;
+        const quantile = key.replace("%", "").replace("}", `,quantile="${q}"}`);
+        samples[quantile] = value / scale;
+      }
+    }
+    return samples;
+  }
+}
+
+/** Math.random() as a test wants it, by which the client decides what of its
+ * samples to send. */
+class Chance implements Disposable {
+  readonly #random = Math.random;
+  /** What it answers next; anything if undefined. */
+  next: number | undefined;
+
+  constructor() {
+    Math.random = () => this.next ?? this.#random();
+  }
+
+  [Symbol.dispose](): void {
+    Math.random = this.#random;
+  }
+}
+
+/** Sends metrics, and tells the model of them. */
+class Traffic implements AsyncDisposable {
+  readonly model = new Model();
+  readonly #random = new Random();
+  readonly #chance = new Chance();
+  readonly #client: Client;
+  /** Writes the tags into the name. */
+  readonly #telegraf: Client;
+
+  constructor(service: StatsdService) {
+    // As much as fits into a packet of an Ethernet.
+    const maxBufferSize = 1_432;
+    this.#client = new Client(service, { maxBufferSize });
+    this.#telegraf = new Client(service, { maxBufferSize, telegraf: true });
+  }
+
+  /** Sends what the clients still hold. */
+  async flush(): Promise<void> {
+    for (const client of [this.#client, this.#telegraf]) {
+      await called((callback) => client.flush(callback));
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#chance[Symbol.dispose]();
+    await this.#client[Symbol.asyncDispose]();
+    await this.#telegraf[Symbol.asyncDispose]();
+  }
+
+  /** Sends one metric; twelve numbers in a row stand for all the kinds. */
+  send(i: number): void {
+    const rate = this.#random.of([1, 1, 0.5, 0.25]);
+    const chance = this.#random.below(100) / 100;
+    this.#chance.next = chance;
+    // As often as a sample counts that is sent.
+    this.#send(i % 12, rate, chance < rate ? 1 / rate : 0);
+    this.#chance.next = undefined;
+  }
+
+  #send(kind: number, rate: number, times: number): void {
+    const { model } = this;
+    const client = this.#client;
+    const [tags, labels] = this.#random.of(TAGS);
+    const number = 1 + this.#random.below(1_000);
+    switch (kind) {
+      case 0:
+      case 1: {
+        // No colon can stand in tags in the name.
+        const telegraf = kind === 1 && !labels.includes(":");
+        (telegraf ? this.#telegraf : client)
+          .increment("requests", number, rate, tags);
+        if (times === 0) return;
+        model.add("requests_total", labels, number * times);
+        return model.outcome("counter");
+      }
+      case 2:
+        client.increment(["several.names", "at-once"], number, tags);
+        for (const name of ["several_names_total", "at_once_total"]) {
+          model.add(name, labels, number);
+          model.outcome("counter");
+        }
+        return;
+      case 3:
+        // Prometheus has no counters that count down.
+        client.decrement("requests", number, tags);
+        return model.outcome("illegal_negative_counter");
+      case 4:
+        client.gauge("queue.length", number, tags);
+        model.set("queue_length", labels, number);
+        return model.outcome("gauge");
+      case 5:
+        client.gaugeDelta("queue.length", number - 500, tags);
+        model.add("queue_length", labels, number - 500);
+        return model.outcome("gauge");
+      case 6:
+        client.timing("latency", number, rate, tags);
+        if (times === 0) return;
+        model.observe("latency", labels, number, times);
+        return model.outcome("summary");
+      case 7:
+        client.histogram("size", number / 4, rate, tags);
+        if (times === 0) return;
+        model.observe("size", labels, number / 4, times);
+        return model.outcome("summary");
+      case 8:
+        client.distribution("weight", -number / 8, rate, tags);
+        if (times === 0) return;
+        model.observe("weight", labels, -number / 8, times);
+        return model.outcome("summary");
+      case 9: {
+        const member = this.#random.of([number, `a:b ${number}`]);
+        client.set("users", member, rate, tags);
+        if (times === 0) return;
+        model.member("users", labels, String(member));
+        return model.outcome("set");
+      }
+      case 10:
+        client.event("title", "text", {}, tags);
+        return model.outcome("event");
+      default:
+        client.check("database", client.CHECKS.OK, { message: "up" }, tags);
+        return model.outcome("service_check");
+    }
+  }
+}
+
+Deno.test("20,000 metrics of every type from hot-shots add up exactly", async () => {
+  await using service = await StatsdService.start();
+  await using traffic = new Traffic(service);
+  const { model } = traffic;
+  for (let i = 0; i < 20_000; i++) {
+    traffic.send(i);
+    // Some 20 packets.
+    if (i % 400 === 399) {
+      await traffic.flush();
+      await service.reaches("statsd_lines_total", model.lines);
+    }
+  }
+
+  const samples = await service.scrape();
+  const own = new Map<string, number>();
+  for (const [name, value] of samples) {
+    if (!name.startsWith("statsd_")) continue;
+    own.set(name, value);
+    samples.delete(name);
+  }
+  assertEquals(Object.fromEntries(samples), model.samples);
+
+  const of = (what: string) => model.outcomes.get(what);
+  for (const type of ["counter", "gauge", "summary", "set"]) {
+    assertEquals(own.get(`statsd_events_total{type="${type}"}`), of(type));
+  }
+  for (const type of ["event", "service_check"]) {
+    assertEquals(
+      own.get(`statsd_skipped_lines_total{type="${type}"}`),
+      of(type),
+    );
+  }
+  for (const [name, value] of own) {
+    if (!name.startsWith("statsd_sample_errors_total")) continue;
+    const negative = name.includes('"illegal_negative_counter"');
+    assertEquals(value, negative ? of("illegal_negative_counter") : 0, name);
+  }
+  assertEquals(own.get("statsd_lines_total"), model.lines);
+  assertEquals(own.get("statsd_tag_errors_total"), 0);
+  assertEquals(own.get("statsd_series"), model.series);
+  assertEquals(own.get("statsd_datagrams_dropped_total"), 0);
+
+  service.kill("SIGTERM");
+  const stopped = await service.stopped();
+  assertEquals(stopped.lines, model.lines);
+  assertEquals(stopped.samples, own.get("statsd_samples_total"));
+  assertEquals(stopped.errors, of("illegal_negative_counter"));
+  assertEquals(stopped.series, model.series);
+  assertEquals(
+    stopped.received,
+    own.get("statsd_datagrams_received_total"),
+  );
+  assertEquals(stopped.bytes, own.get("statsd_received_bytes_total"));
+});
+
+/** Streams to a service, which gets the signal in between, and asserts that
+ * all that was sent before is in its last line. */
+async function interruptStream(
+  signal: Deno.Signal,
+  before: number,
+  after: number,
+): Promise<void> {
+  await using service = await StatsdService.start();
+  await using client = new Client(service);
+  for (let i = 0; i < before; i++) {
+    // A series for each, so that none can stand in for another.
+    await called((callback) => client.gauge(`before.${i}`, 1, callback));
+    // The last hundred or less are still on their way when the signal comes.
+    if (i % 100 === 0) await service.reaches("statsd_lines_total", i + 1);
+  }
+  service.kill(signal);
+
+  let running = true;
+  const ended = service.ended.finally(() => running = false);
+  let more = 0;
+  for (; running && more < after; more++) {
+    // The socket may be gone, which is no business of a client.
+    await called((callback) => client.increment("after", 1, callback))
+      .catch(() => {});
+    // The service needs something of the machine, too.
+    if (more % 10 === 0) await delay(1);
+  }
+  await ended;
+
+  const stopped = await service.stopped();
+  assertEquals(stopped.why, `AbortError: ${signal} received`);
+  const late = stopped.lines - before;
+  assert(late >= 0 && late <= more, `${late} of ${more} that came late`);
+  assertEquals(stopped.series, before + (late > 0 ? 1 : 0));
+  assertEquals(stopped.samples, stopped.lines);
+  assertEquals(stopped.errors, 0);
+  assertEquals(stopped.received, stopped.lines);
+  assertEquals(stopped.handled, stopped.received);
+  assertEquals([stopped.failed, stopped.dropped], [0, 0]);
+}
+
+for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  Deno.test(`${signal} in a stream loses nothing that was sent before it`, async () => {
+    const random = new Random();
+    // Nothing comes after the signal, a little does, and a stream without end.
+    for (const after of [0, 1 + random.below(100), Infinity]) {
+      await interruptStream(signal, 1 + random.below(300), after);
+    }
+  });
+}
+
+Deno.test("a service that is asked to end before anything came says so", async () => {
+  await using service = await StatsdService.start();
+  service.kill("SIGTERM");
+  const { why, ...counts } = await service.stopped();
+  assertEquals(why, "AbortError: SIGTERM received");
+  assertEquals(new Set(Object.values(counts)), new Set([0]));
+});
+
+Deno.test("a scrape that SIGTERM finds under way is answered to its end", async () => {
+  await using service = await StatsdService.start();
+  using sender = new Sender(service);
+  // Names so long, and so many, that the answer fits into no buffer.
+  const long = "n".repeat(1_000);
+  for (let packet = 0; packet < 30; packet++) {
+    const lines = Array.from({ length: 60 }, (_, i) => {
+      return `${long}${packet}_${i}:1|g`;
+    });
+    await sender.send(lines.join("\n"));
+  }
+  const series = 30 * 60;
+  // Unlike fetch(), this reads nothing before it is told to.
+  using scrape = await Deno.connect({ port: service.httpPort });
+  await scrape.write(new TextEncoder().encode(
+    "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+  ));
+  const start = new Uint8Array(12);
+  await scrape.read(start);
+  assertEquals(new TextDecoder().decode(start), "HTTP/1.1 200");
+  service.kill("SIGTERM");
+  // Then all that it still waits for is this client.
+  while (!isFree(service.udp)) await delay(2);
+  const text = await new Response(scrape.readable).text();
+  assertEquals(text.match(/^n+\d+_\d+ 1$/mg)?.length, series);
+  const stopped = await service.stopped();
+  assertEquals(stopped.series, series);
+  assertEquals(stopped.handled, sender.sent);
+});
+
+/** Whether nobody has the UDP port. */
+function isFree({ hostname, port }: Deno.NetAddr): boolean {
+  try {
+    Deno.listenDatagram({ transport: "udp", hostname, port }).close();
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.AddrInUse) return false;
+    throw error;
+  }
+}
+
+/** A line for each reason. No datagram can hold one that is too long. */
+const MALFORMED: Record<Exclude<Reason, "line_too_long">, string | Uint8Array> =
+  {
+    malformed_line: Uint8Array.of(0x61, 0xff, 0x3a, 0x31, 0x7c, 0x63),
+    field_too_long: `${"a".repeat(2_000)}:1|c`,
+    mixed_tagging_styles: "a,b=c:1|c|#d:e",
+    not_enough_parts_after_colon: "a:1",
+    invalid_extended_aggregate_type: "a:1:2|c",
+    malformed_component: "a:1|c||@1",
+    malformed_value: "a:one|c",
+    invalid_sample_factor: "a:1|c|@one",
+    malformed_container_id: "a:1|c|c:",
+    malformed_timestamp: "a:1|c|Tone",
+    illegal_event: "a:1|x",
+  };
+
+/** Asserts that the service answers, and counts a good line. */
+async function assertServes(
+  service: StatsdService,
+  sender: Sender,
+): Promise<void> {
+  const before = await service.sample("good_total") ?? 0;
+  await sender.send("good:2|c");
+  assertEquals(await service.sample("good_total"), before + 2);
+  assertEquals(await service.request("/-/healthy"), [200, "healthy\n"]);
+  assertEquals(await service.request("/-/ready"), [200, "ready\n"]);
+}
+
+Deno.test("malformed lines are counted by reason, and nothing else comes of them", async () => {
+  await using service = await StatsdService.start();
+  using sender = new Sender(service);
+  const before = await service.scrape();
+  const reasons = Object.keys(MALFORMED);
+  for (const [i, line] of Object.values(MALFORMED).entries()) {
+    for (let times = 0; times <= i; times++) await sender.send(line);
+  }
+  const lines = reasons.length * (reasons.length + 1) / 2;
+  const after = await service.scrape();
+  const name = (reason: string) =>
+    `statsd_sample_errors_total{reason="${reason}"}`;
+  for (const [i, reason] of reasons.entries()) {
+    assertEquals(after.get(name(reason)), i + 1, reason);
+  }
+  const counted = new Set([
+    "statsd_datagrams_received_total",
+    "statsd_received_bytes_total",
+    "statsd_lines_total",
+    ...reasons.map(name),
+  ]);
+  for (const [name, value] of after) {
+    if (!counted.has(name)) assertEquals(value, before.get(name), name);
+  }
+  assertEquals(after.get("statsd_lines_total"), lines);
+  await assertServes(service, sender);
+  service.kill("SIGTERM");
+  const stopped = await service.stopped();
+  assertEquals(stopped.errors, lines);
+  assertEquals(stopped.handled, sender.sent);
+});
+
+Deno.test("an empty datagram is received, and is no line", async () => {
+  await using service = await StatsdService.start();
+  using sender = new Sender(service);
+  await sender.send("", new Uint8Array(0), "\n", "\r\n\n");
+  assertEquals(await service.sample("statsd_lines_total"), 0);
+  await assertServes(service, sender);
+  service.kill("SIGTERM");
+  const { received, handled, lines, errors } = await service.stopped();
+  assertEquals([received, handled, lines, errors], [5, 5, 1, 0]);
+});
+
+Deno.test("a datagram of the largest size is read to its last line", async () => {
+  await using service = await StatsdService.start();
+  using sender = new Sender(service);
+  const line = "full:1|c\n";
+  const lines = Math.floor(MAX_DATAGRAM / line.length);
+  const full = line.repeat(lines).padEnd(MAX_DATAGRAM, "\n");
+  // The last byte counts.
+  const last = "x".repeat(MAX_DATAGRAM - 9) + "\nlast:7|c";
+  await sender.send(full);
+  await sender.send(last);
+  await sender.send("x".repeat(MAX_DATAGRAM));
+  const samples = await service.scrape();
+  assertEquals(samples.get("full_total"), lines);
+  assertEquals(samples.get("last_total"), 7);
+  assertEquals(samples.get("statsd_lines_total"), lines + 3);
+  assertEquals(
+    samples.get("statsd_received_bytes_total"),
+    3 * MAX_DATAGRAM,
+  );
+  await assertServes(service, sender);
+});
+
+Deno.test("a megabyte of random bytes leaves the service as it was", async () => {
+  const random = new Random();
+  await using service = await StatsdService.start();
+  using sender = new Sender(service);
+  let bytes = 0;
+  while (bytes < 1_000_000) {
+    const burst = Array.from({ length: 10 }, () => {
+      return Uint8Array.from(
+        { length: random.below(3_000) },
+        () => random.below(256),
+      );
+    });
+    await sender.send(...burst);
+    bytes += burst.reduce((sum, { length }) => sum + length, 0);
+  }
+  const samples = await service.scrape();
+  assertEquals(samples.get("statsd_received_bytes_total"), bytes);
+  let errors = 0;
+  for (const [name, value] of samples) {
+    if (name.startsWith("statsd_sample_errors_total")) errors += value;
+  }
+  assert(errors > 0);
+  await assertServes(service, sender);
+  service.kill("SIGTERM");
+  const stopped = await service.stopped();
+  assertEquals(stopped.handled, sender.sent);
+  assertEquals([stopped.failed, stopped.dropped], [0, 0]);
+});
+
+Deno.test("/metrics is in the text format of Prometheus, version 0.0.4", async () => {
+  await using service = await StatsdService.start();
+  const response = await fetch(`${service.http}/metrics`);
+  const text = await response.text();
+  assertEquals(response.status, 200);
+  assertEquals(
+    response.headers.get("content-type"),
+    "text/plain; version=0.0.4; charset=utf-8",
+  );
+  assertStringIncludes(text, "# TYPE statsd_lines_total counter\n");
+  assertEquals(await service.request("/metrics", "HEAD"), [200, ""]);
+});
+
+Deno.test("says that it is healthy and ready, and knows no other paths", async () => {
+  await using service = await StatsdService.start();
+  assertEquals(await service.request("/-/healthy"), [200, "healthy\n"]);
+  assertEquals(await service.request("/-/ready?x"), [200, "ready\n"]);
+  for (
+    const [path, method] of [
+      ["/", "GET"],
+      ["/metrics/", "GET"],
+      ["/-/quit", "GET"],
+      ["/metrics", "POST"],
+      ["/-/healthy", "DELETE"],
+      ["/constructor", "GET"],
+    ] as const
+  ) {
+    const answer = await service.request(path, method);
+    assertEquals(answer, [404, "not found\n"], `${method} ${path}`);
+  }
+});
+
+Deno.test("POST /-/quit does nothing without --lifecycle", async () => {
+  await using service = await StatsdService.start();
+  using sender = new Sender(service);
+  assertEquals(
+    await service.request("/-/quit", "POST"),
+    [403, "start with --lifecycle\n"],
+  );
+  await assertServes(service, sender);
+});
+
+Deno.test("POST /-/quit ends a service with --lifecycle, which says so", async () => {
+  await using service = await StatsdService.start("--lifecycle");
+  await using client = new Client(service);
+  const lines = 100;
+  for (let i = 0; i < lines; i++) {
+    await called((callback) => client.increment("a", 1, callback));
+  }
+  assertEquals(
+    await service.request("/-/quit", "POST"),
+    [200, "stopping\n"],
+  );
+  const stopped = await service.stopped();
+  assertEquals(stopped.why, "quit over HTTP");
+  assertEquals([stopped.lines, stopped.handled], [lines, lines]);
+});
+
+Deno.test("a port that is in use is named, and the service fails", async () => {
+  await using service = await StatsdService.start();
+  using sender = new Sender(service);
+  const udp = String(service.udp.port);
+  const http = String(service.httpPort);
+  const [noUdp, noHttp] = await Promise.all([
+    runStatsd("--udp", udp, "--http", "0"),
+    runStatsd("--udp", "0", "--http", http),
+  ]);
+  assertEquals([noUdp.code, noUdp.stdout], [1, ""]);
+  assertStringIncludes(noUdp.stderr, `serveUdp: port ${udp} is in use`);
+  assertEquals([noHttp.code, noHttp.stdout], [1, ""]);
+  assertStringIncludes(noHttp.stderr, `serveHttp: port ${http} is in use`);
+  await assertServes(service, sender);
+});
+
+Deno.test("--help prints the usage and ends", async () => {
+  assertEquals(
+    await runStatsd("--help"),
+    { code: 0, stdout: `${USAGE}\n`, stderr: "" },
+  );
+});
+
+Deno.test("arguments that are wrong end with 2, and stderr names them", async () => {
+  const runs: [args: string[], stderr: string][] = [
+    [["--udb", "1"], 'statsd: unknown argument "--udb"; '],
+    [["--udp", "0", "--http", "65536"], "statsd: --http must be a port"],
+  ];
+  await Promise.all(runs.map(async ([args, stderr]) => {
+    const ended = await runStatsd(...args);
+    assertEquals([ended.code, ended.stdout], [2, ""]);
+    assertStringIncludes(ended.stderr, stderr);
+    // A line for the user, not a stack.
+    assertEquals(ended.stderr.trimEnd().split("\n").length, 1);
+  }));
+});

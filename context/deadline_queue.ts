@@ -23,6 +23,22 @@ const clockCheck = 1_000;
 const realTimeout = AbortSignal.timeout;
 
 /**
+ * Keeps the process alive until the function it returns is called. Only where an
+ * alarm that is listened to does not: in Node, not in Deno or a browser.
+ */
+const keepAlive = "process" in globalThis && !("Deno" in globalThis)
+  ? holdNode.bind(undefined, setInterval, clearInterval)
+  : undefined;
+
+function holdNode(
+  set: typeof setInterval,
+  clear: typeof clearInterval,
+): () => void {
+  const timer = set(() => {}, longestAlarm);
+  return () => clear(timer);
+}
+
+/**
  * A binary heap by time, and one `AbortSignal.timeout` for its first entry.
  *
  * The alarm cannot be cleared, so it is kept for as long as it rings early
@@ -40,6 +56,7 @@ class DeadlineQueue {
   /** The `AbortSignal.timeout` that made the alarm: tests replace it. */
   #clock: typeof AbortSignal.timeout | undefined;
   #listening = false;
+  #keepAlive: (() => void) | undefined;
   #releasing = false;
   #checking = false;
 
@@ -91,10 +108,22 @@ class DeadlineQueue {
 
   readonly #letGo = (): void => {
     this.#releasing = false;
-    if (this.#held > 0) return;
-    this.#alarm?.removeEventListener("abort", this.#ring);
-    this.#listening = false;
+    if (this.#held === 0) this.#unlisten();
   };
+
+  #listen(): void {
+    if (this.#listening) return;
+    this.#listening = true;
+    this.#alarm!.addEventListener("abort", this.#ring);
+    this.#keepAlive = keepAlive?.();
+  }
+
+  #unlisten(): void {
+    if (!this.#listening) return;
+    this.#listening = false;
+    this.#alarm?.removeEventListener("abort", this.#ring);
+    this.#keepAlive?.();
+  }
 
   #arm(): void {
     const first = this.#heap[0];
@@ -105,18 +134,14 @@ class DeadlineQueue {
     const isStale = clock !== this.#clock || clock !== realTimeout ||
       first.at < this.#alarmAt || this.#alarm!.aborted;
     if (isStale) {
-      this.#alarm?.removeEventListener("abort", this.#ring);
-      this.#listening = false;
+      this.#unlisten();
       const now = Date.now();
       const delay = Math.min(Math.max(0, first.at - now), longestAlarm);
       this.#alarm = AbortSignal.timeout(Math.ceil(delay));
       this.#alarmAt = now + delay;
       this.#clock = clock;
     }
-    if (!this.#listening) {
-      this.#alarm!.addEventListener("abort", this.#ring);
-      this.#listening = true;
-    }
+    this.#listen();
     if (clock !== realTimeout) this.#checkClock();
   }
 
@@ -127,9 +152,9 @@ class DeadlineQueue {
     const now = this.#clock === AbortSignal.timeout
       ? Math.max(Date.now(), this.#alarmAt)
       : Date.now();
+    this.#unlisten();
     this.#alarm = undefined;
     this.#alarmAt = Infinity;
-    this.#listening = false;
     this.#expire(now);
     if (this.#held > 0) this.#arm();
   };

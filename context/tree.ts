@@ -609,11 +609,15 @@ export class Node extends TreeContext implements CancelableContext {
   }
 
   /** A node with a deadline of its own; ended at once where that has passed. */
-  static withDeadline(parent: Context, at: number, exceeded: Ending): Node {
+  static withDeadline(
+    parent: Context,
+    at: number,
+    now: number,
+    exceeded: Ending,
+  ): Node {
     const node = new DeadlineNode(parent, at, exceeded);
     node.#due = node;
     if (node.#ending !== undefined) return node;
-    const now = Date.now();
     if (at > now) {
       deadlines.add(node, now);
     } else {

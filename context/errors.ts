@@ -30,6 +30,11 @@ export class Canceled extends DOMException {
     super(message, "AbortError");
     setCause(this, cause);
   }
+
+  /** What `console.log` shows in Deno: the cause too, unlike for a DOMException. */
+  [Symbol.for("Deno.customInspect")](inspect: Inspect): string {
+    return withCause(this, inspect);
+  }
 }
 
 /**
@@ -58,10 +63,23 @@ export class DeadlineExceeded extends DOMException {
     super("context deadline exceeded", "TimeoutError");
     setCause(this, cause);
   }
+
+  /** What `console.log` shows in Deno: the cause too, unlike for a DOMException. */
+  [Symbol.for("Deno.customInspect")](inspect: Inspect): string {
+    return withCause(this, inspect);
+  }
 }
 
 /** What `err` can be once a context is done. */
 export type ContextError = Canceled | DeadlineExceeded;
+
+type Inspect = (value: unknown) => string;
+
+function withCause(error: DOMException, inspect: Inspect): string {
+  const text = error.stack ?? String(error);
+  if (error.cause === undefined) return text;
+  return `${text}\nCaused by: ${inspect(error.cause)}`;
+}
 
 /** As `new Error(message, { cause })` would, which DOMException does not know. */
 function setCause(error: DOMException, cause: unknown): void {

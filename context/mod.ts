@@ -38,6 +38,12 @@ export { afterFunc } from "./after_func.ts";
 export { cause } from "./cause.ts";
 export { remaining } from "./remaining.ts";
 export { type Snapshot, snapshot } from "./snapshot.ts";
+export { sleep } from "./sleep.ts";
+export { every } from "./every.ts";
+export { orDone } from "./or_done.ts";
+export { untilDone } from "./until_done.ts";
+export { WaitGroup } from "./wait_group.ts";
+export { type Group, group, type GroupOptions } from "./group.ts";
 export {
   main,
   type MainOptions,

@@ -1,0 +1,259 @@
+import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { FakeTime } from "@std/testing/time";
+import {
+  background,
+  type Context,
+  every,
+  snapshot,
+  withCancel,
+  withTimeout,
+} from "@curfew/context";
+import { OwnSignal } from "./custom_context.ts";
+import { outcomeOf, turn } from "./outcome.ts";
+
+/** What a tick was, and at which time it came. */
+type Tick = [number: number, at: number];
+
+/** Takes ticks until they end; `body` runs at each. */
+async function take(
+  time: FakeTime,
+  ticks: AsyncIterable<number>,
+  into: Tick[],
+  body?: (tick: number) => unknown,
+): Promise<void> {
+  for await (const tick of ticks) {
+    into.push([tick, time.now - time.start]);
+    await body?.(tick);
+  }
+}
+
+/** Lets `ms` pass, one by one, with all that happens meanwhile. */
+async function pass(time: FakeTime, ms: number): Promise<void> {
+  for (let i = 0; i < ms; i++) {
+    // What is due at this very moment comes before the next one.
+    await time.tickAsync(0);
+    await time.tickAsync(1);
+  }
+  await time.runMicrotasks();
+}
+
+Deno.test("every() yields n for the n-th tick, at n x ms from the start", async () => {
+  using time = new FakeTime();
+  const ctx = withCancel(background());
+  const ticks: Tick[] = [];
+  const taken = take(time, every(ctx, 10), ticks);
+  await pass(time, 9);
+  assertEquals(ticks, []);
+  await pass(time, 26);
+  assertEquals(ticks, [[1, 10], [2, 20], [3, 30]]);
+  ctx.cancel();
+  await taken;
+});
+
+Deno.test("every() takes a time that is not whole", async () => {
+  using time = new FakeTime();
+  const ctx = withCancel(background());
+  const ticks: Tick[] = [];
+  const taken = take(time, every(ctx, 2.5), ticks);
+  await pass(time, 10);
+  assertEquals(ticks, [[1, 3], [2, 5], [3, 8], [4, 10]]);
+  ctx.cancel();
+  await taken;
+});
+
+for (const ms of [2 ** 31 - 1, 2 ** 31, 2 ** 33]) {
+  Deno.test(`every() takes a time as long as ${ms} ms`, async () => {
+    using time = new FakeTime();
+    const ctx = withCancel(background());
+    const ticks: Tick[] = [];
+    const taken = take(time, every(ctx, ms), ticks);
+    await time.tickAsync(ms - 1);
+    await time.runMicrotasks();
+    assertEquals(ticks, []);
+    await time.tickAsync(1);
+    await time.tickAsync(ms);
+    await time.runMicrotasks();
+    assertEquals(ticks, [[1, ms], [2, 2 * ms]]);
+    ctx.cancel();
+    await taken;
+  });
+}
+
+Deno.test("every() of Infinity waits for the end of ctx", async () => {
+  using time = new FakeTime();
+  const ctx = withCancel(background());
+  const ticks: Tick[] = [];
+  const taken = outcomeOf(take(time, every(ctx, Infinity), ticks));
+  await time.tickAsync(2 ** 33);
+  await time.runMicrotasks();
+  assertEquals(taken.state, "pending");
+  ctx.cancel();
+  await time.runMicrotasks();
+  assertEquals([taken.state, ticks], ["resolved", []]);
+});
+
+Deno.test("every() does not drift when the loop's body takes its time", async () => {
+  using time = new FakeTime();
+  const ctx = withCancel(background());
+  const ticks: Tick[] = [];
+  const taken = take(time, every(ctx, 10), ticks, () => {
+    time.tick(7);
+    if (ticks.length === 4) ctx.cancel();
+  });
+  await pass(time, 40);
+  await taken;
+  assertEquals(ticks, [[1, 10], [2, 20], [3, 30], [4, 40]]);
+});
+
+// How long the body of the loop takes at the first tick, which comes after
+// 10 ms, and which ticks follow that.
+const busy: [ms: number, next: Tick[]][] = [
+  [9, [[2, 20], [3, 30]]],
+  // The tick that comes at this very moment is not missed.
+  [10, [[2, 20], [3, 30]]],
+  [11, [[3, 30], [4, 40]]],
+  [35, [[5, 50], [6, 60]]],
+  [40, [[5, 50], [6, 60]]],
+  [1_000_001, [[100_002, 1_000_020], [100_003, 1_000_030]]],
+];
+for (const [ms, next] of busy) {
+  Deno.test(`every() skips what was missed: a body that takes ${ms} ms of ticks of 10`, async () => {
+    using time = new FakeTime();
+    const ctx = withCancel(background());
+    const ticks: Tick[] = [];
+    const taken = take(time, every(ctx, 10), ticks, (tick) => {
+      if (tick === 1) time.tick(ms);
+      if (ticks.length === 3) ctx.cancel();
+    });
+    await pass(time, 31);
+    await taken;
+    assertEquals(ticks, [[1, 10], ...next]);
+  });
+}
+
+Deno.test("every() counts from the call, not from when it is first asked", async () => {
+  using time = new FakeTime();
+  const ctx = withCancel(background());
+  const ticks: Tick[] = [];
+  const later = every(ctx, 10);
+  time.tick(25);
+  const taken = take(time, later, ticks);
+  await pass(time, 15);
+  assertEquals(ticks, [[3, 30], [4, 40]]);
+  ctx.cancel();
+  await taken;
+});
+
+Deno.test("every() of several on one ctx: each counts for itself", async () => {
+  using time = new FakeTime();
+  const ctx = withCancel(background());
+  const fast: Tick[] = [];
+  const slow: Tick[] = [];
+  const taken = [
+    take(time, every(ctx, 10), fast),
+    take(time, every(ctx, 15), slow),
+  ];
+  await pass(time, 30);
+  assertEquals(fast, [[1, 10], [2, 20], [3, 30]]);
+  assertEquals(slow, [[1, 15], [2, 30]]);
+  ctx.cancel();
+  await Promise.all(taken);
+});
+
+Deno.test("every() ends quietly as soon as ctx is done", async () => {
+  using time = new FakeTime();
+  const ctx = withCancel(background());
+  const ticks: Tick[] = [];
+  const taken = outcomeOf(take(time, every(ctx, 10), ticks));
+  await pass(time, 15);
+  ctx.cancel(new Error("broken"));
+  await time.runMicrotasks();
+  assertEquals(taken.state, "resolved");
+  assertEquals(ticks, [[1, 10]]);
+});
+
+Deno.test("every() ends quietly when the time of ctx is over", async () => {
+  using time = new FakeTime();
+  using ctx = withTimeout(background(), 25);
+  const ticks: Tick[] = [];
+  const taken = outcomeOf(take(time, every(ctx, 10), ticks));
+  await pass(time, 25);
+  assertEquals([taken.state, ticks], ["resolved", [[1, 10], [2, 20]]]);
+});
+
+Deno.test("every() ends quietly with a custom context, whatever its err", async () => {
+  using time = new FakeTime();
+  for (const err of [undefined, new DOMException("over", "AbortError")]) {
+    const ctx = new OwnSignal(background());
+    const taken = outcomeOf(take(time, every(ctx, 10), []));
+    ctx.end(err);
+    await time.runMicrotasks();
+    assertEquals(taken.state, "resolved");
+  }
+});
+
+Deno.test("every() ends after the body that has cancelled ctx", async () => {
+  using time = new FakeTime();
+  const ctx = withCancel(background());
+  const ticks: Tick[] = [];
+  const taken = outcomeOf(take(time, every(ctx, 10), ticks, ctx.cancel));
+  await pass(time, 30);
+  assertEquals([taken.state, ticks], ["resolved", [[1, 10]]]);
+});
+
+Deno.test("every() on a ctx that is done ticks never", async () => {
+  const ctx = withCancel(background());
+  ctx.cancel();
+  for await (const tick of every(ctx, 1)) throw new Error(`tick ${tick}`);
+});
+
+Deno.test("every() passes an error of the body on", async () => {
+  const broken = new Error("broken");
+  using ctx = withCancel(background());
+  const taken = outcomeOf((async () => {
+    for await (const _ of every(ctx, 1)) throw broken;
+  })());
+  while (taken.state === "pending") await turn();
+  assertStrictEquals(taken.error, broken);
+  assertEquals(snapshot(ctx).afterFuncs, 0);
+});
+
+Deno.test("every() waits on ctx, and leaves nothing there after a break", async () => {
+  using time = new FakeTime();
+  using ctx = withCancel(background());
+  const taken = outcomeOf((async () => {
+    for await (const _ of every(ctx, 10)) break;
+  })());
+  await time.runMicrotasks();
+  assertEquals(snapshot(ctx).afterFuncs, 1);
+  await pass(time, 10);
+  assertEquals(taken.state, "resolved");
+  assertEquals(snapshot(ctx).afterFuncs, 0);
+  assertEquals(snapshot(ctx).children, []);
+});
+
+Deno.test("every() leaves nothing on ctx before it is asked for a tick", () => {
+  using ctx = withCancel(background());
+  every(ctx, 10);
+  assertEquals(snapshot(ctx).afterFuncs, 0);
+});
+
+for (const wrong of [0, -0, -1, -Infinity, NaN, undefined, null]) {
+  Deno.test(`every() of ${wrong} ms is a RangeError`, () => {
+    assertThrows(
+      () => every(background(), wrong as number),
+      RangeError,
+      "every: the time must be above 0 ms",
+    );
+  });
+}
+
+for (const wrong of [null, undefined, 7, {}]) {
+  Deno.test(`every(${JSON.stringify(wrong)}) is a TypeError`, () => {
+    assertThrows(
+      () => every(wrong as Context, 1),
+      TypeError,
+      "every: expected a context",
+    );
+  });
+}

@@ -1,0 +1,26 @@
+/** What has become of a promise, without waiting for it. */
+
+/** Kept from before any test puts a fake one in its place. */
+const { setTimeout } = globalThis;
+
+/** A promise's state, as far as it is known. */
+export interface Outcome<T> {
+  state: "pending" | "resolved" | "rejected";
+  value?: T;
+  error?: unknown;
+}
+
+/** The outcome of `promise`, brought up to date when there is one. */
+export function outcomeOf<T>(promise: Promise<T>): Outcome<T> {
+  const outcome: Outcome<T> = { state: "pending" };
+  promise.then(
+    (value) => Object.assign(outcome, { state: "resolved", value }),
+    (error) => Object.assign(outcome, { state: "rejected", error }),
+  );
+  return outcome;
+}
+
+/** A turn of the real event loop: all microtasks have run by then. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve));
+}

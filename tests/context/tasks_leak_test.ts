@@ -1,0 +1,42 @@
+import { assert, assertEquals } from "@std/assert";
+import { ChildProcess } from "./child_process.ts";
+
+// In bytes. Far below what it would take to keep anything for each of them.
+const flat = 1_000_000;
+
+// Each program of testdata/tasks_heap.ts.
+const programs = [
+  "sleep that ctx ends",
+  "sleep that ends by itself",
+  "orDone that the promise ends",
+  "orDone that a failure ends",
+  "orDone that ctx ends",
+  "every with break",
+  "every that ctx ends",
+  "untilDone with break",
+  "untilDone that ctx ends",
+  "group with a queue",
+  "group that is left",
+  "WaitGroup",
+];
+
+for (const program of programs) {
+  Deno.test(`the heap stays flat: ${program}`, async () => {
+    const { code, stdout, stderr } = await new ChildProcess(
+      "tasks_heap.ts",
+      program,
+      "--v8-flags=--expose-gc",
+    ).end();
+    assertEquals(code, 0, stderr);
+    const { heap, made, left } = JSON.parse(stdout) as {
+      heap: number[];
+      made: number;
+      left: number;
+    };
+    assert(heap.length >= 4 && made >= 100_000);
+    // From the first look on: what is loaded and compiled once is there by then.
+    const growth = Math.max(...heap.slice(1)) - heap[0]!;
+    assert(growth < flat, `${growth} bytes after ${made}: ${heap.join(", ")}`);
+    assertEquals(left, 0);
+  });
+}

@@ -1,0 +1,145 @@
+// What must hold of context/ in every runtime. Run by node_test.ts on the built
+// package: `node --test core_suite.mjs`.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  afterFunc,
+  background,
+  Canceled,
+  cause,
+  createKey,
+  DeadlineExceeded,
+  every,
+  group,
+  orDone,
+  remaining,
+  sleep,
+  snapshot,
+  untilDone,
+  WaitGroup,
+  withCancel,
+  withoutCancel,
+  withSignal,
+  withTimeout,
+  withValue,
+} from "@curfew/context/context";
+
+test("a cancel ends the subtree at once, and nothing else", () => {
+  const parent = withCancel(background());
+  const child = withCancel(parent);
+  const sibling = withCancel(parent);
+  child.cancel("enough");
+  assert.equal(child.signal.aborted, true);
+  assert.equal(child.signal.reason, child.err);
+  assert.equal(cause(child), "enough");
+  assert.equal(sibling.err, undefined);
+  parent.cancel();
+  assert.equal(sibling.err, parent.err);
+  assert.ok(parent.err instanceof Canceled);
+  assert.ok(parent.err instanceof DOMException);
+  assert.equal(parent.err.name, "AbortError");
+});
+
+test("signals taken earlier fire within cancel(), ancestors first", () => {
+  const parent = withCancel(background());
+  const child = withCancel(parent);
+  const fired = [];
+  child.signal.addEventListener("abort", () => fired.push("child"));
+  parent.signal.addEventListener("abort", () => fired.push("parent"));
+  parent.cancel();
+  assert.deepEqual(fired, ["parent", "child"]);
+});
+
+test("a deadline ends its context by itself", async () => {
+  const ctx = withTimeout(background(), 5, { cause: "too slow" });
+  await ctx.done;
+  assert.ok(ctx.err instanceof DeadlineExceeded);
+  assert.equal(cause(ctx), "too slow");
+  assert.equal(remaining(ctx), 0);
+});
+
+test("a deadline that has passed is seen although no timer could fire", () => {
+  const ctx = withTimeout(background(), 5);
+  const start = Date.now();
+  while (Date.now() - start <= 5);
+  assert.equal(ctx.err?.name, "TimeoutError");
+});
+
+test("values go down, and nowhere else", () => {
+  const key = createKey("user");
+  const ctx = withValue(withCancel(background()), key, "ada");
+  assert.equal(withoutCancel(ctx).value(key), "ada");
+  assert.equal(ctx.value(createKey("user")), undefined);
+  assert.equal(String(ctx), "background.withCancel.withValue(user)");
+  assert.throws(() => ctx.value("user"), TypeError);
+});
+
+test("foreign signals are joined", () => {
+  const foreign = new AbortController();
+  const ctx = withSignal(background(), foreign.signal);
+  foreign.abort("stop");
+  assert.equal(cause(ctx), "stop");
+});
+
+test("afterFunc() runs once ctx is done, unless it is stopped", async () => {
+  const ctx = withCancel(background());
+  const ran = [];
+  afterFunc(ctx, () => ran.push("one"));
+  assert.equal(afterFunc(ctx, () => ran.push("two"))(), true);
+  ctx.cancel();
+  await ctx.done;
+  assert.deepEqual(ran, ["one"]);
+});
+
+test("a platform call takes a context for its options", () => {
+  const ctx = withCancel(background());
+  const bus = new EventTarget();
+  let heard = 0;
+  bus.addEventListener("message", () => heard++, ctx);
+  bus.dispatchEvent(new Event("message"));
+  ctx.cancel();
+  bus.dispatchEvent(new Event("message"));
+  assert.equal(heard, 1);
+});
+
+test("sleep() and every() keep the process alive until they are over", async () => {
+  const ctx = withCancel(background());
+  await sleep(ctx, 2);
+  const ticks = [];
+  for await (const tick of every(ctx, 2)) {
+    ticks.push(tick);
+    if (ticks.length === 3) break;
+  }
+  assert.equal(ticks.length, 3);
+  assert.deepEqual(snapshot(ctx).afterFuncs, 0);
+});
+
+test("orDone() and untilDone() end with ctx", async () => {
+  const ctx = withTimeout(background(), 5);
+  await assert.rejects(
+    () => orDone(ctx, new Promise(() => {})),
+    (error) => error === ctx.err,
+  );
+  for await (const _ of untilDone(ctx, [1])) assert.fail();
+});
+
+test("a group gives the first error and cancels the others", async () => {
+  const tasks = group(background(), { limit: 2 });
+  tasks.go((ctx) => orDone(ctx, new Promise(() => {})));
+  tasks.go(() => Promise.reject(new Error("first")));
+  await assert.rejects(() => tasks.wait(), /first/);
+});
+
+test("a WaitGroup waits for all", async () => {
+  const tasks = new WaitGroup();
+  let ended = 0;
+  for (let i = 0; i < 3; i++) {
+    tasks.go(async () => {
+      await sleep(background(), 1);
+      ended++;
+    });
+  }
+  await tasks.wait();
+  assert.equal(ended, 3);
+});

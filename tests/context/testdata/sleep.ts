@@ -1,0 +1,54 @@
+// Programs that sleep, and end when nothing holds them any more.
+
+import { background, notifyContext, sleep, withCancel } from "@curfew/context";
+
+const hour = 3_600_000;
+
+/** Says how the sleep has ended. */
+function report(slept: Promise<void>): Promise<void> {
+  return slept.then(
+    () => console.log("slept"),
+    (error) => console.log(error.message),
+  );
+}
+
+const programs: Record<string, () => unknown> = {
+  "sleeps": () => report(sleep(background(), 20)),
+
+  "sleeps without being waited for": () => {
+    report(sleep(background(), 20));
+    console.log("started");
+  },
+
+  "sleeps for ever": async () => {
+    // A listener for signals holds no process, so it is the sleep that does.
+    using ctx = notifyContext(background(), "SIGTERM");
+    const slept = sleep(ctx, Infinity);
+    console.log("ready");
+    await report(slept);
+  },
+
+  "is cancelled": async () => {
+    const ctx = withCancel(background());
+    const slept = sleep(ctx, hour);
+    ctx.cancel();
+    await report(slept);
+  },
+
+  "is cancelled one of two": async () => {
+    const ctx = withCancel(background());
+    const other = report(sleep(background(), 20));
+    const slept = sleep(ctx, hour);
+    ctx.cancel();
+    await report(slept);
+    await other;
+  },
+
+  "has a done ctx": async () => {
+    const ctx = withCancel(background());
+    ctx.cancel();
+    await report(sleep(ctx, hour));
+  },
+};
+
+await programs[Deno.args[0]!]!();

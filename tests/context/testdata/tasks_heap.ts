@@ -1,0 +1,126 @@
+// Waits for a great many things on one context that lives on, and prints the
+// size of the heap on the way. Needs the flag --expose-gc of V8.
+
+import {
+  background,
+  type CancelableContext,
+  type Context,
+  every,
+  group,
+  orDone,
+  sleep,
+  snapshot,
+  untilDone,
+  WaitGroup,
+  withCancel,
+} from "@curfew/context";
+
+const { gc } = globalThis as unknown as { gc(): void };
+
+const hour = 3_600_000;
+
+/** What happens once, a great many times, under the context that lives on. */
+type Once = (parent: CancelableContext) => void | Promise<void>;
+
+/** Does nothing, with whatever it is given. */
+function ignore(): void {}
+
+/** An iterable of one item, which never comes. */
+const stuck: AsyncIterable<never> = {
+  [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(ignore) }),
+};
+
+// Those that need turns of the event loop are fewer. All of one batch go on at
+// the same time.
+const programs: { [name: string]: [count: number, once: Once] } = {
+  "sleep that ctx ends": [1_000_000, (parent) => {
+    using ctx = withCancel(parent);
+    sleep(ctx, hour).catch(ignore);
+  }],
+
+  "sleep that ends by itself": [100_000, (parent) => sleep(parent, 0)],
+
+  "orDone that the promise ends": [1_000_000, async (parent) => {
+    await orDone(parent, Promise.resolve());
+  }],
+
+  "orDone that a failure ends": [1_000_000, (parent) => {
+    return orDone(parent, Promise.reject()).catch(ignore);
+  }],
+
+  "orDone that ctx ends": [1_000_000, (parent) => {
+    using ctx = withCancel(parent);
+    orDone(ctx, new Promise(ignore)).catch(ignore);
+  }],
+
+  "every with break": [100_000, async (parent) => {
+    for await (const _ of every(parent, 1)) break;
+  }],
+
+  "every that ctx ends": [100_000, async (parent) => {
+    using ctx = withCancel(parent);
+    const ticks = every(ctx, hour)[Symbol.asyncIterator]();
+    const end = ticks.next();
+    ctx.cancel();
+    await end;
+  }],
+
+  "untilDone with break": [1_000_000, async (parent) => {
+    for await (const _ of untilDone(parent, [1, 2, 3])) break;
+  }],
+
+  "untilDone that ctx ends": [100_000, async (parent) => {
+    using ctx = withCancel(parent);
+    const end = untilDone(ctx, stuck).next();
+    ctx.cancel();
+    await end;
+  }],
+
+  "group with a queue": [100_000, async (parent) => {
+    const tasks = group(parent, { limit: 1 });
+    tasks.go(ignore);
+    tasks.go(ignore);
+    await tasks.wait();
+  }],
+
+  "group that is left": [100_000, async (parent) => {
+    await using tasks = group(parent, { limit: 1 });
+    tasks.go((ctx) => ctx.done);
+    tasks.go(ignore);
+  }],
+
+  "WaitGroup": [100_000, async (parent) => {
+    const tasks = new WaitGroup();
+    tasks.go(ignore);
+    await tasks.wait(parent);
+  }],
+};
+
+/** The size of the heap, when all that is over has been taken. */
+async function size(): Promise<number> {
+  // What is weakly held goes a turn of the event loop later.
+  for (let i = 0; i < 3; i++) {
+    await new Promise((resolve) => setTimeout(resolve));
+    gc();
+  }
+  return Deno.memoryUsage().heapUsed;
+}
+
+/** How many there are on `ctx`, be they children or leaves. */
+function registered(ctx: Context): number {
+  const { afterFuncs, children } = snapshot(ctx);
+  return afterFuncs + children.length;
+}
+
+const [count, once] = programs[Deno.args[0]!]!;
+const parent = withCancel(background());
+const heap: number[] = [];
+const rounds = 5;
+const batch = 5_000;
+for (let round = 0; round < rounds; round++) {
+  for (let made = 0; made < count / rounds; made += batch) {
+    await Promise.all(Array.from({ length: batch }, () => once(parent)));
+  }
+  heap.push(await size());
+}
+console.log(JSON.stringify({ heap, made: count, left: registered(parent) }));

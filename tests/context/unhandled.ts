@@ -1,0 +1,24 @@
+/** Rejections that nobody has handled. */
+
+import { turn } from "./outcome.ts";
+
+/** Runs `f`, and gives the reasons of those that it has left behind. */
+export async function unhandledIn(
+  f: () => unknown,
+): Promise<readonly unknown[]> {
+  const reasons: unknown[] = [];
+  const listener = (event: PromiseRejectionEvent) => {
+    event.preventDefault();
+    reasons.push(event.reason);
+  };
+  globalThis.addEventListener("unhandledrejection", listener);
+  try {
+    await f();
+    // They are reported once the microtasks have run.
+    await turn();
+    await turn();
+  } finally {
+    globalThis.removeEventListener("unhandledrejection", listener);
+  }
+  return reasons;
+}

@@ -35,7 +35,7 @@ export function orDone<T>(
   assertContext("orDone", ctx);
   return new Promise((resolve, reject) => {
     const leaf = Node.watch(ctx, {
-      fire: (leaf) => reject(ctx.err ?? leaf.err),
+      fire: (ending) => reject(ctx.err ?? ending.err),
     });
     Promise.resolve(promise).then(
       (value) => {

@@ -2,7 +2,7 @@
 
 import type { Context } from "./context.ts";
 import { deadlines, type QueuedDeadline } from "./deadline_queue.ts";
-import { assertContext, Node, type Watch } from "./tree.ts";
+import { assertContext, type Ending, Node, type Watch } from "./tree.ts";
 
 /**
  * Waits. The process is kept alive meanwhile, as by `setTimeout`, and nothing is
@@ -73,13 +73,13 @@ class Sleeper implements QueuedDeadline, Watch {
     if (Node.unwatch(this.#leaf)) this.#resolve();
   }
 
-  fire(leaf: Node): void {
+  fire(ending: Ending): void {
     this.#ended = true;
     // Whoever was told before us may have made the queue expire us already.
     if (this.place >= 0) {
       deadlines.remove(this);
       deadlines.release();
     }
-    this.#reject(this.#ctx.err ?? leaf.err);
+    this.#reject(this.#ctx.err ?? ending.err);
   }
 }

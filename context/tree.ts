@@ -81,26 +81,43 @@ function isCause(cause: unknown): boolean {
 
 /** What is told when a node has ended. */
 export interface Watch {
-  fire(node: Node): void;
+  fire(ending: Ending): void;
 }
 
 /** The two faces a node shows to others: its signal and its promise. */
 class Observers implements Watch {
-  controller: AbortController | undefined;
+  /** To ask the signal itself takes as long as all of our own getter. */
+  aborted = false;
+  #controller: AbortController | undefined;
+  #signal: AbortSignal | undefined;
   #done: Promise<void> | undefined;
   #resolve: (() => void) | undefined;
 
+  get signal(): AbortSignal {
+    if (this.#signal === undefined) {
+      this.#controller = new AbortController();
+      this.#signal = this.#controller.signal;
+    }
+    return this.#signal;
+  }
+
   get done(): Promise<void> {
     return this.#done ??= new Promise((resolve) => this.#resolve = resolve);
+  }
+
+  abort(ending: Ending): void {
+    if (this.aborted || this.#controller === undefined) return;
+    this.aborted = true;
+    this.#controller.abort(ending.err);
   }
 
   resolve(): void {
     this.#resolve?.();
   }
 
-  fire(node: Node): void {
+  fire(ending: Ending): void {
     this.resolve();
-    this.controller?.abort(node.err);
+    this.abort(ending);
   }
 }
 
@@ -392,13 +409,12 @@ export class Node extends TreeContext implements CancelableContext {
   get signal(): AbortSignal {
     const ended = this.#look() !== undefined;
     const observers = this.#observe();
-    observers.controller ??= new AbortController();
-    const { signal } = observers.controller;
-    if (ended && !signal.aborted) {
+    const { signal } = observers;
+    if (ended && !observers.aborted) {
       // Asked for by a listener of an earlier one in the same cancel: those
       // before it come first.
       Node.#fire();
-      observers.controller.abort(this.err);
+      observers.abort(this.#ending!);
     }
     return signal;
   }
@@ -437,9 +453,13 @@ export class Node extends TreeContext implements CancelableContext {
 
   #end(ending: Ending): void {
     if (this.#ending !== undefined) return;
-    // What is due above, here or below was due before this.
-    deadlines.expireDue();
-    if (this.#look() === undefined) Node.end(this, ending);
+    // What is due above, here or below was due before this. One look at the
+    // clock: whatever is due stands in the queue. Without any of them, none.
+    if (this.#due !== undefined || this.#first !== undefined) {
+      deadlines.expireDue();
+    }
+    for (let tie = this.#tie; tie !== undefined; tie = tie.outer) tie.pull();
+    if (this.#ending === undefined) Node.end(this, ending);
   }
 
   protected get parent(): Context {
@@ -540,7 +560,7 @@ export class Node extends TreeContext implements CancelableContext {
   static #fire(): void {
     while (Node.#told < Node.#ended.length) {
       const node = Node.#ended[Node.#told++]!;
-      node.#watch!.fire(node);
+      node.#watch!.fire(node.#ending!);
     }
     if (Node.#told > 0) {
       Node.#ended = [];
@@ -591,7 +611,7 @@ export class Node extends TreeContext implements CancelableContext {
   static watch(ctx: Context, watch: Watch): Node {
     const leaf = new Node(ctx);
     if (leaf.#look() !== undefined) {
-      watch.fire(leaf);
+      watch.fire(leaf.#ending!);
     } else {
       leaf.#watch = watch;
       if (leaf.#due !== undefined) deadlines.hold();

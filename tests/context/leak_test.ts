@@ -4,41 +4,61 @@ import { ChildProcess } from "./child_process.ts";
 // In bytes. Far below what it would take to keep anything for each of them.
 const flat = 1_000_000;
 
-// Each program of testdata/heap.ts with how many contexts it makes and ends
-// between two looks at the heap.
-const programs = [
-  "withCancel",
-  "withCancel with its signal used",
-  "withCancel with its promise used",
-  "withTimeout",
-  "withTimeout with its signal used",
-  "withTimeout that ends by itself",
-  "withValue over withCancel",
-  "withoutCancel",
-  "afterFunc stopped",
-  "afterFunc run",
-  "withSignal",
-  "child of a wrapper",
-  "done parents",
+// The programs in testdata/, each of which makes and ends a great many contexts,
+// or waits a great many times, on one context that lives on.
+const programs: [script: string, ...programs: string[]][] = [
+  [
+    "heap.ts",
+    "withCancel",
+    "withCancel with its signal used",
+    "withCancel with its promise used",
+    "withTimeout",
+    "withTimeout with its signal used",
+    "withTimeout that ends by itself",
+    "withValue over withCancel",
+    "withoutCancel",
+    "afterFunc stopped",
+    "afterFunc run",
+    "withSignal",
+    "child of a wrapper",
+    "done parents",
+  ],
+  [
+    "tasks_heap.ts",
+    "sleep that ctx ends",
+    "sleep that ends by itself",
+    "orDone that the promise ends",
+    "orDone that a failure ends",
+    "orDone that ctx ends",
+    "every with break",
+    "every that ctx ends",
+    "untilDone with break",
+    "untilDone that ctx ends",
+    "group with a queue",
+    "group that is left",
+    "WaitGroup",
+  ],
 ];
 
-for (const program of programs) {
-  Deno.test(`the heap stays flat: ${program}`, async () => {
-    const { code, stdout, stderr } = await new ChildProcess(
-      "heap.ts",
-      program,
-      "--v8-flags=--expose-gc",
-    ).end();
-    assertEquals(code, 0, stderr);
-    const { heap, made, left } = JSON.parse(stdout) as {
-      heap: number[];
-      made: number;
-      left: number;
-    };
-    assert(heap.length >= 4 && made >= 100_000);
-    // From the first look on: what is loaded and compiled once is there by then.
-    const growth = Math.max(...heap.slice(1)) - heap[0]!;
-    assert(growth < flat, `${growth} bytes after ${made}: ${heap.join(", ")}`);
-    assertEquals(left, 0);
-  });
+for (const [script, ...names] of programs) {
+  for (const name of names) {
+    Deno.test(`the heap stays flat: ${name}`, async () => {
+      const { code, stdout, stderr } = await new ChildProcess(
+        script,
+        name,
+        "--v8-flags=--expose-gc",
+      ).end();
+      assertEquals(code, 0, stderr);
+      const { heap, made, left } = JSON.parse(stdout) as {
+        heap: number[];
+        made: number;
+        left: number;
+      };
+      assert(heap.length >= 4 && made >= 100_000);
+      // From the first look on: what is loaded and compiled once is there by then.
+      const growth = Math.max(...heap.slice(1)) - heap[0]!;
+      assert(growth < flat, `${growth} bytes after ${made}: ${heap}`);
+      assertEquals(left, 0);
+    });
+  }
 }

@@ -124,3 +124,5 @@ for (let round = 0; round < rounds; round++) {
   heap.push(await size());
 }
 console.log(JSON.stringify({ heap, made: count, left: registered(parent) }));
+// As heap.ts does.
+Deno.exit();

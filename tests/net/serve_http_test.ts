@@ -176,6 +176,27 @@ Deno.test("at the hard moment handlers are cancelled and connections cut", async
   assertEquals(String(why), "Error: serveHttp: the grace of 5 ms is over");
 });
 
+Deno.test("a handler that takes a moment to heed the hard moment is waited for", async () => {
+  const ctx = withCancel(background());
+  const entered = Promise.withResolvers<void>();
+  let tidied = false;
+  const server = serveHttp(ctx, { ...here, grace: 5 }, async (ctx) => {
+    entered.resolve();
+    await ctx.done;
+    for (let i = 0; i < 3; i++) {
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+    tidied = true;
+    throw ctx.err;
+  });
+  using client = await TcpClient.connect(server.addr);
+  await client.get("/");
+  await entered.promise;
+  ctx.cancel();
+  assertEquals((await server.finished).forced, 1);
+  assertEquals(tidied, true);
+});
+
 Deno.test("a handler that never ends does not hold the end up after the grace", async () => {
   const ctx = withCancel(background());
   const gate = new Gate();
@@ -399,19 +420,23 @@ Deno.test("a request that takes long and is answered has no ClientGone", async (
   assertInstanceOf(cause(ctx), Canceled);
 });
 
-Deno.test("requestTimeout answers 504 and ends the request's ctx", async () => {
+Deno.test("requestTimeout answers 504, ends the request's ctx, and waits for the handler", async () => {
   using time = new FakeTime();
   const gate = new Gate();
   await using server = serveHttp(
     background(),
     { ...here, requestTimeout: 1_000 },
-    gate.handler,
+    (ctx, request) =>
+      request.url.endsWith("/slow") ? gate.handler(ctx) : new Response("quick"),
   );
-  const reply = outcome(get(server));
+  const reply = outcome(get(server, "/slow"));
   const ctx = await gate.entered;
   time.tick(1_000);
   assertInstanceOf(ctx.err, DeadlineExceeded);
   assertEquals((await reply)[0], 504);
+  // By the time that this one is over, Deno has told that the other was sent.
+  assertEquals(await outcome(get(server, "/quick")), [200, "quick"]);
+  assertEquals(server.inFlight, 1);
   gate.open();
 });
 

@@ -1,6 +1,7 @@
 import {
   background,
   cause,
+  type Context,
   createKey,
   type Datagram,
   serveUdp,
@@ -12,16 +13,21 @@ import {
 import {
   assert,
   assertEquals,
-  assertInstanceOf,
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
+import { running } from "../../context/running.ts";
 import { numbered, textOf, UdpClient } from "./udp_client.ts";
 
 function assertConserved(stats: UdpStats): void {
   const { received, handled, failed, dropped, truncated } = stats;
   assertEquals(received, handled + failed + dropped + truncated);
+}
+
+/** A turn of the event loop. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve));
 }
 
 /** Resolves when `check` holds; it is looked at whenever the loop has turned. */
@@ -133,38 +139,43 @@ Deno.test("serveUdp() cancels handlers at the hard moment and waits for them", a
   assertEquals(stats.handled, 1);
 });
 
-Deno.test("serveUdp() leaves a handler behind that takes no notice of the hard moment", async () => {
-  const ctx = withCancel(background());
-  const started = Promise.withResolvers<void>();
-  const never = Promise.withResolvers<void>();
-  const server = serveUdp(ctx, { port: 0, grace: 5 }, () => {
-    started.resolve();
-    return never.promise;
+for (const end of ["returns", "rejects"] as const) {
+  Deno.test(`serveUdp() leaves a handler behind that takes no notice of the hard moment, and ${end} later`, async () => {
+    const ctx = withCancel(background());
+    const started = Promise.withResolvers<void>();
+    const never = Promise.withResolvers<void>();
+    const server = serveUdp(ctx, { port: 0, grace: 5 }, () => {
+      started.resolve();
+      return never.promise;
+    });
+    using client = new UdpClient(server.addr);
+    await client.send("stuck", "waiting");
+    await started.promise;
+    await until(() => server.stats.received === 2);
+    ctx.cancel();
+    const stats = await server.finished;
+    assertEquals([stats.failed, stats.dropped], [1, 1]);
+    assertConserved(stats);
+    if (end === "returns") never.resolve();
+    else never.reject(new Error("too late to be told"));
+    await never.promise.catch(() => {});
+    await turn();
+    assertEquals(server.stats, stats);
   });
-  using client = new UdpClient(server.addr);
-  await client.send("stuck", "waiting");
-  await started.promise;
-  await until(() => server.stats.received === 2);
-  ctx.cancel();
-  const stats = await server.finished;
-  assertEquals([stats.failed, stats.dropped], [1, 1]);
-  assertConserved(stats);
-  never.resolve();
-  await never.promise;
-  assertEquals(server.stats, stats);
-});
+}
 
-Deno.test("serveUdp() can still reply while it drains", async () => {
+Deno.test("serveUdp() waits for a handler while it drains, which can still reply", async () => {
   const ctx = withCancel(background());
   const server = serveUdp(ctx, { port: 0 }, async (_ctx, datagram) => {
     ctx.cancel();
-    await ctx.done;
+    // Silence for longer than it takes to say that the kernel has nothing left.
+    await new Promise((resolve) => setTimeout(resolve, 60));
     await datagram.reply(datagram.data);
   });
   using client = new UdpClient(server.addr);
   await client.send("last words");
   assertEquals(await client.receive(), "last words");
-  await server.finished;
+  assertEquals((await server.finished).handled, 1);
 });
 
 for (const kind of ["throws", "rejects"] as const) {
@@ -396,33 +407,76 @@ Deno.test("serveUdp() tells who lacks --unstable-net what to do", async () => {
   assert(text.startsWith("TypeError: serveUdp: Deno has UDP only"), text);
 });
 
-Deno.test("the socket's failure ends a UDP server, not the caller's ctx", async () => {
-  const ctx = withCancel(background());
-  const failure = new Deno.errors.NotConnected("the network is gone");
-  const { listenDatagram } = Deno;
-  const errors: unknown[] = [];
-  Deno.listenDatagram = ((options: Deno.UdpListenOptions) => {
-    const conn = listenDatagram({ ...options, transport: "udp" });
-    return new Proxy(conn, {
-      get(target, name) {
-        if (name === "receive") return () => Promise.reject(failure);
-        const member = Reflect.get(target, name, target);
-        return typeof member === "function" ? member.bind(target) : member;
-      },
-    });
-  }) as typeof Deno.listenDatagram;
-  try {
+/** A socket whose receive() fails once `broken` has resolved. */
+function breakable(conn: Deno.DatagramConn, broken: Promise<Error>): void {
+  const { receive } = conn;
+  conn.receive = async (buffer) => {
+    const received = receive.call(conn, buffer);
+    received.catch(() => {});
+    const first = await Promise.race([received, broken]);
+    if (first instanceof Error) throw first;
+    return first;
+  };
+}
+
+for (const end of ["ends", "never ends"] as const) {
+  Deno.test(`a socket that fails while a handler is at work ends the server, not ctx: the handler ${end}`, async () => {
+    const ctx = withCancel(background());
+    const broken = Promise.withResolvers<Error>();
+    const release = Promise.withResolvers<void>();
+    const { listenDatagram } = Deno;
+    Deno.listenDatagram = ((options: Deno.UdpListenOptions) => {
+      const conn = listenDatagram({ ...options, transport: "udp" });
+      breakable(conn, broken.promise);
+      return conn;
+    }) as typeof Deno.listenDatagram;
+    const errors: unknown[] = [];
+    const started = Promise.withResolvers<Context>();
+    using _restored = {
+      [Symbol.dispose]: () => void (Deno.listenDatagram = listenDatagram),
+    };
     const server = serveUdp(
       ctx,
-      { port: 0, onError: (error) => errors.push(error) },
-      () => {},
+      { port: 0, grace: 5, onError: (error) => errors.push(error) },
+      (handlerCtx) => {
+        started.resolve(handlerCtx);
+        return release.promise;
+      },
     );
+    using client = new UdpClient(server.addr);
+    await client.send("x");
+    const handlerCtx = await started.promise;
+    const failure = new Deno.errors.NotConnected("the network is gone");
+    broken.resolve(failure);
+    await turn();
+    await turn();
+    if (end === "ends") release.resolve();
     const stats = await server.finished;
-    assertEquals(stats.received, 0);
+    assertEquals(
+      [stats.handled, stats.failed],
+      end === "ends" ? [1, 0] : [0, 1],
+    );
     assertEquals(errors, [failure]);
     assertEquals(ctx.err, undefined);
-    assertInstanceOf(errors[0], Deno.errors.NotConnected);
-  } finally {
-    Deno.listenDatagram = listenDatagram;
-  }
+    await handlerCtx.done;
+    release.resolve();
+  });
+}
+
+Deno.test("a server says what it holds for as long as it does", async () => {
+  const ctx = withCancel(background());
+  const before = running.size;
+  const release = Promise.withResolvers<void>();
+  const server = serveUdp(ctx, { port: 0 }, () => release.promise);
+  using client = new UdpClient(server.addr);
+  await client.send("one", "two");
+  await until(() => server.stats.received === 2);
+  assertEquals(
+    [...running].map((describe) => describe()).at(-1),
+    "serveUdp with 2 datagrams in flight",
+  );
+  release.resolve();
+  ctx.cancel();
+  await server.finished;
+  assertEquals(running.size, before);
 });

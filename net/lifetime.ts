@@ -37,9 +37,10 @@ export class Lifetime {
   /** For the handlers: the caller's values, done at the hard moment. */
   readonly work: CancelableContext;
   readonly #name: string;
-  readonly #grace: number;
+  #grace: number;
   readonly #describe: () => string | undefined;
   #overtime: CancelableContext | undefined;
+  #atHard: () => void = () => {};
 
   /**
    * @param ctx The caller's.
@@ -53,13 +54,8 @@ export class Lifetime {
     grace: number,
     describe: () => string | undefined,
   ) {
-    if (!(grace >= 0)) {
-      throw new RangeError(
-        `${name}: grace must be a number of ms, 0 or more, got ${grace}`,
-      );
-    }
     this.#name = name;
-    this.#grace = grace;
+    this.#grace = this.#checked(grace);
     this.#describe = describe;
     this.serving = withCancel(ctx);
     this.work = withCancel(withoutCancel(ctx));
@@ -79,14 +75,32 @@ export class Lifetime {
   /** Starts the grace; at its end cancels the work, then calls `f`. */
   startGrace(f: () => void): void {
     if (this.work.err !== undefined) return;
-    this.#overtime = withTimeout(background(), this.#grace);
-    afterFunc(this.#overtime, () => {
-      if (this.work.err !== undefined) return;
+    const overtime = withTimeout(background(), this.#grace);
+    const longer = this.#overtime;
+    this.#overtime = overtime;
+    this.#atHard = f;
+    longer?.cancel();
+    afterFunc(overtime, () => {
+      if (this.#overtime !== overtime || this.work.err !== undefined) return;
       this.work.cancel(
         new Error(`${this.#name}: the grace of ${this.#grace} ms is over`),
       );
       f();
     });
+  }
+
+  /** Shortens the grace, also one that has begun. */
+  limitGrace(grace: number): void {
+    if (this.#checked(grace) >= this.#grace) return;
+    this.#grace = grace;
+    if (this.#overtime !== undefined) this.startGrace(this.#atHard);
+  }
+
+  #checked(grace: number): number {
+    if (grace >= 0) return grace;
+    throw new RangeError(
+      `${this.#name}: grace must be a number of ms, 0 or more, got ${grace}`,
+    );
   }
 
   /** The server has ended: nothing of it may stay behind. */

@@ -26,18 +26,23 @@
 
 export { closeOnDone } from "./close_on_done.ts";
 export {
-  ClientGone,
   type HttpHandler,
   type HttpServer,
-  httpServerKey,
   type HttpServerState,
+  serveHttp,
+  type ServeHttpOptions,
+  type ShutdownOptions,
+  type ShutdownReport,
+} from "./serve_http.ts";
+export {
+  ClientGone,
+  httpServerKey,
   localAddrKey,
   remoteAddrKey,
   requestContext,
-  serveHttp,
-  type ServeHttpOptions,
-  type ShutdownReport,
-} from "./serve_http.ts";
+} from "./request_context.ts";
+export { softDone } from "./soft_done.ts";
+export { healthRoutes } from "./health_routes.ts";
 export { serveUdp, type ServeUdpOptions, type UdpServer } from "./serve_udp.ts";
 export {
   type Datagram,

@@ -1,16 +1,16 @@
 /** An HTTP server. */
 
-import { afterFunc } from "../context/after_func.ts";
 import { background } from "../context/background.ts";
 import type { CancelableContext, Context } from "../context/context.ts";
-import { DeadlineExceeded } from "../context/errors.ts";
-import { createKey, type Key } from "../context/key.ts";
 import { assertContext } from "../context/tree.ts";
-import { withCancel } from "../context/with_cancel.ts";
 import { withTimeout } from "../context/with_deadline.ts";
 import { withValue } from "../context/with_value.ts";
+import { Exchange, type ExchangeOptions } from "./exchange.ts";
 import { lastCallFor, Lifetime, realTimers } from "./lifetime.ts";
 import { listenError } from "./listen_error.ts";
+import { closing, failed, refused } from "./replies.ts";
+import { httpServerKey, localAddrKey } from "./request_context.ts";
+import { servingKey } from "./soft_done.ts";
 
 /**
  * Answers one request. What it throws or rejects with is reported to `onError`
@@ -56,6 +56,18 @@ export interface ServeHttpOptions {
   requestTimeout?: number;
   /** How many requests may be in flight, 503 beyond it; no limit by default. */
   maxInFlight?: number;
+  /**
+   * How long, in bytes, the body of a request may be, 413 beyond it; no limit by
+   * default. What is beyond it is not read.
+   */
+  maxBodyBytes?: number;
+  /**
+   * Derives a request's context, from what the server made for it: to add values
+   * to it. As near as Deno comes to Go's `http.Server.ConnContext`.
+   */
+  onRequest?: (ctx: Context, request: Request) => Context;
+  /** Called whenever `state` has changed. */
+  onStateChange?: (state: HttpServerState) => void;
 }
 
 /**
@@ -70,10 +82,22 @@ export interface ShutdownReport {
   cause: unknown;
   /** How many requests were still answered after the soft moment. */
   drained: number;
+  /** How many got 503 because the server was draining. */
+  refused: number;
   /** How many were cut when the grace was over. */
   forced: number;
+  /** Which those were: method and path, such as `GET /events`. */
+  forcedRequests: string[];
   /** From the soft moment to the end, in ms. */
   duration: number;
+}
+
+/** How {@linkcode HttpServer.shutdown} is to go about it. */
+export interface ShutdownOptions {
+  /** How long, in ms, requests in flight may take; 0 cuts them at once. */
+  grace: number;
+  /** Why; for the report. */
+  cause?: unknown;
 }
 
 /** An HTTP server that runs. */
@@ -88,75 +112,30 @@ export interface HttpServer extends AsyncDisposable {
   readonly inFlight: number;
   /**
    * Ends the server as the end of its context would; the context itself is left
-   * alone. A second call gives the same result and changes nothing.
+   * alone. A second call gives the same result. With a grace it skips the lame
+   * duck, and the shortest grace asked for counts: `shutdown({ grace: 0 })` is
+   * Go's `Close`, `shutdown()` its `Shutdown`.
    *
-   * @param cause Why; for the report.
+   * @param cause Why, for the report; or options with a grace.
    * @returns The same as `finished`.
+   * @throws {RangeError} If the grace is not a number of ms, 0 or more.
    */
-  shutdown(cause?: unknown): Promise<ShutdownReport>;
+  shutdown(cause?: unknown | ShutdownOptions): Promise<ShutdownReport>;
+  /**
+   * Registers something to be done at the soft moment: to leave a registry, say.
+   * What was registered last runs first, one after another, each waited for;
+   * `finished` waits for them too, until the hard moment. What one throws is
+   * reported to `onError` and keeps no other from running.
+   *
+   * @param f Gets a context with the values of the server's, done at the hard
+   * moment. At a soft moment that has been it is called at once.
+   */
+  onShutdown(f: (ctx: Context) => unknown): void;
   /**
    * How it ended, once its sockets are closed and its handlers have ended, or
    * have taken no notice of the end of the grace. Never rejects.
    */
   readonly finished: Promise<ShutdownReport>;
-}
-
-/** The cause of a request's context when its client has closed the connection. */
-export class ClientGone extends Error {
-  /** Makes one; for tests of handlers. */
-  constructor() {
-    super("the client has closed the connection");
-    this.name = "ClientGone";
-  }
-}
-
-/** The server a request came in on. Follows Go's `http.ServerContextKey`. */
-export const httpServerKey: Key<HttpServer> = createKey("http server");
-
-/** The address a request came in on. Follows Go's `http.LocalAddrContextKey`. */
-export const localAddrKey: Key<Deno.Addr> = createKey("local addr");
-
-/** The address of a request's client. */
-export const remoteAddrKey: Key<Deno.Addr> = createKey("remote addr");
-
-const contexts = new WeakMap<Request, Context>();
-
-/**
- * The context of a request, for code that is handed the request only: inside a
- * framework's handler, say, where `serveHttp` calls `app.fetch(request)`.
- *
- * @param request A request that `serveHttp` has handed to its handler; not a
- * copy of one.
- * @returns Its context.
- * @throws {TypeError} If the request did not come from `serveHttp`.
- *
- * @example
- * ```ts
- * import { background, requestContext, serveHttp } from "@curfew/context";
- * import { assertEquals } from "@std/assert";
- *
- * const app = {
- *   fetch(request: Request): Response {
- *     const ctx = requestContext(request);
- *     return new Response(ctx.err === undefined ? "open" : "done");
- *   },
- * };
- * await using server = serveHttp(
- *   background(),
- *   { hostname: "127.0.0.1", port: 0 },
- *   (_ctx, request) => app.fetch(request),
- * );
- * const { port } = server.addr as Deno.NetAddr;
- * const reply = await fetch(`http://127.0.0.1:${port}/`);
- * assertEquals(await reply.text(), "open");
- * ```
- */
-export function requestContext(request: Request): Context {
-  const ctx = contexts.get(request);
-  if (ctx !== undefined) return ctx;
-  throw new TypeError(
-    "requestContext: this request was not given out by serveHttp, or is a copy",
-  );
 }
 
 /**
@@ -224,20 +203,22 @@ const clientWatch = 25;
 
 class Server implements HttpServer {
   readonly finished: Promise<ShutdownReport>;
-  readonly #handler: HttpHandler;
   readonly #onError: (error: unknown, request?: Request) => void;
+  readonly #onStateChange: ((state: HttpServerState) => void) | undefined;
   readonly #lameDuck: number;
-  readonly #requestTimeout: number;
   readonly #maxInFlight: number;
   readonly #lifetime: Lifetime;
   readonly #listener: Deno.HttpServer;
   /** Cuts every connection. Never after `shutdown()`: Deno then dies of it. */
   readonly #force = new AbortController();
-  /** What requests derive their contexts from. */
-  readonly #base: Context;
+  readonly #exchanges: ExchangeOptions;
   readonly #inFlight = new Set<Exchange>();
+  readonly #hooks: ((ctx: Context) => unknown)[] = [];
   #state: HttpServerState = "serving";
+  #duck: CancelableContext | undefined;
+  #hurried = false;
   #drained = 0;
+  #refused = 0;
   /** Resolves when nothing is in flight any more. */
   #idle: PromiseWithResolvers<void> | undefined;
   #watchTimer: ReturnType<typeof setTimeout> | undefined;
@@ -248,21 +229,18 @@ class Server implements HttpServer {
       grace = 10_000,
       requestTimeout = Infinity,
       maxInFlight = Infinity,
+      maxBodyBytes = Infinity,
       onError = (error) => console.error("serveHttp:", error),
     } = options;
-    for (const [key, value] of Object.entries({ lameDuck, maxInFlight })) {
-      if (value >= 0) continue;
-      throw new RangeError(`serveHttp: ${key} must be 0 or more, got ${value}`);
-    }
+    assertAtLeast0({ lameDuck, maxInFlight, maxBodyBytes });
     if (!(requestTimeout > 0)) {
       throw new RangeError(
         `serveHttp: requestTimeout must be above 0 ms, got ${requestTimeout}`,
       );
     }
-    this.#handler = handler;
     this.#onError = onError;
+    this.#onStateChange = options.onStateChange;
     this.#lameDuck = lameDuck;
-    this.#requestTimeout = requestTimeout;
     this.#maxInFlight = maxInFlight;
     this.#lifetime = new Lifetime(
       ctx,
@@ -276,8 +254,18 @@ class Server implements HttpServer {
       this.#lifetime.end();
       throw error;
     }
-    const here = withValue(this.#lifetime.work, httpServerKey, this);
-    this.#base = withValue(here, localAddrKey, this.addr);
+    const { serving, work } = this.#lifetime;
+    const soft = withValue(work, servingKey, serving);
+    const here = withValue(soft, httpServerKey, this);
+    this.#exchanges = {
+      handler,
+      requestTimeout,
+      maxBodyBytes,
+      onRequest: options.onRequest,
+      base: withValue(here, localAddrKey, this.addr),
+      report: (error, request) => this.#report(error, request),
+      over: (exchange) => this.#over(exchange),
+    };
     this.finished = this.#live();
   }
 
@@ -297,9 +285,24 @@ class Server implements HttpServer {
     return this.#inFlight.size;
   }
 
-  shutdown(cause?: unknown): Promise<ShutdownReport> {
-    this.#lifetime.serving.cancel(cause);
+  shutdown(cause?: unknown | ShutdownOptions): Promise<ShutdownReport> {
+    if (isShutdownOptions(cause)) {
+      this.#lifetime.limitGrace(cause.grace);
+      this.#hurried = true;
+      this.#duck?.cancel();
+      this.#lifetime.serving.cancel(cause.cause);
+    } else {
+      this.#lifetime.serving.cancel(cause);
+    }
     return this.finished;
+  }
+
+  onShutdown(f: (ctx: Context) => unknown): void {
+    if (typeof f !== "function") {
+      throw new TypeError("serveHttp: onShutdown() takes a function");
+    }
+    if (this.ready) this.#hooks.push(f);
+    else this.#runHook(f);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -311,28 +314,59 @@ class Server implements HttpServer {
     const { serving, work } = this.#lifetime;
     await serving.done;
     const start = performance.now();
-    if (this.#lameDuck > 0) {
-      this.#state = "lame-duck";
+    const hooks = this.#runHooks();
+    if (this.#lameDuck > 0 && !this.#hurried) {
+      this.#enter("lame-duck");
       using duck = withTimeout(background(), this.#lameDuck);
+      this.#duck = duck;
       await duck.done;
     }
-    this.#state = "draining";
+    this.#enter("draining");
     this.#lifetime.startGrace(() => {});
-    await Promise.race([this.#whenIdle(), work.done]);
-    const forced = this.inFlight;
+    const drained = Promise.all([this.#whenIdle(), hooks]);
+    await Promise.race([drained, work.done]);
+    const forcedRequests = Array.from(this.#inFlight, ({ name }) => name);
+    const forced = forcedRequests.length;
     if (forced === 0) {
       // Closes connections that are idle, silent or half a header into a request.
       await Promise.race([this.#listener.shutdown(), work.done]);
     } else {
       this.#force.abort();
-      await lastCallFor(this.#whenIdle());
+      await lastCallFor(drained);
     }
     realTimers.clearTimeout(this.#watchTimer);
-    this.#state = "closed";
     const { cause } = this.#lifetime;
     this.#lifetime.end();
-    const duration = performance.now() - start;
-    return { cause, drained: this.#drained, forced, duration };
+    this.#enter("closed");
+    return {
+      cause,
+      drained: this.#drained,
+      refused: this.#refused,
+      forced,
+      forcedRequests,
+      duration: performance.now() - start,
+    };
+  }
+
+  #enter(state: HttpServerState): void {
+    this.#state = state;
+    try {
+      this.#onStateChange?.(state);
+    } catch (error) {
+      this.#report(error);
+    }
+  }
+
+  async #runHooks(): Promise<void> {
+    for (const f of this.#hooks.splice(0).reverse()) await this.#runHook(f);
+  }
+
+  async #runHook(f: (ctx: Context) => unknown): Promise<void> {
+    try {
+      await f(this.#lifetime.work);
+    } catch (error) {
+      this.#report(error);
+    }
   }
 
   #listen(options: ServeHttpOptions): Deno.HttpServer {
@@ -373,19 +407,15 @@ class Server implements HttpServer {
     info: Deno.ServeHandlerInfo<Deno.Addr>,
   ): Response | Promise<Response> {
     if (this.#state === "draining" || this.#state === "closed") {
+      this.#refused++;
       return closing(refused());
     }
     if (this.#inFlight.size >= this.#maxInFlight) return refused();
-    const exchange = new Exchange(request, info.remoteAddr, {
-      base: this.#base,
-      timeout: this.#requestTimeout,
-      report: (error) => this.#report(error, request),
-      over: () => this.#over(exchange),
-    });
+    const exchange = new Exchange(request, info.remoteAddr, this.#exchanges);
     this.#inFlight.add(exchange);
     this.#watchTimer ??= realTimers.setTimeout(this.#watch, clientWatch);
     info.completed.then(exchange.sent, exchange.sent);
-    const response = exchange.answer(this.#handler);
+    const response = exchange.answer();
     if (this.ready) return response;
     return response instanceof Response
       ? closing(response)
@@ -427,155 +457,14 @@ class Server implements HttpServer {
   }
 }
 
-/** What an exchange needs of its server. */
-interface ExchangeOptions {
-  /** What its context derives from. */
-  base: Context;
-  /** In ms. */
-  timeout: number;
-  report(error: unknown): void;
-  /** The response has been sent and the handler has ended. */
-  over(): void;
+function isShutdownOptions(cause: unknown): cause is ShutdownOptions {
+  return typeof cause === "object" && cause !== null &&
+    !(cause instanceof Error) && "grace" in cause;
 }
 
-/** One request, from its arrival until its response has been sent. */
-class Exchange {
-  readonly #request: Request;
-  readonly #options: ExchangeOptions;
-  readonly #open: CancelableContext;
-  /** The same where requests have no time limit. */
-  readonly #ctx: CancelableContext;
-  #answered = false;
-  #handled = false;
-  #sent = false;
-  #old = false;
-  #watched = false;
-
-  constructor(
-    request: Request,
-    remoteAddr: Deno.Addr,
-    options: ExchangeOptions,
-  ) {
-    this.#request = request;
-    this.#options = options;
-    const { base, timeout } = options;
-    this.#open = withCancel(withValue(base, remoteAddrKey, remoteAddr));
-    this.#ctx = timeout === Infinity
-      ? this.#open
-      : withTimeout(this.#open, timeout);
-    contexts.set(request, this.#ctx);
-  }
-
-  /** The handler's response, or what stands in for one. */
-  answer(handler: HttpHandler): Response | Promise<Response> {
-    let result: Response | Promise<Response>;
-    try {
-      result = handler(this.#ctx, this.#request);
-    } catch (error) {
-      return this.#ended(this.#failure(error));
-    }
-    if (typeof (result as Promise<Response>)?.then !== "function") {
-      return this.#ended(this.#checked(result as Response));
-    }
-    const answer = (result as Promise<Response>).then(
-      (response) => this.#ended(this.#checked(response)),
-      (error) => this.#ended(this.#failure(error)),
-    );
-    return this.#ctx === this.#open ? answer : this.#inTime(answer);
-  }
-
-  /** Called when the response has been sent, or never will be. */
-  readonly sent = (): void => {
-    this.#sent = true;
-    this.#open.cancel();
-    if (this.#handled) this.#options.over();
-  };
-
-  /** Called every now and then; from the second time on the client is watched. */
-  watchClient(): void {
-    if (this.#answered || this.#watched) return;
-    this.#watched = this.#old;
-    this.#old = true;
-    if (!this.#watched) return;
-    const { signal } = this.#request;
-    if (signal.aborted) this.#clientGone();
-    else signal.addEventListener("abort", this.#clientGone, { once: true });
-  }
-
-  // Without --unstable-no-legacy-abort the signal is aborted after each response
-  // too (#27005), so it says something only about those that are not answered.
-  readonly #clientGone = (): void => {
-    if (!this.#answered) this.#open.cancel(new ClientGone());
-  };
-
-  #ended(response: Response): Response {
-    this.#answered = true;
-    this.#handled = true;
-    if (this.#sent) this.#options.over();
-    return response;
-  }
-
-  #checked(response: Response): Response {
-    if (response instanceof Response) return response;
-    return this.#failure(
-      new TypeError(
-        `serveHttp: the handler must return a Response, got ${typeof response}`,
-      ),
-    );
-  }
-
-  #failure(error: unknown): Response {
-    const { err } = this.#ctx;
-    // Nobody is left to answer, or the time is over: no news to anybody.
-    if (err !== undefined && error === err) {
-      return err instanceof DeadlineExceeded ? timedOut() : refused();
-    }
-    this.#options.report(error);
-    return failed();
-  }
-
-  /** The answer, or 504 once the context's deadline has passed. */
-  #inTime(answer: Promise<Response>): Promise<Response> {
-    const { promise, resolve } = Promise.withResolvers<Response>();
-    const stop = afterFunc(this.#ctx, () => {
-      if (!(this.#ctx.err instanceof DeadlineExceeded)) return;
-      this.#answered = true;
-      resolve(timedOut());
-    });
-    answer.then((response) => {
-      stop();
-      resolve(response);
-    });
-    return promise;
-  }
-}
-
-function refused(): Response {
-  return new Response("Service Unavailable\n", {
-    status: 503,
-    headers: { "retry-after": "1" },
-  });
-}
-
-function failed(): Response {
-  return new Response("Internal Server Error\n", { status: 500 });
-}
-
-function timedOut(): Response {
-  return new Response("Gateway Timeout\n", { status: 504 });
-}
-
-/** Asks the client to open a new connection for its next request. */
-function closing(response: Response): Response {
-  // An upgraded connection is no longer HTTP.
-  if (response.status === 101) return response;
-  try {
-    response.headers.set("connection", "close");
-    return response;
-  } catch {
-    // The headers of a fetched response cannot be changed.
-    const copy = new Response(response.body, response);
-    copy.headers.set("connection", "close");
-    return copy;
+function assertAtLeast0(options: Record<string, number>): void {
+  for (const [key, value] of Object.entries(options)) {
+    if (value >= 0) continue;
+    throw new RangeError(`serveHttp: ${key} must be 0 or more, got ${value}`);
   }
 }

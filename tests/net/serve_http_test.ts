@@ -6,13 +6,16 @@ import {
   type Context,
   createKey,
   DeadlineExceeded,
+  healthRoutes,
   type HttpServer,
   httpServerKey,
+  type HttpServerState,
   localAddrKey,
   remoteAddrKey,
   requestContext,
   serveHttp,
   snapshot,
+  softDone,
   withCancel,
   withValue,
 } from "@curfew/context";
@@ -350,6 +353,140 @@ Deno.test("a server left by await using is closed", async () => {
   await assertRefused(server);
 });
 
+Deno.test("onStateChange is told each state, and may throw", async () => {
+  using time = new FakeTime();
+  const states: HttpServerState[] = [];
+  const errors: unknown[] = [];
+  const server = serveHttp(background(), {
+    ...here,
+    lameDuck: 1_000,
+    onError: (error) => errors.push(error),
+    onStateChange: (state) => {
+      states.push(state);
+      throw new Error(state);
+    },
+  }, () => new Response());
+  const finished = server.shutdown();
+  await time.tickAsync(1_000);
+  await finished;
+  assertEquals(states, ["lame-duck", "draining", "closed"]);
+  assertEquals(errors.map(String), states.map((state) => `Error: ${state}`));
+});
+
+Deno.test("the report counts what was refused and names what was cut", async () => {
+  const gate = new Gate();
+  const server = serveHttp(background(), { ...here, grace: 200 }, gate.handler);
+  using stuck = await TcpClient.connect(server.addr);
+  await stuck.write("PUT /slow?query=1 HTTP/1.1\r\nHost: test\r\n\r\n");
+  await gate.entered;
+  using late = await TcpClient.connect(server.addr);
+  const finished = server.shutdown();
+  while (server.state !== "draining") await Promise.resolve();
+  await late.get("/late");
+  await late.readUntil("Unavailable\n");
+  const report = await finished;
+  assertEquals(report.refused, 1);
+  assertEquals(report.forced, 1);
+  assertEquals(report.forcedRequests, ["PUT /slow"]);
+  gate.open();
+});
+
+for (const when of ["at once", "in lame duck", "while it drains"] as const) {
+  Deno.test(`shutdown({ grace: 0 }) cuts what is in flight: ${when}`, async () => {
+    using _time = new FakeTime();
+    const ctx = withCancel(background());
+    const gate = new Gate();
+    const server = serveHttp(
+      ctx,
+      { ...here, lameDuck: when === "while it drains" ? 0 : 1_000 },
+      gate.handler,
+    );
+    using client = await TcpClient.connect(server.addr);
+    await client.get("/");
+    const requestCtx = await gate.entered;
+    if (when !== "at once") {
+      ctx.cancel("first");
+      await ctx.done;
+    }
+    const report = await server.shutdown({ grace: 0, cause: "closed" });
+    assertEquals(report.forced, 1);
+    assertEquals(report.cause, when === "at once" ? "closed" : "first");
+    await requestCtx.done;
+    assertEquals(await client.readToEnd(), "");
+    gate.open();
+  });
+}
+
+Deno.test("shutdown() wants a grace of 0 or more", async () => {
+  await using server = serveHttp(background(), here, () => new Response());
+  assertThrows(() => server.shutdown({ grace: -1 }), RangeError, "grace");
+  assertEquals(server.ready, true);
+});
+
+// Hooks
+
+Deno.test("onShutdown() runs hooks at the soft moment, the last first, one after another", async () => {
+  const ctx = withCancel(background());
+  const server = serveHttp(ctx, here, () => new Response());
+  const steps: string[] = [];
+  for (const name of ["one", "two"]) {
+    server.onShutdown(async (hookCtx) => {
+      steps.push(`${name} begins, ${hookCtx.err}`);
+      await new Promise((resolve) => setTimeout(resolve));
+      steps.push(`${name} ends`);
+    });
+  }
+  ctx.cancel();
+  await server.finished;
+  assertEquals(steps, [
+    "two begins, undefined",
+    "two ends",
+    "one begins, undefined",
+    "one ends",
+  ]);
+});
+
+Deno.test("a hook that fails is reported and keeps no other from running", async () => {
+  const errors: unknown[] = [];
+  const server = serveHttp(
+    background(),
+    { ...here, onError: (error) => errors.push(error) },
+    () => new Response(),
+  );
+  let ran = 0;
+  server.onShutdown(() => void ran++);
+  server.onShutdown(() => Promise.reject("rejects"));
+  server.onShutdown(() => {
+    throw "throws";
+  });
+  await server.shutdown();
+  assertEquals([ran, errors], [1, ["throws", "rejects"]]);
+});
+
+Deno.test("a hook that never ends does not hold the end up after the grace", async () => {
+  const server = serveHttp(
+    background(),
+    { ...here, grace: 5 },
+    () => new Response(),
+  );
+  let hookCtx: Context | undefined;
+  server.onShutdown((ctx) => {
+    hookCtx = ctx;
+    return new Promise(() => {});
+  });
+  await server.shutdown();
+  assertEquals(String(cause(hookCtx!)).includes("the grace of 5 ms"), true);
+});
+
+Deno.test("a hook registered after the soft moment runs at once", async () => {
+  const server = serveHttp(background(), here, () => new Response());
+  const finished = server.shutdown();
+  let ran = false;
+  server.onShutdown(() => void (ran = true));
+  assertEquals(ran, true);
+  await finished;
+});
+
 // Requests
 
 Deno.test("a request's ctx has the values of the server's, and the server's own", async () => {
@@ -544,6 +681,114 @@ Deno.test("requestContext() gives the ctx of a request, and knows no other", asy
   );
 });
 
+Deno.test("onRequest derives the ctx of each request", async () => {
+  const pathKey = createKey<string>("path");
+  await using server = serveHttp(background(), {
+    ...here,
+    onRequest: (ctx, request) =>
+      withValue(ctx, pathKey, new URL(request.url).pathname),
+  }, (ctx, request) =>
+    Response.json([
+      ctx.value(pathKey),
+      requestContext(request) === ctx,
+    ]));
+  assertEquals(await outcome(get(server, "/a")), [200, '["/a",true]']);
+});
+
+Deno.test("an onRequest that throws costs that request", async () => {
+  const errors: unknown[] = [];
+  await using server = serveHttp(background(), {
+    ...here,
+    onError: (error) => errors.push(error),
+    onRequest: () => {
+      throw "no";
+    },
+  }, () => new Response());
+  assertEquals((await outcome(get(server)))[0], 500);
+  assertEquals(errors, ["no"]);
+});
+
+const chunked = "Transfer-Encoding: chunked\r\n\r\n";
+for (
+  const [name, head, body, status] of [
+    ["a declared body at the limit", "Content-Length: 4\r\n\r\n", "1234", 200],
+    ["a declared body beyond it", "Content-Length: 5\r\n\r\n", "1", 413],
+    ["chunks up to the limit", chunked, "4\r\n1234\r\n0\r\n\r\n", 200],
+    ["chunks beyond it", chunked, "4\r\n1234\r\n1\r\n5\r\n", 413],
+    ["no body", "\r\n", "", 200],
+  ] as const
+) {
+  Deno.test(`maxBodyBytes answers ${name} with ${status}`, async () => {
+    const errors: unknown[] = [];
+    await using server = serveHttp(background(), {
+      ...here,
+      maxBodyBytes: 4,
+      onError: (error) => errors.push(error),
+    }, async (_ctx, request) => new Response(`got ${await request.text()}\n`));
+    using client = await TcpClient.connect(server.addr);
+    await client.write(`POST / HTTP/1.1\r\nHost: test\r\n${head}${body}`);
+    const reply = await client.readUntil(status === 200 ? "got " : "Large\n");
+    assert(reply.startsWith(`HTTP/1.1 ${status}`), reply);
+    assertEquals(errors, []);
+  });
+}
+
+Deno.test("softDone() tells a stream of the soft moment, so that it can say goodbye", async () => {
+  const ctx = withCancel(background());
+  const server = serveHttp(ctx, here, (requestCtx) => {
+    const events = new ReadableStream<string>({
+      async start(controller) {
+        controller.enqueue("data: hello\n\n");
+        await softDone(requestCtx);
+        controller.enqueue(`data: ${requestCtx.err ?? "goodbye"}\n\n`);
+        controller.close();
+      },
+    });
+    return new Response(events.pipeThrough(new TextEncoderStream()), {
+      headers: { "content-type": "text/event-stream" },
+    });
+  });
+  const reply = await get(server);
+  ctx.cancel();
+  assertEquals(await reply.text(), "data: hello\n\ndata: goodbye\n\n");
+  assertEquals((await server.finished).forced, 0);
+});
+
+Deno.test("softDone() leaves nothing on the server when its request is over", async () => {
+  const ctx = withCancel(background());
+  const waits: Promise<void>[] = [];
+  const server = serveHttp(ctx, here, (requestCtx) => {
+    waits.push(softDone(requestCtx), softDone(withCancel(requestCtx)));
+    return new Response("x");
+  });
+  await outcome(get(server));
+  await Promise.all(waits);
+  const [serving] = snapshot(ctx).children;
+  // What is left is the server's own wait for its soft moment.
+  assertEquals(serving?.afterFuncs, 0);
+  await server.shutdown();
+});
+
+Deno.test("healthRoutes() says that a server is healthy, and ready until its soft moment", async () => {
+  using time = new FakeTime();
+  const ctx = withCancel(background());
+  const health = healthRoutes();
+  const server = serveHttp(ctx, { ...here, lameDuck: 1_000 }, health);
+  await using other = serveHttp(background(), here, healthRoutes(server));
+  const healthy = await get(server, "/-/healthy");
+  assertEquals(healthy.headers.get("cache-control"), "no-store");
+  assertEquals(await healthy.text(), "healthy\n");
+  assertEquals(await outcome(get(server, "/-/ready")), [200, "ready\n"]);
+  assertEquals(await outcome(get(other, "/-/ready")), [200, "ready\n"]);
+  ctx.cancel();
+  assertEquals(await outcome(get(server, "/-/ready")), [503, "stopping\n"]);
+  assertEquals(await outcome(get(other, "/-/ready")), [503, "stopping\n"]);
+  assertEquals((await outcome(get(other, "/-/healthy")))[0], 200);
+  assertEquals((await outcome(get(other, "/-/what")))[0], 404);
+  await time.tickAsync(1_000);
+  await server.finished;
+});
+
 // Mistakes
 
 Deno.test("serveHttp() names the port that is in use and leaves its ctx unharmed", () => {
@@ -565,6 +810,7 @@ for (
     { lameDuck: NaN },
     { requestTimeout: 0 },
     { maxInFlight: -1 },
+    { maxBodyBytes: NaN },
   ]
 ) {
   const [key, value] = Object.entries(options)[0]!;

@@ -1,0 +1,68 @@
+/** What the context of a request knows. */
+
+import type { Context } from "../context/context.ts";
+import { createKey, type Key } from "../context/key.ts";
+import type { HttpServer } from "./serve_http.ts";
+
+/** The server a request came in on. Follows Go's `http.ServerContextKey`. */
+export const httpServerKey: Key<HttpServer> = createKey("http server");
+
+/** The address a request came in on. Follows Go's `http.LocalAddrContextKey`. */
+export const localAddrKey: Key<Deno.Addr> = createKey("local addr");
+
+/** The address of a request's client. */
+export const remoteAddrKey: Key<Deno.Addr> = createKey("remote addr");
+
+/** The cause of a request's context when its client has closed the connection. */
+export class ClientGone extends Error {
+  /** Makes one; for tests of handlers. */
+  constructor() {
+    super("the client has closed the connection");
+    this.name = "ClientGone";
+  }
+}
+
+const contexts = new WeakMap<Request, Context>();
+
+/** Says which context is that of a request. */
+export function setRequestContext(request: Request, ctx: Context): void {
+  contexts.set(request, ctx);
+}
+
+/**
+ * The context of a request, for code that is handed the request only: inside a
+ * framework's handler, say, where `serveHttp` calls `app.fetch(request)`.
+ *
+ * @param request A request that `serveHttp` has handed to its handler; not a
+ * copy of one.
+ * @returns Its context.
+ * @throws {TypeError} If the request did not come from `serveHttp`.
+ *
+ * @example
+ * ```ts
+ * import { background, requestContext, serveHttp } from "@curfew/context";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const app = {
+ *   fetch(request: Request): Response {
+ *     const ctx = requestContext(request);
+ *     return new Response(ctx.err === undefined ? "open" : "done");
+ *   },
+ * };
+ * await using server = serveHttp(
+ *   background(),
+ *   { hostname: "127.0.0.1", port: 0 },
+ *   (_ctx, request) => app.fetch(request),
+ * );
+ * const { port } = server.addr as Deno.NetAddr;
+ * const reply = await fetch(`http://127.0.0.1:${port}/`);
+ * assertEquals(await reply.text(), "open");
+ * ```
+ */
+export function requestContext(request: Request): Context {
+  const ctx = contexts.get(request);
+  if (ctx !== undefined) return ctx;
+  throw new TypeError(
+    "requestContext: this request was not given out by serveHttp, or is a copy",
+  );
+}

@@ -1,0 +1,58 @@
+/** The soft moment, for handlers that want to know. */
+
+import type { Context } from "../context/context.ts";
+import { createKey, type Key } from "../context/key.ts";
+import { assertContext, Node } from "../context/tree.ts";
+
+/** The context of the server, which is done at its soft moment. */
+export const servingKey: Key<Context> = createKey("serving");
+
+/**
+ * The soft moment of the server that `ctx` comes from. A handler's own context is
+ * done at the hard moment only; one that could go on for ever, such as a stream of
+ * events or a WebSocket, waits for this to say goodbye in time.
+ *
+ * @param ctx The context of a request, or one derived from it.
+ * @returns A promise that resolves when the server's context is done, or `ctx`
+ * itself; at once where one of them is. It never rejects. For a `ctx` that comes
+ * from no server it is the end of `ctx`.
+ * @throws {TypeError} If `ctx` is not a context.
+ *
+ * @example Events, until the server wants to end
+ * ```ts
+ * import { background, serveHttp, softDone, withCancel } from "@curfew/context";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const ctx = withCancel(background());
+ * const server = serveHttp(ctx, { hostname: "127.0.0.1", port: 0 }, (ctx) => {
+ *   const events = new ReadableStream<string>({
+ *     async start(controller) {
+ *       controller.enqueue("data: hello\n\n");
+ *       await softDone(ctx);
+ *       controller.enqueue("data: goodbye\n\n");
+ *       controller.close();
+ *     },
+ *   });
+ *   return new Response(events.pipeThrough(new TextEncoderStream()));
+ * });
+ * const { port } = server.addr as Deno.NetAddr;
+ * const reply = await fetch(`http://127.0.0.1:${port}/`);
+ * ctx.cancel();
+ * assertEquals(await reply.text(), "data: hello\n\ndata: goodbye\n\n");
+ * await server.finished;
+ * ```
+ */
+export function softDone(ctx: Context): Promise<void> {
+  assertContext("softDone", ctx);
+  const serving = ctx.value(servingKey);
+  return new Promise((resolve) => {
+    // The server lives on when ctx is done: nothing may stay behind on it.
+    const leaves: Node[] = [];
+    const fire = () => {
+      for (const leaf of leaves) Node.unwatch(leaf);
+      resolve();
+    };
+    if (serving !== undefined) leaves.push(Node.watch(serving, { fire }));
+    leaves.push(Node.watch(ctx, { fire }));
+  });
+}

@@ -29,6 +29,14 @@ export interface ExchangeOptions {
   over(exchange: Exchange): void;
 }
 
+/**
+ * Whether the signal of a request is aborted when its response has been sent, as
+ * it is without --unstable-no-legacy-abort (#27005). Then it tells of a client
+ * that has gone only while there is no answer. Nothing says which it is; the first
+ * response that is sent without an abort does.
+ */
+let abortsWhenSent = true;
+
 /** One request, from its arrival until its response has been sent. */
 export class Exchange {
   readonly #request: Request;
@@ -41,7 +49,8 @@ export class Exchange {
   #handled = false;
   #sent = false;
   #old = false;
-  #watched = false;
+  /** The request's own, once its client is watched. */
+  #signal: AbortSignal | undefined;
 
   constructor(
     request: Request,
@@ -89,27 +98,28 @@ export class Exchange {
   /** Called when the response has been sent, or never will be. */
   readonly sent = (): void => {
     this.#sent = true;
+    if (this.#signal?.aborted === false) abortsWhenSent = false;
     this.#open.cancel();
     if (this.#handled) this.#options.over(this);
   };
 
   /** Called every now and then; from the second time on the client is watched. */
   watchClient(): void {
-    // While Deno still knows it.
-    this.#name ??= this.name;
-    if (this.#answered || this.#watched) return;
-    this.#watched = this.#old;
-    this.#old = true;
-    if (!this.#watched) return;
-    const { signal } = this.#request;
-    if (signal.aborted) this.#clientGone();
-    else signal.addEventListener("abort", this.#clientGone, { once: true });
+    if (this.#signal !== undefined) return;
+    if (!this.#old) {
+      this.#old = true;
+      // While Deno still knows it.
+      this.#name = this.name;
+      return;
+    }
+    this.#signal = this.#request.signal;
+    if (this.#signal.aborted) this.#clientGone();
+    else this.#signal.addEventListener("abort", this.#clientGone);
   }
 
-  // Without --unstable-no-legacy-abort the signal is aborted after each response
-  // too (#27005), so it says something only about those that are not answered.
   readonly #clientGone = (): void => {
-    if (!this.#answered) this.#open.cancel(new ClientGone());
+    if (this.#answered && abortsWhenSent) return;
+    this.#open.cancel(new ClientGone());
   };
 
   #handle(): Response | Promise<Response> {

@@ -25,6 +25,8 @@ export interface ExchangeOptions {
   /** What their contexts derive from. */
   readonly base: Context;
   report(error: unknown, request: Request): void;
+  /** The response as it goes out, given where the server is in its life. */
+  outgoing(response: Response): Response;
   /** The response has been sent and the handler has ended. */
   over(exchange: Exchange): void;
 }
@@ -138,7 +140,7 @@ export class Exchange {
     this.#answered = true;
     this.#handled = true;
     if (this.#sent) this.#options.over(this);
-    return response;
+    return this.#options.outgoing(response);
   }
 
   #checked(response: Response): Response {
@@ -167,7 +169,7 @@ export class Exchange {
     const stop = afterFunc(this.#ctx, () => {
       if (!(this.#ctx.err instanceof DeadlineExceeded)) return;
       this.#answered = true;
-      resolve(timedOut());
+      resolve(this.#options.outgoing(timedOut()));
     });
     answer.then((response) => {
       stop();

@@ -264,6 +264,7 @@ class Server implements HttpServer {
       onRequest: options.onRequest,
       base: withValue(here, localAddrKey, this.addr),
       report: (error, request) => this.#report(error, request),
+      outgoing: (response) => this.ready ? response : closing(response),
       over: (exchange) => this.#over(exchange),
     };
     this.finished = this.#live();
@@ -415,11 +416,7 @@ class Server implements HttpServer {
     this.#inFlight.add(exchange);
     this.#watchTimer ??= realTimers.setTimeout(this.#watch, clientWatch);
     info.completed.then(exchange.sent, exchange.sent);
-    const response = exchange.answer();
-    if (this.ready) return response;
-    return response instanceof Response
-      ? closing(response)
-      : response.then(closing);
+    return exchange.answer();
   }
 
   #over(exchange: Exchange): void {

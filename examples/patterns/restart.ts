@@ -1,0 +1,187 @@
+/**
+ * A restart that clients do not notice: a new process takes over the port while
+ * the old one finishes what it has.
+ *
+ * - The plain way: end the old process, start the new one. In between, clients
+ *   are refused. With `reusePort` both can listen at once, but an old process
+ *   that simply shuts down closes keep-alive connections under the next request.
+ * - Here: the new process listens and says so before the old one is told to end.
+ *   That one then goes through a lame duck: it serves on, and each reply carries
+ *   `Connection: close`, so that keep-alive clients come back on a new connection
+ *   and sooner or later on the new process. Only then does it drain.
+ * - What is left: a client that opens a connection for each request can be
+ *   waiting in the accept queue of the old listener when that closes, and is
+ *   reset by the kernel. See restart_shared_fd.ts for the way that loses none.
+ *
+ * Linux only: elsewhere the kernel does not share a port out.
+ *
+ *     deno run --unstable-net -A examples/patterns/restart.ts --port 8000
+ *     kill -HUP <its pid>     # a restart
+ *     kill <its pid>          # the end
+ *
+ * @module
+ */
+
+import {
+  type Context,
+  main,
+  orDone,
+  serveHttp,
+  sleep,
+  withCancel,
+  withTimeout,
+} from "@curfew/context";
+import { parseArgs } from "@std/cli";
+
+/** In ms: how long a new process may take until it listens. */
+const startTimeout = 30_000;
+
+/** The parent: keeps one server running, and replaces it at each SIGHUP. */
+async function supervise(ctx: Context): Promise<void> {
+  let asked = Promise.withResolvers<void>();
+  const ask = () => asked.resolve();
+  // One listener from the start to the end: where there is none, SIGHUP kills.
+  Deno.addSignalListener("SIGHUP", ask);
+  let current = await ServerProcess.start(ctx, flags.port);
+  console.log(`${current} is listening on port ${current.port}`);
+  try {
+    for (;;) {
+      await orDone(ctx, Promise.race([asked.promise, current.died]));
+      asked = Promise.withResolvers();
+      const next = await ServerProcess.start(ctx, current.port)
+        .catch((error) => {
+          if (ctx.err !== undefined) throw error;
+          console.error(`restart failed, ${current} goes on:`, error);
+        });
+      if (next === undefined) continue;
+      const old = current;
+      current = next;
+      await old.end();
+      console.log(`restarted: ${current} has replaced ${old}`);
+    }
+  } finally {
+    await current.end();
+    Deno.removeSignalListener("SIGHUP", ask);
+  }
+}
+
+/**
+ * A server in a process of its own. Two pipes are all it takes: a line on its
+ * stdout says that it listens, and the end of its stdin tells it to stop. So it
+ * also stops when the parent has died, and Ctrl-C, which the terminal sends to
+ * both, does not count as two signals.
+ */
+class ServerProcess {
+  readonly port: number;
+  /** Rejects when the process has ended and was not told to. */
+  readonly died: Promise<never>;
+  readonly #process: Deno.ChildProcess;
+  #ending = false;
+
+  private constructor(process: Deno.ChildProcess, port: number) {
+    this.#process = process;
+    this.port = port;
+    const { promise, reject } = Promise.withResolvers<never>();
+    this.died = promise;
+    this.died.catch(() => {});
+    process.status.then(({ code }) => {
+      if (!this.#ending) reject(new Error(`${this} has died with ${code}`));
+    });
+  }
+
+  /** Starts one, and waits until it listens. */
+  static async start(ctx: Context, port: number): Promise<ServerProcess> {
+    const process = new Deno.Command(Deno.execPath(), {
+      args: [
+        ...["run", "--unstable-net", "--allow-net", import.meta.url],
+        ...["--worker", "--port", `${port}`],
+        ...["--lame-duck", `${flags.lameDuck}`, "--grace", `${flags.grace}`],
+      ],
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    const lines = process.stdout.pipeThrough(new TextDecoderStream());
+    try {
+      using step = withTimeout(ctx, startTimeout);
+      const port = Number(await orDone(step, firstLine(lines)));
+      return new ServerProcess(process, port);
+    } catch (error) {
+      process.stdin.close().catch(() => {});
+      killIfAlive(process);
+      await process.status;
+      throw error;
+    }
+  }
+
+  /** Tells it to stop, and waits until it has drained. */
+  async end(): Promise<void> {
+    this.#ending = true;
+    // Fails where it has died.
+    await this.#process.stdin.close().catch(() => {});
+    await this.#process.status;
+  }
+
+  toString(): string {
+    return `process ${this.#process.pid}`;
+  }
+}
+
+function killIfAlive(process: Deno.ChildProcess): void {
+  try {
+    process.kill("SIGKILL");
+  } catch {
+    // It has ended by itself.
+  }
+}
+
+async function firstLine(chunks: ReadableStream<string>): Promise<string> {
+  let text = "";
+  // The stream is closed with the loop: nothing else is to come.
+  for await (const chunk of chunks) {
+    text += chunk;
+    const end = text.indexOf("\n");
+    if (end !== -1) return text.slice(0, end);
+  }
+  throw new Error("the new process has ended before it was ready");
+}
+
+/** The child: an ordinary server, until a signal or the parent ends it. */
+async function serve(parent: Context): Promise<void> {
+  using ctx = withCancel(parent);
+  const { port, lameDuck, grace } = flags;
+  await using server = serveHttp(
+    ctx,
+    { hostname: "127.0.0.1", port, reusePort: true, lameDuck, grace },
+    handle,
+  );
+  console.log((server.addr as Deno.NetAddr).port);
+  endOfInput().then(() => ctx.cancel("the parent has no more use for it"));
+  const { drained, forced } = await server.finished;
+  console.error(
+    `process ${Deno.pid} has ended: drained ${drained}, forced ${forced}`,
+  );
+}
+
+async function endOfInput(): Promise<void> {
+  for await (const _ of Deno.stdin.readable);
+}
+
+/** What the server is for; `/?ms=20` takes 20 ms, as real work would. */
+async function handle(ctx: Context, request: Request): Promise<Response> {
+  const ms = new URL(request.url).searchParams.get("ms");
+  if (ms !== null) await sleep(ctx, Number(ms));
+  return new Response(`process ${Deno.pid}\n`);
+}
+
+const options = parseArgs(Deno.args, {
+  boolean: ["worker"],
+  string: ["port", "lame-duck", "grace"],
+});
+const flags = {
+  port: Number(options.port ?? 8000),
+  /** In ms: longer than clients pause between two requests. */
+  lameDuck: Number(options["lame-duck"] ?? 500),
+  grace: Number(options.grace ?? 10_000),
+};
+
+if (import.meta.main) await main(options.worker ? serve : supervise);

@@ -14,6 +14,7 @@ import {
   setRequestContext,
 } from "./request_context.ts";
 import type { HttpHandler } from "./serve_http.ts";
+import { onSocketClosed } from "./web_socket.ts";
 
 /** What all exchanges of a server have in common. */
 export interface ExchangeOptions {
@@ -50,6 +51,7 @@ export class Exchange {
   #answered = false;
   #handled = false;
   #sent = false;
+  #socketOpen = false;
   #old = false;
   /** The request's own, once its client is watched. */
   #signal: AbortSignal | undefined;
@@ -99,6 +101,8 @@ export class Exchange {
 
   /** Called when the response has been sent, or never will be. */
   readonly sent = (): void => {
+    // Of an upgraded request it tells that the socket is open.
+    if (this.#socketOpen) return;
     this.#sent = true;
     if (this.#signal?.aborted === false) abortsWhenSent = false;
     this.#open.cancel();
@@ -114,6 +118,8 @@ export class Exchange {
       this.#name = this.name;
       return;
     }
+    // The socket tells of its own end.
+    if (this.#socketOpen) return;
     this.#signal = this.#request.signal;
     if (this.#signal.aborted) this.#clientGone();
     else this.#signal.addEventListener("abort", this.#clientGone);
@@ -137,6 +143,12 @@ export class Exchange {
   }
 
   #ended(response: Response): Response {
+    if (response.status === 101 && !this.#answered) {
+      this.#socketOpen = onSocketClosed(response, () => {
+        this.#socketOpen = false;
+        this.sent();
+      });
+    }
     this.#answered = true;
     this.#handled = true;
     if (this.#sent) this.#options.over(this);

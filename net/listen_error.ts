@@ -7,11 +7,15 @@
 export function listenError(
   caller: string,
   error: unknown,
-  at: { port?: number | undefined; hostname?: string | undefined },
+  at: {
+    port?: number | undefined;
+    hostname?: string | undefined;
+    path?: string | undefined;
+  },
 ): unknown {
   if (error instanceof Deno.errors.AddrInUse) {
     return new Deno.errors.AddrInUse(
-      `${caller}: port ${at.port} is in use`,
+      `${caller}: ${at.path ?? `port ${at.port}`} is in use`,
       { cause: error },
     );
   }

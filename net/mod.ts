@@ -43,6 +43,7 @@ export {
 } from "./request_context.ts";
 export { softDone } from "./soft_done.ts";
 export { healthRoutes } from "./health_routes.ts";
+export { upgradeWebSocket } from "./web_socket.ts";
 export { serveUdp, type ServeUdpOptions, type UdpServer } from "./serve_udp.ts";
 export {
   type Datagram,

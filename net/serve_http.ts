@@ -328,7 +328,7 @@ class Server implements HttpServer {
     await Promise.race([drained, work.done]);
     const forcedRequests = Array.from(this.#inFlight, ({ name }) => name);
     const forced = forcedRequests.length;
-    if (forced === 0) {
+    if (forced === 0 && work.err === undefined) {
       // Closes connections that are idle, silent or half a header into a request.
       await Promise.race([this.#listener.shutdown(), work.done]);
     } else {
@@ -399,7 +399,11 @@ class Server implements HttpServer {
       listener.finished.then(ended, ended);
       return listener;
     } catch (error) {
-      throw listenError("serveHttp", error, { port: port ?? 8000, hostname });
+      throw listenError("serveHttp", error, {
+        port: port ?? 8000,
+        hostname,
+        path,
+      });
     }
   }
 

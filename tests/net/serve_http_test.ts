@@ -180,6 +180,7 @@ Deno.test("at the hard moment handlers are cancelled and connections cut", async
     entered.resolve();
     await ctx.done;
     why = cause(ctx);
+    await new Promise((resolve) => setTimeout(resolve, 20));
     return new Response("too late");
   });
   using client = await TcpClient.connect(server.addr);

@@ -1,0 +1,59 @@
+/** WebSockets, as part of the request that they have come from. */
+
+const sockets = new WeakMap<Response, WebSocket>();
+
+/**
+ * `Deno.upgradeWebSocket` for handlers of `serveHttp`: the request is in flight,
+ * and its ctx open, until the socket is closed. With Deno's own it is over as soon
+ * as the socket opens, and the end of the server closes the socket at once.
+ *
+ * @param request The request, as the handler was given it.
+ * @param options As those of `Deno.upgradeWebSocket`.
+ * @returns The socket, and the response for the handler to return.
+ * @throws {TypeError} If the request does not ask for a WebSocket.
+ *
+ * @example A socket that says goodbye
+ * ```ts
+ * import {
+ *   background,
+ *   serveHttp,
+ *   softDone,
+ *   upgradeWebSocket,
+ *   withCancel,
+ * } from "@curfew/context";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const ctx = withCancel(background());
+ * const server = serveHttp(
+ *   ctx,
+ *   { hostname: "127.0.0.1", port: 0 },
+ *   (ctx, request) => {
+ *     const { socket, response } = upgradeWebSocket(request);
+ *     softDone(ctx).then(() => socket.close(1001, "restarting"));
+ *     return response;
+ *   },
+ * );
+ * const { port } = server.addr as Deno.NetAddr;
+ * const client = new WebSocket(`ws://127.0.0.1:${port}/`);
+ * const closed = Promise.withResolvers<string>();
+ * client.onopen = () => ctx.cancel();
+ * client.onclose = ({ reason }) => closed.resolve(reason);
+ * assertEquals(await closed.promise, "restarting");
+ * await server.finished;
+ * ```
+ */
+export function upgradeWebSocket(
+  request: Request,
+  options?: Deno.UpgradeWebSocketOptions,
+): Deno.WebSocketUpgrade {
+  const upgrade = Deno.upgradeWebSocket(request, options);
+  sockets.set(upgrade.response, upgrade.socket);
+  return upgrade;
+}
+
+/** Calls `f` once the socket of a response is closed; false where it has none. */
+export function onSocketClosed(response: Response, f: () => void): boolean {
+  const socket = sockets.get(response);
+  socket?.addEventListener("close", f, { once: true });
+  return socket !== undefined;
+}

@@ -1,0 +1,188 @@
+// WebSockets inside serveHttp, by upgradeWebSocket in a handler.
+
+import {
+  background,
+  cause,
+  ClientGone,
+  type Context,
+  type HttpServer,
+  serveHttp,
+  softDone,
+  upgradeWebSocket,
+  withCancel,
+} from "@curfew/context";
+import { assertEquals } from "@std/assert";
+
+const here = { hostname: "127.0.0.1", port: 0 };
+
+/** A client's end, with what came in the order it came. */
+class Peer {
+  readonly socket: WebSocket;
+  readonly #opened = Promise.withResolvers<void>();
+  readonly #closed = Promise.withResolvers<CloseEvent>();
+  readonly #messages: string[] = [];
+  #arrived = Promise.withResolvers<void>();
+  readonly opened: Promise<void> = this.#opened.promise;
+  readonly closed: Promise<CloseEvent> = this.#closed.promise;
+
+  constructor(server: HttpServer, path = "/socket") {
+    const { port } = server.addr as Deno.NetAddr;
+    this.socket = new WebSocket(`ws://127.0.0.1:${port}${path}`);
+    this.socket.onopen = () => this.#opened.resolve();
+    this.socket.onclose = this.#closed.resolve;
+    this.socket.onmessage = ({ data }) => {
+      this.#messages.push(String(data));
+      this.#arrived.resolve();
+    };
+  }
+
+  async next(): Promise<string> {
+    while (this.#messages.length === 0) {
+      this.#arrived = Promise.withResolvers();
+      await this.#arrived.promise;
+    }
+    return this.#messages.shift()!;
+  }
+}
+
+/** Upgrades each request, and tells of its ctx and its socket. */
+class Upgrader {
+  readonly #ctx = Promise.withResolvers<Context>();
+  readonly #closed = Promise.withResolvers<CloseEvent>();
+  readonly #use: (ctx: Context, socket: WebSocket) => void;
+  readonly ctx: Promise<Context> = this.#ctx.promise;
+  readonly closed: Promise<CloseEvent> = this.#closed.promise;
+
+  constructor(use: (ctx: Context, socket: WebSocket) => void) {
+    this.#use = use;
+  }
+
+  readonly handler = (ctx: Context, request: Request): Response => {
+    const { socket, response } = upgradeWebSocket(request);
+    socket.addEventListener("close", this.#closed.resolve);
+    this.#use(ctx, socket);
+    this.#ctx.resolve(ctx);
+    return response;
+  };
+}
+
+function echo(_ctx: Context, socket: WebSocket): void {
+  socket.onmessage = ({ data }) => socket.send(`echo ${data}`);
+}
+
+Deno.test("a WebSocket works inside a handler", async () => {
+  const upgrader = new Upgrader(echo);
+  await using server = serveHttp(background(), here, upgrader.handler);
+  const peer = new Peer(server);
+  await peer.opened;
+  peer.socket.send("one");
+  assertEquals(await peer.next(), "echo one");
+  peer.socket.send("two");
+  assertEquals(await peer.next(), "echo two");
+  peer.socket.close(1000);
+  await Promise.all([peer.closed, upgrader.closed]);
+});
+
+Deno.test("the ctx of a WebSocket is open while the socket is, and done when the client has closed it", async () => {
+  const upgrader = new Upgrader(echo);
+  await using server = serveHttp(background(), here, upgrader.handler);
+  const peer = new Peer(server);
+  await peer.opened;
+  const ctx = await upgrader.ctx;
+  peer.socket.send("one");
+  await peer.next();
+  assertEquals([ctx.err, server.inFlight], [undefined, 1]);
+  peer.socket.close(1000);
+  await peer.closed;
+  await ctx.done;
+});
+
+Deno.test("a WebSocket that stays open for long is not taken for a client that has gone", async () => {
+  const upgrader = new Upgrader(echo);
+  await using server = serveHttp(background(), here, upgrader.handler);
+  const peer = new Peer(server);
+  await peer.opened;
+  const ctx = await upgrader.ctx;
+  // Long enough for clients to be watched.
+  await new Promise((resolve) => setTimeout(resolve, 80));
+  assertEquals([ctx.err, server.inFlight], [undefined, 1]);
+  peer.socket.close();
+  await Promise.all([peer.closed, ctx.done]);
+  assertEquals(cause(ctx) instanceof ClientGone, false);
+});
+
+Deno.test("a WebSocket is told of the soft moment by softDone(), and can close in good order", async () => {
+  const ctx = withCancel(background());
+  const upgrader = new Upgrader((ctx, socket) => {
+    softDone(ctx).then(() => {
+      socket.send("goodbye");
+      socket.close(1001, "restarting");
+    });
+  });
+  const server = serveHttp(ctx, here, upgrader.handler);
+  const peer = new Peer(server);
+  await peer.opened;
+  ctx.cancel();
+  assertEquals(await peer.next(), "goodbye");
+  const { code, reason } = await peer.closed;
+  assertEquals([code, reason], [1001, "restarting"]);
+  const report = await server.finished;
+  assertEquals([report.drained, report.forced], [1, 0]);
+});
+
+Deno.test("in lame duck a new WebSocket is still opened", async () => {
+  const upgrader = new Upgrader(echo);
+  const server = serveHttp(
+    background(),
+    { ...here, lameDuck: 60_000 },
+    upgrader.handler,
+  );
+  server.shutdown();
+  while (server.state !== "lame-duck") await Promise.resolve();
+  const peer = new Peer(server);
+  await peer.opened;
+  peer.socket.send("one");
+  assertEquals(await peer.next(), "echo one");
+  peer.socket.close();
+  await Promise.all([peer.closed, upgrader.closed]);
+  await server.shutdown({ grace: 0 });
+});
+
+Deno.test("a WebSocket that goes on is cut at the hard moment, and its ctx says why", async () => {
+  const ctx = withCancel(background());
+  const upgrader = new Upgrader(echo);
+  const server = serveHttp(ctx, { ...here, grace: 5 }, upgrader.handler);
+  const peer = new Peer(server);
+  await peer.opened;
+  peer.socket.send("one");
+  await peer.next();
+  ctx.cancel();
+  const report = await server.finished;
+  await peer.closed;
+  assertEquals(report.forcedRequests, ["GET /socket"]);
+  assertEquals(
+    String(cause(await upgrader.ctx)),
+    "Error: serveHttp: the grace of 5 ms is over",
+  );
+});
+
+Deno.test("a WebSocket that is opened while the server drains gets 503", async () => {
+  const released = Promise.withResolvers<void>();
+  const entered = Promise.withResolvers<void>();
+  const server = serveHttp(background(), here, async () => {
+    entered.resolve();
+    await released.promise;
+    return new Response("x");
+  });
+  const { port } = server.addr as Deno.NetAddr;
+  const held = fetch(`http://127.0.0.1:${port}/`);
+  await entered.promise;
+  const finished = server.shutdown();
+  while (server.state !== "draining") await Promise.resolve();
+  const peer = new Peer(server);
+  peer.socket.onerror = (event) => event.preventDefault();
+  await peer.closed;
+  released.resolve();
+  await (await held).text();
+  assertEquals((await finished).refused, 1);
+});

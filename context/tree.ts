@@ -270,7 +270,7 @@ export class ValueContext extends TreeContext {
   ): T | undefined {
     let last: ValueContext | undefined;
     for (let at = scope; at !== undefined; at = at.#outer) {
-      if (at.#key === key) return at.#value as T;
+      if (at.#key === key) return at.read() as T;
       last = at;
     }
     assertKey(key);
@@ -281,6 +281,11 @@ export class ValueContext extends TreeContext {
 
   static base(ctx: ValueContext): Context {
     return ctx.#base;
+  }
+
+  /** The value itself. */
+  protected read(): unknown {
+    return this.#value;
   }
 
   protected get parent(): Context {

@@ -3,14 +3,13 @@
 import { afterFunc } from "../context/after_func.ts";
 import type { CancelableContext, Context } from "../context/context.ts";
 import { DeadlineExceeded } from "../context/errors.ts";
-import { withCancel } from "../context/with_cancel.ts";
 import { withTimeout } from "../context/with_deadline.ts";
-import { withValue } from "../context/with_value.ts";
+import { Node } from "../context/tree.ts";
 import { BodyTooLarge, limitBody } from "./body_limit.ts";
 import { failed, refused, timedOut, tooLarge } from "./replies.ts";
 import {
   ClientGone,
-  remoteAddrKey,
+  RemoteAddrContext,
   setRequestContext,
 } from "./request_context.ts";
 import type { HttpHandler } from "./serve_http.ts";
@@ -47,6 +46,9 @@ export class Exchange {
   readonly #open: CancelableContext;
   /** The same where requests have no time limit. */
   readonly #ctx: CancelableContext;
+  /** Its neighbours in the list it is in; kept by that. */
+  previous: Exchange | undefined;
+  next: Exchange | undefined;
   #name: string | undefined;
   #answered = false;
   #handled = false;
@@ -58,13 +60,13 @@ export class Exchange {
 
   constructor(
     request: Request,
-    remoteAddr: Deno.Addr,
+    info: Deno.ServeHandlerInfo<Deno.Addr>,
     options: ExchangeOptions,
   ) {
     this.#request = request;
     this.#options = options;
     const { base, requestTimeout } = options;
-    this.#open = withCancel(withValue(base, remoteAddrKey, remoteAddr));
+    this.#open = new Node(new RemoteAddrContext(base, info));
     this.#ctx = requestTimeout === Infinity
       ? this.#open
       : withTimeout(this.#open, requestTimeout);
@@ -100,14 +102,14 @@ export class Exchange {
   }
 
   /** Called when the response has been sent, or never will be. */
-  readonly sent = (): void => {
+  sent(): void {
     // Of an upgraded request it tells that the socket is open.
-    if (this.#socketOpen) return;
+    if (this.#socketOpen || this.#sent) return;
     this.#sent = true;
     if (this.#signal?.aborted === false) abortsWhenSent = false;
-    this.#open.cancel();
+    this.#open[Symbol.dispose]();
     if (this.#handled) this.#options.over(this);
-  };
+  }
 
   /** Called every now and then; from the second time on the client is watched. */
   watchClient(): void {
@@ -122,13 +124,13 @@ export class Exchange {
     if (this.#socketOpen) return;
     this.#signal = this.#request.signal;
     if (this.#signal.aborted) this.#clientGone();
-    else this.#signal.addEventListener("abort", this.#clientGone);
+    else this.#signal.addEventListener("abort", () => this.#clientGone());
   }
 
-  readonly #clientGone = (): void => {
+  #clientGone(): void {
     if (this.#answered && abortsWhenSent) return;
     this.#open.cancel(new ClientGone());
-  };
+  }
 
   #handle(): Response | Promise<Response> {
     const { handler, maxBodyBytes, onRequest } = this.#options;
@@ -188,5 +190,35 @@ export class Exchange {
       resolve(response);
     });
     return promise;
+  }
+}
+
+/** Exchanges in order of arrival; an entry of a Set would cost each of them more. */
+export class ExchangeList {
+  size = 0;
+  #first: Exchange | undefined;
+  #last: Exchange | undefined;
+
+  add(exchange: Exchange): void {
+    const last = this.#last;
+    exchange.previous = last;
+    if (last === undefined) this.#first = exchange;
+    else last.next = exchange;
+    this.#last = exchange;
+    this.size++;
+  }
+
+  delete(exchange: Exchange): void {
+    const { previous, next } = exchange;
+    if (previous === undefined) this.#first = next;
+    else previous.next = next;
+    if (next === undefined) this.#last = previous;
+    else next.previous = previous;
+    exchange.previous = exchange.next = undefined;
+    this.size--;
+  }
+
+  *[Symbol.iterator](): Generator<Exchange> {
+    for (let at = this.#first; at !== undefined; at = at.next) yield at;
   }
 }

@@ -5,7 +5,7 @@ import type { CancelableContext, Context } from "../context/context.ts";
 import { assertContext } from "../context/tree.ts";
 import { withTimeout } from "../context/with_deadline.ts";
 import { withValue } from "../context/with_value.ts";
-import { Exchange, type ExchangeOptions } from "./exchange.ts";
+import { Exchange, ExchangeList, type ExchangeOptions } from "./exchange.ts";
 import { lastCallFor, Lifetime, realTimers } from "./lifetime.ts";
 import { listenError } from "./listen_error.ts";
 import { closing, failed, refused } from "./replies.ts";
@@ -212,7 +212,7 @@ class Server implements HttpServer {
   /** Cuts every connection. Never after `shutdown()`: Deno then dies of it. */
   readonly #force = new AbortController();
   readonly #exchanges: ExchangeOptions;
-  readonly #inFlight = new Set<Exchange>();
+  readonly #inFlight = new ExchangeList();
   readonly #hooks: ((ctx: Context) => unknown)[] = [];
   #state: HttpServerState = "serving";
   #duck: CancelableContext | undefined;
@@ -416,10 +416,11 @@ class Server implements HttpServer {
       return closing(refused());
     }
     if (this.#inFlight.size >= this.#maxInFlight) return refused();
-    const exchange = new Exchange(request, info.remoteAddr, this.#exchanges);
+    const exchange = new Exchange(request, info, this.#exchanges);
     this.#inFlight.add(exchange);
     this.#watchTimer ??= realTimers.setTimeout(this.#watch, clientWatch);
-    info.completed.then(exchange.sent, exchange.sent);
+    const sent = () => exchange.sent();
+    info.completed.then(sent, sent);
     return exchange.answer();
   }
 

@@ -74,13 +74,7 @@ export class Exchange {
 
   /** For the report: which request it was. */
   get name(): string {
-    try {
-      const { method, url } = this.#request;
-      return this.#name ?? `${method} ${new URL(url).pathname}`;
-    } catch {
-      // Deno forgets a request whose client has gone.
-      return "a request whose client has gone";
-    }
+    return this.#name ?? nameOf(this.#request);
   }
 
   /** The handler's response, or what stands in for one. */
@@ -117,7 +111,7 @@ export class Exchange {
     if (!this.#old) {
       this.#old = true;
       // While Deno still knows it.
-      this.#name = this.name;
+      this.#name = nameOf(this.#request);
       return;
     }
     // The socket tells of its own end.
@@ -220,5 +214,14 @@ export class ExchangeList {
 
   *[Symbol.iterator](): Generator<Exchange> {
     for (let at = this.#first; at !== undefined; at = at.next) yield at;
+  }
+}
+
+function nameOf(request: Request): string {
+  try {
+    return `${request.method} ${new URL(request.url).pathname}`;
+  } catch {
+    // Deno forgets a request whose client has gone.
+    return "a request whose client has gone";
   }
 }

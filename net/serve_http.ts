@@ -326,6 +326,8 @@ class Server implements HttpServer {
     this.#lifetime.startGrace(() => {});
     const drained = Promise.all([this.#whenIdle(), hooks]);
     await Promise.race([drained, work.done]);
+    // To watch a client whose connection is cut would leave Deno waiting for it.
+    realTimers.clearTimeout(this.#watchTimer);
     const forcedRequests = Array.from(this.#inFlight, ({ name }) => name);
     const forced = forcedRequests.length;
     if (forced === 0 && work.err === undefined) {
@@ -335,7 +337,6 @@ class Server implements HttpServer {
       this.#force.abort();
       await lastCallFor(drained);
     }
-    realTimers.clearTimeout(this.#watchTimer);
     const { cause } = this.#lifetime;
     this.#lifetime.end();
     this.#enter("closed");

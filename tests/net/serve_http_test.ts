@@ -405,6 +405,21 @@ Deno.test("the report counts what was refused and names what was cut", async () 
   gate.open();
 });
 
+Deno.test("the report names a request also when its client has gone before", async () => {
+  const gate = new Gate();
+  const server = serveHttp(background(), here, gate.handler);
+  using client = await TcpClient.connect(server.addr);
+  await client.get("/left");
+  const ctx = await gate.entered;
+  // Long enough for the request to be watched.
+  await new Promise((resolve) => setTimeout(resolve, 80));
+  client.close();
+  await ctx.done;
+  const report = await server.shutdown({ grace: 0 });
+  assertEquals(report.forcedRequests, ["GET /left"]);
+  gate.open();
+});
+
 for (const when of ["at once", "in lame duck", "while it drains"] as const) {
   Deno.test(`shutdown({ grace: 0 }) cuts what is in flight: ${when}`, async () => {
     using _time = new FakeTime();

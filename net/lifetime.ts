@@ -73,7 +73,7 @@ export class Lifetime {
   }
 
   /** Starts the grace; at its end cancels the work, then calls `f`. */
-  startGrace(f: () => void): void {
+  startGrace(f: () => void = () => {}): void {
     if (this.work.err !== undefined) return;
     const overtime = withTimeout(background(), this.#grace);
     const longer = this.#overtime;

@@ -323,7 +323,7 @@ class Server implements HttpServer {
       await duck.done;
     }
     this.#enter("draining");
-    this.#lifetime.startGrace(() => {});
+    this.#lifetime.startGrace();
     const drained = Promise.all([this.#whenIdle(), hooks]);
     await Promise.race([drained, work.done]);
     // To watch a client whose connection is cut would leave Deno waiting for it.

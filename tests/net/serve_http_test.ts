@@ -446,6 +446,36 @@ for (const when of ["at once", "in lame duck", "while it drains"] as const) {
   });
 }
 
+Deno.test("nothing of a grace that was cut short holds the process open", async () => {
+  const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--allow-net", "close_while_draining.ts"],
+    cwd: new URL("testdata/", import.meta.url),
+  }).output();
+  assertEquals([code, new TextDecoder().decode(stdout)], [0, "1\n"]);
+});
+
+Deno.test("the report names all that is in flight, in order of arrival, whoever has left", async () => {
+  const gates = new Map(["/a", "/b", "/c"].map((path) => [path, new Gate()]));
+  const server = serveHttp(
+    background(),
+    here,
+    (ctx, request) => gates.get(new URL(request.url).pathname)!.handler(ctx),
+  );
+  using a = await TcpClient.connect(server.addr);
+  using b = await TcpClient.connect(server.addr);
+  for (const [client, path] of [[a, "/a"], [b, "/b"], [b, "/c"]] as const) {
+    await client.get(path);
+    const ctx = await gates.get(path)!.entered;
+    if (path !== "/b") continue;
+    gates.get(path)!.open();
+    await client.readUntil("complete");
+    await ctx.done;
+  }
+  const report = await server.shutdown({ grace: 0 });
+  assertEquals(report.forcedRequests, ["GET /a", "GET /c"]);
+  for (const gate of gates.values()) gate.open();
+});
+
 Deno.test("shutdown() wants a grace of 0 or more", async () => {
   await using server = serveHttp(background(), here, () => new Response());
   assertThrows(() => server.shutdown({ grace: -1 }), RangeError, "grace");

@@ -7,7 +7,9 @@ import type { CancelableContext, Context } from "../context/context.ts";
 import { running } from "../context/running.ts";
 import { withCancel } from "../context/with_cancel.ts";
 import { withTimeout } from "../context/with_deadline.ts";
+import { withValue } from "../context/with_value.ts";
 import { withoutCancel } from "../context/without_cancel.ts";
+import { servingKey } from "./soft_done.ts";
 
 /**
  * Real time, also while a test's clock is installed: what waits for the kernel
@@ -34,8 +36,10 @@ const lastCall = 50;
 export class Lifetime {
   /** Done at the soft moment: when the caller's context is, or `stop` is called. */
   readonly serving: CancelableContext;
-  /** For the handlers: the caller's values, done at the hard moment. */
+  /** Done at the hard moment. */
   readonly work: CancelableContext;
+  /** The same for the handlers, with the caller's values; knows the soft moment. */
+  readonly handlers: Context;
   readonly #name: string;
   #grace: number;
   readonly #describe: () => string | undefined;
@@ -59,6 +63,7 @@ export class Lifetime {
     this.#describe = describe;
     this.serving = withCancel(ctx);
     this.work = withCancel(withoutCancel(ctx));
+    this.handlers = withValue(this.work, servingKey, this.serving);
     running.add(describe);
   }
 
@@ -83,7 +88,9 @@ export class Lifetime {
     afterFunc(overtime, () => {
       if (this.#overtime !== overtime || this.work.err !== undefined) return;
       this.work.cancel(
-        new Error(`${this.#name}: the grace of ${this.#grace} ms is over`),
+        new Error(`${this.#name}: the grace of ${this.#grace} ms is over`, {
+          cause: this.cause,
+        }),
       );
       f();
     });

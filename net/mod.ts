@@ -46,9 +46,11 @@ export { healthRoutes } from "./health_routes.ts";
 export { upgradeWebSocket } from "./web_socket.ts";
 export { serveUdp, type ServeUdpOptions, type UdpServer } from "./serve_udp.ts";
 export {
-  type Datagram,
   type DatagramHandler,
   udpRead,
   type UdpReadOptions,
-  type UdpStats,
 } from "./udp_read.ts";
+export type { Datagram } from "./datagram.ts";
+export type { ListenUdpOptions, MulticastGroup } from "./listen_udp.ts";
+export type { UdpSocketOptions } from "./udp_socket.ts";
+export type { UdpStats } from "./udp_stats.ts";

@@ -8,9 +8,9 @@ import { withValue } from "../context/with_value.ts";
 import { Exchange, ExchangeList, type ExchangeOptions } from "./exchange.ts";
 import { lastCallFor, Lifetime, realTimers } from "./lifetime.ts";
 import { listenError } from "./listen_error.ts";
+import { assertAbove0, assertRange } from "./option_range.ts";
 import { closing, failed, refused } from "./replies.ts";
 import { httpServerKey, localAddrKey } from "./request_context.ts";
-import { servingKey } from "./soft_done.ts";
 
 /**
  * Answers one request. What it throws or rejects with is reported to `onError`
@@ -232,12 +232,8 @@ class Server implements HttpServer {
       maxBodyBytes = Infinity,
       onError = (error) => console.error("serveHttp:", error),
     } = options;
-    assertAtLeast0({ lameDuck, maxInFlight, maxBodyBytes });
-    if (!(requestTimeout > 0)) {
-      throw new RangeError(
-        `serveHttp: requestTimeout must be above 0 ms, got ${requestTimeout}`,
-      );
-    }
+    assertRange("serveHttp", { lameDuck, maxInFlight, maxBodyBytes }, 0);
+    assertAbove0("serveHttp", { requestTimeout });
     this.#onError = onError;
     this.#onStateChange = options.onStateChange;
     this.#lameDuck = lameDuck;
@@ -254,9 +250,7 @@ class Server implements HttpServer {
       this.#lifetime.end();
       throw error;
     }
-    const { serving, work } = this.#lifetime;
-    const soft = withValue(work, servingKey, serving);
-    const here = withValue(soft, httpServerKey, this);
+    const here = withValue(this.#lifetime.handlers, httpServerKey, this);
     this.#exchanges = {
       handler,
       requestTimeout,
@@ -463,11 +457,4 @@ class Server implements HttpServer {
 function isShutdownOptions(cause: unknown): cause is ShutdownOptions {
   return typeof cause === "object" && cause !== null &&
     !(cause instanceof Error) && "grace" in cause;
-}
-
-function assertAtLeast0(options: Record<string, number>): void {
-  for (const [key, value] of Object.entries(options)) {
-    if (value >= 0) continue;
-    throw new RangeError(`serveHttp: ${key} must be 0 or more, got ${value}`);
-  }
 }

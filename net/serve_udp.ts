@@ -2,23 +2,16 @@
 
 import type { Context } from "../context/context.ts";
 import { assertContext } from "../context/tree.ts";
-import { listenError } from "./listen_error.ts";
+import { listenUdp, type ListenUdpOptions } from "./listen_udp.ts";
 import {
   type DatagramHandler,
   UdpReader,
   type UdpReadOptions,
-  type UdpStats,
 } from "./udp_read.ts";
+import type { UdpStats } from "./udp_stats.ts";
 
 /** What {@linkcode serveUdp} can be told. */
-export interface ServeUdpOptions extends UdpReadOptions {
-  /** The port; 0 takes a free one. */
-  port: number;
-  /** The address to listen on; `127.0.0.1` by default. */
-  hostname?: string;
-  /** Whether the port may be taken from a socket that has it; false by default. */
-  reuseAddress?: boolean;
-}
+export interface ServeUdpOptions extends ListenUdpOptions, UdpReadOptions {}
 
 /** A UDP server that runs. */
 export interface UdpServer extends AsyncDisposable {
@@ -86,14 +79,14 @@ export function serveUdp(
 
 class Server implements UdpServer {
   readonly addr: Deno.NetAddr;
-  readonly #reader: UdpReader;
+  readonly #reader: UdpReader<Deno.NetAddr>;
 
   constructor(
     ctx: Context,
     options: ServeUdpOptions,
     handler: DatagramHandler,
   ) {
-    const conn = listen(options);
+    const conn = listenUdp("serveUdp", options);
     this.addr = conn.addr as Deno.NetAddr;
     try {
       this.#reader = new UdpReader("serveUdp", ctx, conn, handler, options);
@@ -101,10 +94,11 @@ class Server implements UdpServer {
       conn.close();
       throw error;
     }
+    this.#reader.socket.join(options.multicast);
   }
 
   get stats(): UdpStats {
-    return this.#reader.stats;
+    return this.#reader.socket.stats;
   }
 
   get finished(): Promise<UdpStats> {
@@ -112,28 +106,7 @@ class Server implements UdpServer {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#reader.stop();
+    this.#reader.socket.lifetime.serving.cancel();
     await this.finished;
-  }
-}
-
-function listen(options: ServeUdpOptions): Deno.DatagramConn {
-  const { port, hostname = "127.0.0.1", reuseAddress = false } = options;
-  // It type-checks all the same: the flag is the user's, not the package's.
-  if (typeof Deno.listenDatagram !== "function") {
-    throw new TypeError(
-      "serveUdp: Deno has UDP only with --unstable-net, or with " +
-        '"unstable": ["net"] in the deno.json of your workspace',
-    );
-  }
-  try {
-    return Deno.listenDatagram({
-      transport: "udp",
-      port,
-      hostname,
-      reuseAddress,
-    });
-  } catch (error) {
-    throw listenError("serveUdp", error, { port, hostname });
   }
 }

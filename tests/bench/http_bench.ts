@@ -15,75 +15,23 @@
  */
 
 import { median } from "./measure.ts";
+import { option, Partner, pins, row } from "./partner.ts";
 import { variants } from "./http_server.ts";
 
-/** A process that answers each line with a line. */
-class Partner implements Disposable {
-  readonly #child: Deno.ChildProcess;
-  readonly #input: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #output: ReadableStreamDefaultReader<string>;
-
-  constructor(core: number, file: string, ...args: string[]) {
-    const deno = ["run", "--quiet", "--no-check", "--allow-all"];
-    const run = [...deno, new URL(file, import.meta.url).href, ...args];
-    this.#child = new Deno.Command(pins ? "taskset" : Deno.execPath(), {
-      args: pins ? ["-c", `${core}`, Deno.execPath(), ...run] : run,
-      stdin: "piped",
-      stdout: "piped",
-      // request.signal prints a warning.
-      stderr: "null",
-    }).spawn();
-    this.#input = this.#child.stdin.getWriter();
-    this.#output = this.#child.stdout.pipeThrough(new TextDecoderStream())
-      .getReader();
-  }
-
-  async hear(): Promise<string> {
-    const { value } = await this.#output.read();
-    if (value === undefined) throw new Error("a process has ended");
-    return value.trim();
-  }
-
-  async ask(line: string): Promise<string> {
-    await this.#input.write(new TextEncoder().encode(`${line}\n`));
-    return await this.hear();
-  }
-
-  [Symbol.dispose](): void {
-    this.#child.kill("SIGKILL");
-  }
+function fileOf(name: string): string {
+  return new URL(name, import.meta.url).href;
 }
 
-function option(name: string, byDefault: number): number {
-  const given = Deno.args.find((arg) => arg.startsWith(`--${name}=`));
-  return given === undefined ? byDefault : Number(given.split("=")[1]);
-}
-
-function hasTaskset(): boolean {
-  if (navigator.hardwareConcurrency < 2) return false;
-  try {
-    return new Deno.Command("taskset", { args: ["-c", "1", "true"] })
-      .outputSync().success;
-  } catch {
-    return false;
-  }
-}
-
-function row(...cells: string[]): void {
-  console.log(`| ${cells.join(" | ")} |`);
-}
-
-const pins = hasTaskset();
 const legs = option("legs", 41);
 /** As many requests until the engine has optimised all it will. */
 const warmUp = 20_000;
 const requests = option("requests", 3_000);
 
 using all = new DisposableStack();
-const load = all.use(new Partner(1, "http_load.ts"));
+const load = all.use(new Partner({ core: 1 }, fileOf("http_load.ts")));
 const servers = Object.keys(variants).map((name) => ({
   name,
-  partner: all.use(new Partner(0, "http_server.ts", name)),
+  partner: all.use(new Partner({ core: 0 }, fileOf("http_server.ts"), name)),
   port: "",
   times: [] as number[],
 }));

@@ -6,7 +6,6 @@ import {
   type Datagram,
   serveUdp,
   snapshot,
-  type UdpStats,
   withCancel,
   withValue,
 } from "@curfew/context";
@@ -18,22 +17,14 @@ import {
 } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { running } from "../../context/running.ts";
-import { numbered, textOf, UdpClient } from "./udp_client.ts";
-
-function assertConserved(stats: UdpStats): void {
-  const { received, handled, failed, dropped, truncated } = stats;
-  assertEquals(received, handled + failed + dropped + truncated);
-}
-
-/** A turn of the event loop. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve));
-}
-
-/** Resolves when `check` holds; it is looked at whenever the loop has turned. */
-async function until(check: () => boolean): Promise<void> {
-  while (!check()) await new Promise((resolve) => setTimeout(resolve, 1));
-}
+import {
+  assertConserved,
+  numbered,
+  textOf,
+  turn,
+  UdpClient,
+  until,
+} from "./udp_client.ts";
 
 Deno.test("serveUdp() hands each datagram to the handler and can reply", async () => {
   await using server = serveUdp(
@@ -78,14 +69,9 @@ Deno.test("serveUdp() counts all that was sent before its ctx was done", async (
   ctx.cancel();
   const stats = await server.finished;
   assertEquals(got, sent);
-  assertEquals(stats, {
-    received: 200,
-    bytes: sent.join("").length,
-    handled: 200,
-    failed: 0,
-    dropped: 0,
-    truncated: 0,
-  });
+  assertEquals(stats.handled, 200);
+  assertEquals(stats.bytes, sent.join("").length);
+  assertConserved(stats);
 });
 
 Deno.test("serveUdp() takes what the kernel still holds when its ctx ends before the loop has turned", async () => {

@@ -1,3 +1,6 @@
+import type { UdpStats } from "@curfew/context";
+import { assertEquals } from "@std/assert";
+
 /** A socket that sends to one server. */
 export class UdpClient implements Disposable {
   readonly conn: Deno.DatagramConn;
@@ -43,4 +46,24 @@ export function textOf({ data }: { data: Uint8Array }): string {
 /** `n` numbered texts. */
 export function numbered(n: number): string[] {
   return Array.from({ length: n }, (_, i) => String(i));
+}
+
+/** What holds at any time, for whoever asks for the counts. */
+export function assertConserved(stats: UdpStats): void {
+  const { received, handled, failed, dropped, truncated, pending } = stats;
+  assertEquals(
+    received,
+    handled + failed + dropped + truncated + pending,
+    Deno.inspect(stats),
+  );
+}
+
+/** A turn of the event loop. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve));
+}
+
+/** Resolves when `check` holds; it is looked at whenever the loop has turned. */
+export async function until(check: () => boolean): Promise<void> {
+  while (!check()) await new Promise((resolve) => setTimeout(resolve, 1));
 }

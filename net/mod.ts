@@ -50,6 +50,15 @@ export {
   udpRead,
   type UdpReadOptions,
 } from "./udp_read.ts";
+export {
+  type PeerHandler,
+  type UdpPeer,
+  udpPeers,
+  type UdpPeersOptions,
+  type UdpPeersServer,
+  type UdpPeersStats,
+} from "./udp_peers.ts";
+export { IdleTimeout } from "./idle_timer.ts";
 export type { Datagram } from "./datagram.ts";
 export type { ListenUdpOptions, MulticastGroup } from "./listen_udp.ts";
 export type { UdpSocketOptions } from "./udp_socket.ts";

@@ -1,0 +1,66 @@
+/** The end of what nobody uses. */
+
+import { afterFunc } from "../context/after_func.ts";
+import { background } from "../context/background.ts";
+import type { CancelableContext } from "../context/context.ts";
+import { withTimeout } from "../context/with_deadline.ts";
+
+/**
+ * The cause of the context of a connection or peer on which nothing has been sent
+ * or received for its `idleTimeout`.
+ */
+export class IdleTimeout extends Error {
+  /** How long that was, in ms. */
+  readonly idleTimeout: number;
+
+  /**
+   * Makes one; for tests of handlers.
+   *
+   * @param idleTimeout The time, in ms.
+   */
+  constructor(idleTimeout: number) {
+    super(`nothing was sent or received for ${idleTimeout} ms`);
+    this.name = "IdleTimeout";
+    this.idleTimeout = idleTimeout;
+  }
+}
+
+/**
+ * Calls `f` once `touch()` has not been called for a while. A touch costs a look
+ * at the clock: the alarm stays where it is, and is set anew when it goes off.
+ */
+export class IdleTimer {
+  readonly #ms: number;
+  readonly #f: () => void;
+  #last: number = Date.now();
+  #alarm: CancelableContext | undefined;
+
+  /**
+   * @param ms How long; Infinity is never.
+   * @param f Called once.
+   */
+  constructor(ms: number, f: () => void) {
+    this.#ms = ms;
+    this.#f = f;
+    if (ms !== Infinity) this.#set(ms);
+  }
+
+  /** Something has happened: the time begins again. */
+  touch(): void {
+    if (this.#ms !== Infinity) this.#last = Date.now();
+  }
+
+  /** There is nothing to wait for any more. */
+  stop(): void {
+    this.#alarm?.cancel();
+  }
+
+  #set(ms: number): void {
+    const alarm = this.#alarm = withTimeout(background(), ms);
+    afterFunc(alarm, () => {
+      const left = this.#last + this.#ms - Date.now();
+      if (left > 0) this.#set(left);
+      else this.#f();
+    });
+  }
+}

@@ -58,6 +58,18 @@ export {
   type UdpPeersServer,
   type UdpPeersStats,
 } from "./udp_peers.ts";
+export {
+  serveTcp,
+  type ServeTcpOptions,
+  type TcpHandler,
+  type TcpServer,
+  type TcpStats,
+} from "./serve_tcp.ts";
+export {
+  dialTcp,
+  type DialTcpOptions,
+  type DialTlsOptions,
+} from "./dial_tcp.ts";
 export { IdleTimeout } from "./idle_timer.ts";
 export type { Datagram } from "./datagram.ts";
 export type { ListenUdpOptions, MulticastGroup } from "./listen_udp.ts";

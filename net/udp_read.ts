@@ -49,7 +49,9 @@ export interface UdpReadOptions<Addr extends Deno.Addr = Deno.NetAddr>
  * `ConnectionReset`, are counted and do not end it.
  *
  * A Unix datagram socket (transport `unixpacket`) is read as well, with
- * `udpRead<Deno.UnixAddr>`. Its file stays; whoever has opened it removes it.
+ * `udpRead<Deno.UnixAddr>`: always one datagram at a time, for Deno cannot reply
+ * by one while it reads; senders wait. Its file stays; whoever has opened the
+ * socket removes it.
  *
  * @param ctx Until when to read. If it is done already, the socket is closed and
  * nothing read.

@@ -70,6 +70,11 @@ export class UdpSocket {
   readonly #conn: Deno.DatagramConn;
   readonly #onError: (error: unknown) => void;
   readonly #maxDatagramSize: number;
+  /**
+   * Deno cannot send by a Unix socket while it waits for something to come in, so
+   * the handlers come first. Nothing is lost by that: senders wait too.
+   */
+  readonly #isUnix: boolean;
   readonly #buffers: BufferPool;
   readonly #kernelDrops: KernelDrops;
   #kernelDropped: number | undefined;
@@ -95,6 +100,7 @@ export class UdpSocket {
     this.#maxDatagramSize = maxDatagramSize;
     // One byte more shows what was longer: the platform truncates in silence.
     this.#buffers = new BufferPool(maxDatagramSize + 1);
+    this.#isUnix = conn.addr.transport === "unixpacket";
     this.#kernelDrops = new KernelDrops(conn.addr);
     this.lifetime = new Lifetime(
       ctx,
@@ -131,9 +137,7 @@ export class UdpSocket {
         this.#drain(receiver);
       });
       await this.#read(receiver);
-      const ended = receiver.active.wait();
-      await Promise.race([ended, lifetime.work.done]);
-      if (receiver.active.count > 0) await lastCallFor(ended);
+      await this.#handled(receiver);
     }
     receiver.abandon();
     lifetime.end();
@@ -184,7 +188,7 @@ export class UdpSocket {
     let buffer = this.#buffers.take();
     let failures = 0;
     while (!this.#closed) {
-      let received: [Uint8Array, Deno.Addr];
+      let received: [Uint8Array<ArrayBuffer>, Deno.Addr];
       try {
         received = await conn.receive(buffer);
       } catch (error) {
@@ -196,14 +200,22 @@ export class UdpSocket {
         continue;
       }
       failures = 0;
-      const data = received[0] as Uint8Array<ArrayBuffer>;
+      const data = received[0];
       counts.received++;
       counts.bytes += data.length;
       if (data.length > most) counts.truncated++;
       else if (receiver.take(data, received[1], buffer)) {
         buffer = this.#buffers.take();
+        if (this.#isUnix) await this.#handled(receiver);
       }
     }
+  }
+
+  /** Waits for the handlers at work, until the hard moment. */
+  async #handled({ active }: Receiver): Promise<void> {
+    const ended = active.wait();
+    await Promise.race([ended, this.lifetime.work.done]);
+    if (active.count > 0) await lastCallFor(ended);
   }
 
   /** The socket is of no use any more: ends the loop with `error` as the cause. */

@@ -6,6 +6,7 @@ import {
   type Datagram,
   serveUdp,
   snapshot,
+  softDone,
   withCancel,
   withValue,
 } from "@curfew/context";
@@ -17,6 +18,7 @@ import {
 } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { running } from "../../context/running.ts";
+import { Random } from "../context/random.ts";
 import {
   assertConserved,
   numbered,
@@ -284,6 +286,147 @@ Deno.test("serveUdp() keeps data valid until its handler has settled", async () 
   assertEquals(texts, sent);
 });
 
+Deno.test("serveUdp() uses no buffer again before its handler has settled", async () => {
+  const seed = Math.floor(Math.random() * 2 ** 32);
+  const random = new Random(seed);
+  const ctx = withCancel(background());
+  const open: PromiseWithResolvers<void>[] = [];
+  const server = serveUdp(
+    ctx,
+    { port: 0, concurrency: 8 },
+    async (_ctx, datagram) => {
+      const text = textOf(datagram);
+      const handler = Promise.withResolvers<void>();
+      open.push(handler);
+      await handler.promise;
+      assertEquals(textOf(datagram), text, `seed ${seed}`);
+      // Whatever is still written to it later belongs to somebody else.
+      datagram.data.fill(0);
+    },
+  );
+  using client = new UdpClient(server.addr);
+  for (let n = 0; n < 2_000; n++) {
+    await client.send(`${n} `.repeat(1 + random.below(50)));
+    if (random.below(3) === 0) await turn();
+    while (open.length > random.below(9)) {
+      open.splice(random.below(open.length), 1)[0]!.resolve();
+    }
+  }
+  ctx.cancel();
+  while (server.stats.pending > 0) {
+    open.shift()?.resolve();
+    await turn();
+  }
+  const stats = await server.finished;
+  assertEquals([stats.handled, stats.failed], [2_000, 0], `seed ${seed}`);
+});
+
+Deno.test("serveUdp() lends the same datagram to handlers that return at once", async () => {
+  const ctx = withCancel(background());
+  const seen = new Set<Datagram>();
+  const server = serveUdp(ctx, { port: 0 }, (_ctx, datagram) => {
+    seen.add(datagram);
+  });
+  using client = new UdpClient(server.addr);
+  await client.send(...numbered(10));
+  ctx.cancel();
+  await server.finished;
+  assertEquals(seen.size, 1);
+});
+
+for (const kind of ["returned", "thrown", "settled"] as const) {
+  Deno.test(`a datagram that was kept says so once its handler has ${kind}`, async () => {
+    const ctx = withCancel(background());
+    const kept = Promise.withResolvers<Datagram>();
+    const server = serveUdp(
+      ctx,
+      { port: 0, onError: () => {} },
+      (_ctx, datagram) => {
+        kept.resolve(datagram);
+        if (kind === "thrown") throw new Error("no");
+        return kind === "settled" ? Promise.resolve() : undefined;
+      },
+    );
+    using client = new UdpClient(server.addr);
+    await client.send("secret");
+    const datagram = await kept.promise;
+    await until(() => server.stats.pending === 0);
+    await turn();
+    const message = "was asked for after its handler has returned";
+    assertThrows(() => datagram.data, TypeError, `data ${message}`);
+    assertThrows(() => datagram.addr, TypeError, `addr ${message}`);
+    assertThrows(
+      () => datagram.reply(new Uint8Array(1)),
+      TypeError,
+      `reply() ${message}`,
+    );
+    ctx.cancel();
+    await server.finished;
+  });
+}
+
+Deno.test("console.log() of a datagram shows what is in it", async () => {
+  const ctx = withCancel(background());
+  let text = "";
+  const server = serveUdp(ctx, { port: 0 }, (_ctx, datagram) => {
+    text = Deno.inspect(datagram);
+    ctx.cancel();
+  });
+  using client = new UdpClient(server.addr);
+  await client.send("x");
+  await server.finished;
+  assert(/^Datagram \{\n? *data: Uint8Array\(1\) \[ 120 \]/.test(text), text);
+});
+
+Deno.test("serveUdp() accounts for every datagram at any time", async () => {
+  const ctx = withCancel(background());
+  const open: PromiseWithResolvers<void>[] = [];
+  let looks = 0;
+  const look = () => {
+    looks++;
+    assertConserved(server.stats);
+  };
+  const server = serveUdp(
+    ctx,
+    {
+      port: 0,
+      concurrency: 2,
+      backlog: 3,
+      maxDatagramSize: 4,
+      onError: look,
+    },
+    (_ctx, datagram) => {
+      look();
+      if (textOf(datagram) === "throw") throw new Error("no");
+      const n = Number(textOf(datagram));
+      if (n % 3 === 0) return;
+      const handler = Promise.withResolvers<void>();
+      open.push(handler);
+      return handler.promise.then(() => {
+        look();
+        if (n % 3 === 1) throw new Error("no");
+      });
+    },
+  );
+  using client = new UdpClient(server.addr);
+  for (let round = 0; round < 50; round++) {
+    await client.send(...numbered(12), "too long", "oops");
+    await until(() => server.stats.received === 14 * (round + 1));
+    look();
+    while (server.stats.pending > 0) {
+      open.shift()?.resolve();
+      await turn();
+      look();
+    }
+  }
+  ctx.cancel();
+  const stats = await server.finished;
+  assertConserved(stats);
+  assertEquals([stats.pending, stats.truncated], [0, 50]);
+  assert(stats.handled > 0 && stats.failed > 0 && stats.dropped > 0);
+  assert(looks > 500);
+});
+
 Deno.test("serveUdp() drops the newest beyond its backlog and counts them", async () => {
   const ctx = withCancel(background());
   const release = Promise.withResolvers<void>();
@@ -432,16 +575,20 @@ for (const end of ["ends", "never ends"] as const) {
     using client = new UdpClient(server.addr);
     await client.send("x");
     const handlerCtx = await started.promise;
+    let soft = false;
+    softDone(handlerCtx).then(() => soft = true);
     const failure = new Deno.errors.NotConnected("the network is gone");
     broken.resolve(failure);
     await turn();
     await turn();
+    assert(soft);
     if (end === "ends") release.resolve();
     const stats = await server.finished;
     assertEquals(
       [stats.handled, stats.failed],
       end === "ends" ? [1, 0] : [0, 1],
     );
+    assertStrictEquals(stats.error, failure);
     assertEquals(errors, [failure]);
     assertEquals(ctx.err, undefined);
     await handlerCtx.done;

@@ -29,12 +29,14 @@ export interface DialTlsOptions extends DialTcpOptions {
  * connection itself does not depend on `ctx`: once it is there, the end of `ctx`
  * does it no harm. `closeOnDone(ctx, conn)` makes it depend.
  *
+ * The socket of a handshake that was broken off is kept by Deno until the peer
+ * closes it; the process does not wait for that.
+ *
  * Follows Go's `net.Dialer.DialContext`. Needs the permission `--allow-net`.
  *
  * @param ctx Until when to try.
  * @param options Where to.
- * @returns The connection. Rejects with `ctx.err` once `ctx` is done, and nothing
- * stays open.
+ * @returns The connection. Rejects with `ctx.err` once `ctx` is done.
  * @throws {TypeError} If `ctx` is not a context.
  * @throws {Deno.errors.ConnectionRefused} If nobody listens there.
  *
@@ -98,7 +100,7 @@ async function connect(
   throw ctx.err;
 }
 
-/** `conn` as one of TLS. Where that cannot be, nothing stays open. */
+/** `conn` as one of TLS. */
 async function secure(
   ctx: Context,
   conn: Deno.TcpConn,

@@ -1,0 +1,694 @@
+import {
+  background,
+  cause,
+  ClientGone,
+  type Context,
+  createKey,
+  dialTcp,
+  IdleTimeout,
+  localAddrKey,
+  remoteAddrKey,
+  serveTcp,
+  type ServeTcpOptions,
+  snapshot,
+  softDone,
+  type TcpServer,
+  type TcpStats,
+  withCancel,
+  withValue,
+} from "@curfew/context";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
+import { FakeTime } from "@std/testing/time";
+import { running } from "../../context/running.ts";
+import { turn, until } from "./udp_client.ts";
+
+type Conn = Deno.Conn<Deno.NetAddr>;
+
+const encode = (text: string) => new TextEncoder().encode(text);
+
+/** Sends back whatever comes. */
+function echo(_ctx: Context, conn: Conn): Promise<void> {
+  return conn.readable.pipeTo(conn.writable);
+}
+
+function dial(server: TcpServer): Promise<Deno.TcpConn> {
+  return dialTcp(background(), server.addr);
+}
+
+/** Reads as many bytes as `text` has, and gives them as text. */
+async function readText(conn: Conn, length: number): Promise<string> {
+  let text = "";
+  while (text.length < length) {
+    const buffer = new Uint8Array(length - text.length);
+    const n = await conn.read(buffer);
+    if (n === null) break;
+    text += new TextDecoder().decode(buffer.subarray(0, n));
+  }
+  return text;
+}
+
+async function readToEnd(conn: Conn): Promise<string> {
+  return await new Response(conn.readable).text();
+}
+
+function assertConserved(stats: TcpStats): void {
+  const { accepted, open, handled, failed, refused } = stats;
+  assertEquals(
+    accepted,
+    open + handled + failed + refused,
+    Deno.inspect(stats),
+  );
+}
+
+// A connection.
+
+Deno.test("serveTcp() hands each connection to the handler", async () => {
+  await using server = serveTcp(background(), { port: 0 }, echo);
+  using one = await dial(server);
+  using other = await dial(server);
+  await one.write(encode("one"));
+  await other.write(encode("other"));
+  assertEquals(await readText(one, 3), "one");
+  assertEquals(await readText(other, 5), "other");
+  const { accepted, open } = server.stats;
+  assertEquals([accepted, open], [2, 2]);
+  await one.closeWrite();
+  await other.closeWrite();
+});
+
+Deno.test("a connection is closed when its handler has returned, and its ctx is done", async () => {
+  const ended = Promise.withResolvers<Context>();
+  await using server = serveTcp(
+    background(),
+    { port: 0 },
+    async (ctx, conn) => {
+      ended.resolve(ctx);
+      await conn.write(encode("bye"));
+    },
+  );
+  using conn = await dial(server);
+  assertEquals(await readToEnd(conn), "bye");
+  await (await ended.promise).done;
+  await until(() => server.stats.open === 0);
+  assertEquals(server.stats.handled, 1);
+});
+
+Deno.test("a handler may close its connection itself, twice", async () => {
+  await using server = serveTcp(background(), { port: 0 }, (_ctx, conn) => {
+    conn.close();
+    conn.close();
+  });
+  using conn = await dial(server);
+  assertEquals(await conn.read(new Uint8Array(1)), null);
+  await until(() => server.stats.handled === 1);
+});
+
+Deno.test("a connection's ctx has the values of the server's, and both addresses", async () => {
+  const nameKey = createKey<string>("name");
+  const seen = Promise.withResolvers<unknown[]>();
+  await using server = serveTcp(
+    withValue(background(), nameKey, "dns"),
+    { port: 0 },
+    (ctx, conn) => {
+      assertEquals(ctx.value(remoteAddrKey), conn.remoteAddr);
+      assertEquals(ctx.value(localAddrKey)?.transport, "tcp");
+      seen.resolve([ctx.value(nameKey), ctx.value(remoteAddrKey)]);
+    },
+  );
+  using conn = await dial(server);
+  assertEquals(await seen.promise, ["dns", conn.localAddr]);
+});
+
+Deno.test("large writes by the stream arrive whole", async () => {
+  const size = 5_000_000;
+  await using server = serveTcp(
+    background(),
+    { port: 0 },
+    async (_ctx, conn) => {
+      const writer = conn.writable.getWriter();
+      await writer.write(new Uint8Array(size).fill(7));
+      await writer.close();
+    },
+  );
+  using conn = await dial(server);
+  const bytes = await new Response(conn.readable).bytes();
+  assertEquals(bytes.length, size);
+  assert(bytes.every((byte) => byte === 7));
+});
+
+// The peer.
+
+Deno.test("the ctx of a handler that reads is done at the end of what its peer sends", async () => {
+  const seen = Promise.withResolvers<[string, unknown]>();
+  await using server = serveTcp(
+    background(),
+    { port: 0 },
+    async (ctx, conn) => {
+      const text = await readToEnd(conn);
+      seen.resolve([text, cause(ctx)]);
+    },
+  );
+  using conn = await dial(server);
+  await conn.write(encode("all of it"));
+  conn.close();
+  const [text, why] = await seen.promise;
+  assertEquals(text, "all of it");
+  assertInstanceOf(why, ClientGone);
+});
+
+Deno.test("the ctx of a handler that does not read is done when its peer has closed", async () => {
+  const seen = Promise.withResolvers<unknown>();
+  const entered = Promise.withResolvers<void>();
+  await using server = serveTcp(background(), { port: 0 }, async (ctx) => {
+    entered.resolve();
+    await ctx.done;
+    seen.resolve(cause(ctx));
+  });
+  using conn = await dial(server);
+  await entered.promise;
+  conn.close();
+  assertInstanceOf(await seen.promise, ClientGone);
+});
+
+Deno.test("the ctx stays open while there is something of the peer's to read", async () => {
+  const proceed = Promise.withResolvers<void>();
+  const seen = Promise.withResolvers<unknown[]>();
+  await using server = serveTcp(
+    background(),
+    { port: 0 },
+    async (ctx, conn) => {
+      await proceed.promise;
+      const open = ctx.err === undefined;
+      const first = await readText(conn, 6);
+      const rest = await readToEnd(conn);
+      seen.resolve([open, first, rest, ctx.err === undefined]);
+    },
+  );
+  using conn = await dial(server);
+  await conn.write(encode("line 1"));
+  // What is read in the handler's place is read by then, most of the time.
+  await new Promise((resolve) => setTimeout(resolve, 80));
+  await conn.write(encode("line 2"));
+  conn.close();
+  await new Promise((resolve) => setTimeout(resolve, 80));
+  proceed.resolve();
+  assertEquals(await seen.promise, [true, "line 1", "line 2", false]);
+});
+
+Deno.test("what was read while the handler was busy is read by it in order, in pieces", async () => {
+  const proceed = Promise.withResolvers<void>();
+  const seen = Promise.withResolvers<string>();
+  await using server = serveTcp(
+    background(),
+    { port: 0 },
+    async (_ctx, conn) => {
+      await proceed.promise;
+      let text = "";
+      const buffer = new Uint8Array(3);
+      for (;;) {
+        const n = await conn.read(buffer);
+        if (n === null) break;
+        text += new TextDecoder().decode(buffer.subarray(0, n));
+      }
+      seen.resolve(text);
+    },
+  );
+  using conn = await dial(server);
+  const text = Array.from({ length: 5_000 }, (_, i) => i).join(" ");
+  await conn.write(encode(text));
+  await new Promise((resolve) => setTimeout(resolve, 80));
+  proceed.resolve();
+  await conn.closeWrite();
+  assertEquals(await seen.promise, text);
+});
+
+Deno.test("what is written after the peer's end still goes out", async () => {
+  await using server = serveTcp(
+    background(),
+    { port: 0 },
+    async (ctx, conn) => {
+      const question = await readToEnd(conn);
+      assert(ctx.err !== undefined);
+      await conn.write(encode(`${question}: 42`));
+    },
+  );
+  using conn = await dial(server);
+  await conn.write(encode("the answer"));
+  await conn.closeWrite();
+  assertEquals(await readToEnd(conn), "the answer: 42");
+});
+
+Deno.test("with allowHalfOpen the end of what a peer sends is not that of its ctx", async () => {
+  await using server = serveTcp(
+    background(),
+    { port: 0, allowHalfOpen: true },
+    async (ctx, conn) => {
+      await readToEnd(conn);
+      await conn.write(encode(`${ctx.err}`));
+    },
+  );
+  using conn = await dial(server);
+  await conn.closeWrite();
+  assertEquals(await readToEnd(conn), "undefined");
+});
+
+Deno.test("a peer that resets ends the ctx, and the failed write is no news", async () => {
+  const errors: unknown[] = [];
+  const seen = Promise.withResolvers<unknown>();
+  await using server = serveTcp(
+    background(),
+    { port: 0, onError: (error) => errors.push(error) },
+    async (ctx, conn) => {
+      ctx.signal.addEventListener("abort", () => seen.resolve(cause(ctx)));
+      for (;;) {
+        await conn.write(new Uint8Array(65_536));
+        await turn();
+      }
+    },
+  );
+  using conn = await dial(server);
+  await conn.read(new Uint8Array(1));
+  conn.close();
+  const why = await seen.promise;
+  assertInstanceOf(why, ClientGone);
+  assert(why.cause instanceof Error);
+  await until(() => server.stats.failed === 1);
+  assertEquals(errors, []);
+});
+
+// Time.
+
+Deno.test("a connection that is idle ends: its ctx, and its reads", async () => {
+  using time = new FakeTime();
+  const seen = Promise.withResolvers<unknown[]>();
+  await using server = serveTcp(
+    background(),
+    { port: 0, idleTimeout: 1_000 },
+    async (ctx, conn) => {
+      await conn.write(encode("!"));
+      const error = await readToEnd(conn).catch((error) => error);
+      seen.resolve([error === ctx.err, cause(ctx)]);
+    },
+  );
+  using conn = await dial(server);
+  assertEquals(await readText(conn, 1), "!");
+  time.tick(1_000);
+  const [same, why] = await seen.promise;
+  assert(same);
+  assertInstanceOf(why, IdleTimeout);
+  assertEquals(why.idleTimeout, 1_000);
+  assertEquals(await conn.read(new Uint8Array(1)), null);
+});
+
+Deno.test("a connection on which something moves is not idle", async () => {
+  using time = new FakeTime();
+  await using server = serveTcp(
+    background(),
+    { port: 0, idleTimeout: 1_000 },
+    echo,
+  );
+  using conn = await dial(server);
+  for (let n = 0; n < 5; n++) {
+    await conn.write(encode("x"));
+    assertEquals(await readText(conn, 1), "x");
+    time.tick(900);
+  }
+  assertEquals(server.stats.open, 1);
+  await conn.closeWrite();
+  await readToEnd(conn);
+});
+
+// Bounds and errors.
+
+Deno.test("serveTcp() closes what is beyond maxConnections, and counts it", async () => {
+  await using server = serveTcp(
+    background(),
+    { port: 0, maxConnections: 2 },
+    echo,
+  );
+  using one = await dial(server);
+  using two = await dial(server);
+  await one.write(encode("1"));
+  await two.write(encode("2"));
+  assertEquals(await readText(one, 1), "1");
+  assertEquals(await readText(two, 1), "2");
+  using three = await dial(server);
+  assertEquals(await three.read(new Uint8Array(1)), null);
+  assertEquals(server.stats.refused, 1);
+  await one.closeWrite();
+  await readToEnd(one);
+  await until(() => server.stats.open === 1);
+  using four = await dial(server);
+  await four.write(encode("4"));
+  assertEquals(await readText(four, 1), "4");
+  assertConserved(server.stats);
+  await two.closeWrite();
+  await four.closeWrite();
+});
+
+for (const kind of ["throws", "rejects"] as const) {
+  Deno.test(`a handler that ${kind} costs its own connection`, async () => {
+    const errors: [unknown, boolean][] = [];
+    await using server = serveTcp(
+      background(),
+      {
+        port: 0,
+        onError: (error, conn) => {
+          errors.push([error, conn?.remoteAddr.transport === "tcp"]);
+        },
+      },
+      (_ctx, conn) => {
+        if (server.stats.accepted > 1) return echo(_ctx, conn);
+        if (kind === "throws") throw "no";
+        return Promise.reject("no");
+      },
+    );
+    using bad = await dial(server);
+    assertEquals(await bad.read(new Uint8Array(1)), null);
+    using good = await dial(server);
+    await good.write(encode("x"));
+    assertEquals(await readText(good, 1), "x");
+    assertEquals(errors, [["no", true]]);
+    assertEquals(server.stats.failed, 1);
+    await good.closeWrite();
+  });
+}
+
+Deno.test("an onError that throws harms nobody", async () => {
+  const { error } = console;
+  let lines = 0;
+  console.error = () => void lines++;
+  try {
+    await using server = serveTcp(
+      background(),
+      {
+        port: 0,
+        onError: () => {
+          throw new Error("second");
+        },
+      },
+      () => {
+        throw new Error("first");
+      },
+    );
+    using conn = await dial(server);
+    assertEquals(await conn.read(new Uint8Array(1)), null);
+    await until(() => server.stats.failed === 1);
+    assertEquals(lines, 1);
+  } finally {
+    console.error = error;
+  }
+});
+
+/** A server whose listener's accept() is `accept`, until that gives undefined. */
+function serveWith(
+  accept: () => Promise<Deno.TcpConn> | undefined,
+  options: Partial<ServeTcpOptions>,
+  ctx: Context = background(),
+): TcpServer {
+  const { listen } = Deno;
+  Deno.listen = ((options: Deno.TcpListenOptions) => {
+    const listener = listen(options);
+    const real = listener.accept;
+    listener.accept = () => accept() ?? real.call(listener);
+    return listener;
+  }) as typeof Deno.listen;
+  try {
+    return serveTcp(ctx, { port: 0, ...options }, echo);
+  } finally {
+    Deno.listen = listen;
+  }
+}
+
+Deno.test("errors in accepting that pass are waited out, counted, and told once", async () => {
+  let failures = 4;
+  const errors: unknown[] = [];
+  const full = Object.assign(new Error("Too many open files (os error 24)"), {
+    code: "EMFILE",
+  });
+  await using server = serveWith(
+    () => failures-- > 0 ? Promise.reject(full) : undefined,
+    { onError: (error) => errors.push(error) },
+  );
+  using conn = await dial(server);
+  await conn.write(encode("x"));
+  assertEquals(await readText(conn, 1), "x");
+  assertEquals(server.stats.transientErrors, 4);
+  assertEquals(errors, [full]);
+  await conn.closeWrite();
+});
+
+Deno.test("the pause after a failed accept does not hold the end up", async () => {
+  const ctx = withCancel(background());
+  const full = Object.assign(new Error("no memory"), { code: "ENOMEM" });
+  const server = serveWith(() => Promise.reject(full), { onError() {} }, ctx);
+  await until(() => server.stats.transientErrors >= 3);
+  ctx.cancel();
+  assertEquals((await server.finished).error, undefined);
+});
+
+Deno.test("an error in accepting that is final ends the server, not ctx", async () => {
+  const ctx = withCancel(background());
+  const failure = new Error("the listener is broken");
+  const errors: unknown[] = [];
+  const server = serveWith(
+    () => Promise.reject(failure),
+    { onError: (error) => errors.push(error) },
+    ctx,
+  );
+  const stats = await server.finished;
+  assertStrictEquals(stats.error, failure);
+  assertEquals(errors, [failure]);
+  assertEquals(ctx.err, undefined);
+  await assertRejects(() => dial(server), Deno.errors.ConnectionRefused);
+});
+
+Deno.test({
+  name: "serveTcp() survives a process without file descriptors",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    const script = new URL("testdata/no_descriptors.ts", import.meta.url).href;
+    const command = `ulimit -n 64; exec "$0" run --quiet -A "$1"`;
+    const { stdout, stderr } = await new Deno.Command("sh", {
+      args: ["-c", command, Deno.execPath(), script],
+    }).output();
+    const text = new TextDecoder().decode(stdout);
+    const said = new TextDecoder().decode(stderr);
+    assertEquals(text, "waited: true\nanswered: x\n", said);
+  },
+});
+
+// Both moments.
+
+Deno.test("at the soft moment nobody is let in, and handlers finish", async () => {
+  const ctx = withCancel(background());
+  const entered = Promise.withResolvers<void>();
+  const release = Promise.withResolvers<void>();
+  const server = serveTcp(ctx, { port: 0 }, async (connCtx, conn) => {
+    entered.resolve();
+    await softDone(connCtx);
+    assertEquals(connCtx.err, undefined);
+    await release.promise;
+    await conn.write(encode("finished"));
+  });
+  using conn = await dial(server);
+  await entered.promise;
+  ctx.cancel("deploy");
+  // Deno closes a listener that is being waited at in the next turn.
+  await turn();
+  await assertRejects(
+    () => dial(server),
+    Deno.errors.ConnectionRefused,
+    `dialTcp: nobody listens at 127.0.0.1:${server.addr.port}`,
+  );
+  release.resolve();
+  assertEquals(await readToEnd(conn), "finished");
+  const stats = await server.finished;
+  assertEquals([stats.handled, stats.forced, stats.open], [1, 0, 0]);
+});
+
+Deno.test("at the hard moment connections are closed under their handlers", async () => {
+  const ctx = withCancel(background());
+  const errors: unknown[] = [];
+  const entered = Promise.withResolvers<void>();
+  let why: unknown;
+  const server = serveTcp(
+    ctx,
+    { port: 0, grace: 5, onError: (error) => errors.push(error) },
+    async (connCtx, conn) => {
+      entered.resolve();
+      try {
+        await conn.read(new Uint8Array(1));
+      } catch (error) {
+        assertStrictEquals(error, connCtx.err);
+        why = cause(connCtx);
+        throw error;
+      }
+    },
+  );
+  using conn = await dial(server);
+  await entered.promise;
+  ctx.cancel();
+  assertEquals(await conn.read(new Uint8Array(1)), null);
+  const stats = await server.finished;
+  assertEquals(String(why), "Error: serveTcp: the grace of 5 ms is over");
+  assertEquals([stats.forced, stats.failed], [1, 1]);
+  assertEquals(errors, []);
+  assertConserved(stats);
+});
+
+Deno.test("a write that is stuck is cut at the hard moment", async () => {
+  const ctx = withCancel(background());
+  const entered = Promise.withResolvers<void>();
+  const server = serveTcp(ctx, { port: 0, grace: 5 }, async (_ctx, conn) => {
+    entered.resolve();
+    for (;;) await conn.write(new Uint8Array(1_000_000));
+  });
+  using _conn = await dial(server);
+  await entered.promise;
+  ctx.cancel();
+  assertEquals((await server.finished).failed, 1);
+});
+
+Deno.test("serveTcp() leaves a handler behind that takes no notice of the hard moment", async () => {
+  const ctx = withCancel(background());
+  const entered = Promise.withResolvers<void>();
+  const release = Promise.withResolvers<void>();
+  const server = serveTcp(ctx, { port: 0, grace: 5 }, async () => {
+    entered.resolve();
+    await release.promise;
+  });
+  using _conn = await dial(server);
+  await entered.promise;
+  ctx.cancel();
+  const stats = await server.finished;
+  assertEquals([stats.failed, stats.open], [1, 0]);
+  assertConserved(stats);
+  release.resolve();
+  await turn();
+  assertEquals(server.stats, stats);
+});
+
+Deno.test("in lame duck connections are still accepted", async () => {
+  using time = new FakeTime();
+  const ctx = withCancel(background());
+  const server = serveTcp(ctx, { port: 0, lameDuck: 1_000 }, echo);
+  ctx.cancel();
+  using conn = await dial(server);
+  await conn.write(encode("still"));
+  assertEquals(await readText(conn, 5), "still");
+  await conn.closeWrite();
+  await readToEnd(conn);
+  time.tick(1_000);
+  assertEquals((await server.finished).handled, 1);
+  await assertRejects(() => dial(server), Deno.errors.ConnectionRefused);
+});
+
+Deno.test("serveTcp() with silent connections only does not wait for them to speak", async () => {
+  const ctx = withCancel(background());
+  const entered = Promise.withResolvers<void>();
+  const server = serveTcp(ctx, { port: 0 }, async (connCtx, conn) => {
+    entered.resolve();
+    const spoken = conn.read(new Uint8Array(1)).catch(() => null);
+    await Promise.race([spoken, softDone(connCtx)]);
+  });
+  using _conn = await dial(server);
+  await entered.promise;
+  ctx.cancel();
+  assertEquals((await server.finished).handled, 1);
+});
+
+Deno.test("serveTcp() leaves nothing on its ctx, and says what it holds until then", async () => {
+  const ctx = withCancel(background());
+  const before = running.size;
+  {
+    await using server = serveTcp(ctx, { port: 0 }, echo);
+    using conn = await dial(server);
+    await conn.write(encode("x"));
+    await readText(conn, 1);
+    assertEquals([...running].at(-1)!(), "serveTcp with 1 connections");
+    assertEquals(snapshot(ctx).children.length, 1);
+  }
+  assertEquals(running.size, before);
+  assertEquals(snapshot(ctx).children.length, 0);
+  assertEquals(ctx.err, undefined);
+});
+
+// Where it listens.
+
+Deno.test("serveTcp() serves TLS", async () => {
+  const pem = (name: string) =>
+    Deno.readTextFileSync(new URL(`./testdata/${name}`, import.meta.url));
+  const cert = pem("localhost_cert.pem");
+  await using server = serveTcp(
+    background(),
+    { port: 0, tls: { cert, key: pem("localhost_key.pem") } },
+    echo,
+  );
+  const { port } = server.addr;
+  using conn = await dialTcp(background(), {
+    hostname: "localhost",
+    port,
+    tls: { caCerts: [cert] },
+  });
+  await conn.write(encode("secret"));
+  assertEquals(await readText(conn, 6), "secret");
+});
+
+Deno.test("serveTcp() on a done ctx throws its err and opens no socket", () => {
+  const ctx = withCancel(background());
+  ctx.cancel();
+  const error = assertThrows(() => serveTcp(ctx, { port: 0 }, echo));
+  assertStrictEquals(error, ctx.err);
+});
+
+Deno.test("serveTcp() names the port that is in use, and leaves nothing on ctx", () => {
+  const ctx = withCancel(background());
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = taken.addr;
+  assertThrows(
+    () => serveTcp(ctx, { port }, echo),
+    Deno.errors.AddrInUse,
+    `serveTcp: port ${port} is in use`,
+  );
+  assertEquals(snapshot(ctx).children.length, 0);
+});
+
+for (
+  const options of [
+    { grace: -1 },
+    { grace: NaN },
+    { lameDuck: -1 },
+    { idleTimeout: 0 },
+    { maxConnections: 0 },
+  ]
+) {
+  const [key, value] = Object.entries(options)[0]!;
+  Deno.test(`serveTcp() refuses ${key} ${value} and leaves no socket`, () => {
+    assertThrows(
+      () => serveTcp(background(), { port: 0, ...options }, echo),
+      RangeError,
+      `serveTcp: ${key} must be`,
+    );
+  });
+}
+
+Deno.test("serveTcp() wants a context and a handler", () => {
+  assertThrows(
+    () => serveTcp(null as unknown as Context, { port: 0 }, echo),
+    TypeError,
+  );
+  assertThrows(
+    () =>
+      serveTcp(background(), { port: 0 }, undefined as unknown as typeof echo),
+    TypeError,
+    "serveTcp: the third argument must be a function",
+  );
+});

@@ -1,23 +1,54 @@
 import { assert, assertEquals } from "@std/assert";
 
-const requests = 200_000;
-
-Deno.test("requests leave nothing behind in the heap", async () => {
-  const script = new URL("testdata/many_requests.ts", import.meta.url).href;
+/** Runs a program of testdata/ and reads the JSON that it prints. */
+async function run(
+  script: string,
+  flags: string[],
+  ...args: string[]
+): Promise<Record<string, number[] & number>> {
+  const url = new URL(`testdata/${script}`, import.meta.url).href;
   const { stdout } = await new Deno.Command(Deno.execPath(), {
     args: [
-      ...["run", "--quiet", "--no-check", "--v8-flags=--expose-gc"],
-      ...["--allow-net", script, `${requests}`],
+      ...["run", "--quiet", "--no-check", "--unstable-net", "--allow-net"],
+      ...[`--v8-flags=${["--expose-gc", ...flags].join(",")}`, url, ...args],
     ],
     stderr: "inherit",
   }).output();
-  const { served, inFlight, heaps } = JSON.parse(
-    new TextDecoder().decode(stdout),
+  return JSON.parse(new TextDecoder().decode(stdout));
+}
+
+const requests = 200_000;
+
+Deno.test("requests leave nothing behind in the heap", async () => {
+  const { served, inFlight, heaps } = await run(
+    "many_requests.ts",
+    [],
+    `${requests}`,
   );
   assertEquals(served, requests);
   assertEquals(inFlight, 0);
   // The first parts compile and optimise. One word for each of the requests after
   // them would be a megabyte.
-  const growth = heaps.at(-1) - heaps[3];
+  const growth = heaps!.at(-1)! - heaps![3]!;
   assert(growth < 500_000, `the heap has grown by ${growth} bytes: ${heaps}`);
+});
+
+Deno.test("a datagram allocates nothing besides what it is received with", async () => {
+  // In a nursery so large that nothing is collected during a part.
+  const flags = ["--min-semi-space-size=128", "--max-semi-space-size=128"];
+  const bytes: number[] = [];
+  for (const way of ["bare", "at once"]) {
+    const { grown } = await run("many_datagrams.ts", flags, way, "200000");
+    // Parts in which the engine still compiles take more.
+    bytes.push(Math.min(...grown!) / 20_000);
+  }
+  const [bare, ours] = bytes;
+  // An object of two fields would be 20 bytes and more.
+  assert(ours! - bare! < 4, `${ours} bytes a datagram, ${bare} in a bare loop`);
+});
+
+Deno.test("a flood of datagrams leaves nothing behind in the memory", async () => {
+  const { held } = await run("many_datagrams.ts", [], "slowly", "1000000");
+  const growth = held!.at(-1)! - held![3]!;
+  assert(growth < 500_000, `memory has grown by ${growth} bytes: ${held}`);
 });

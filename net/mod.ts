@@ -1,5 +1,5 @@
 /**
- * Sockets that go home with their context: UDP and HTTP servers that drain
+ * Sockets that go home with their context: UDP, TCP and HTTP servers that drain
  * before they close, and `closeOnDone` for anything else.
  *
  * Each server has two moments. At the soft one its context is done: it takes no

@@ -13,8 +13,9 @@ import { localAddrKey, remoteAddrKey } from "./request_context.ts";
 import { TcpConnection, type TcpConnectionOptions } from "./tcp_connection.ts";
 
 /**
- * Handles one connection. When it has returned, the connection is closed. What it
- * throws or rejects with is reported to `onError` and costs that connection,
+ * Handles one connection. When it has returned, the connection is closed; where
+ * the peer is still sending, that is read and dropped for up to a second, lest it
+ * be reset before it has read the answers. What the handler throws or rejects with is reported to `onError` and costs that connection,
  * nothing else.
  *
  * @param ctx The values of the server's context; done when the peer has closed,
@@ -303,7 +304,7 @@ class Server implements TcpServer {
       failure = { error };
     }
     const known = failure !== undefined && conn.explains(failure.error);
-    conn.end();
+    await conn.end();
     if (this.#over) return;
     this.#open.delete(conn);
     if (failure === undefined) {

@@ -3,6 +3,7 @@
 import type { CancelableContext, Context } from "../context/context.ts";
 import { withCancel } from "../context/with_cancel.ts";
 import { IdleTimeout, IdleTimer } from "./idle_timer.ts";
+import { realTimers } from "./lifetime.ts";
 import { ClientGone } from "./request_context.ts";
 
 /** What all connections of a server have in common. */
@@ -15,6 +16,9 @@ export interface TcpConnectionOptions {
 
 /** How much is read ahead, in bytes, to see whether the peer is still there. */
 const readAhead = 16_384;
+
+/** How long, in ms, what nobody will read any more is still taken from the peer. */
+const lingerTime = 1_000;
 
 /**
  * A connection, and a context that is done when its peer has closed it or nothing
@@ -45,6 +49,7 @@ export class TcpConnection implements Deno.Conn<Deno.NetAddr> {
   /** How it has ended, if it was not well. */
   #end: { error: unknown } | "closed" | undefined;
   #reset: unknown;
+  #closed = false;
 
   constructor(
     parent: Context,
@@ -140,6 +145,7 @@ export class TcpConnection implements Deno.Conn<Deno.NetAddr> {
   }
 
   close(): void {
+    this.#closed = true;
     this.#idle.stop();
     try {
       this.#conn.close();
@@ -211,10 +217,41 @@ export class TcpConnection implements Deno.Conn<Deno.NetAddr> {
       (error === this.ctx.err || error === this.#reset);
   }
 
-  /** The handler has returned. */
-  end(): void {
-    this.close();
+  /**
+   * The handler has returned. To close a connection with something unread resets
+   * it, and the peer might lose what was written; so that is read first, for a
+   * while.
+   */
+  async end(): Promise<void> {
     this.ctx.cancel();
+    this.#idle.stop();
+    try {
+      if (!this.#closed && await this.#hasUnread()) await this.#linger();
+    } catch {
+      // The peer has gone, or it is the hard moment.
+    }
+    this.close();
+  }
+
+  async #hasUnread(): Promise<boolean> {
+    if (this.#ahead.length === 0 && this.#end === undefined) {
+      const { promise: turn, resolve } = Promise.withResolvers<void>();
+      const timer = realTimers.setTimeout(resolve);
+      await Promise.race([this.#watching ??= this.#readAhead(), turn]);
+      realTimers.clearTimeout(timer);
+    }
+    return this.#ahead.length > 0;
+  }
+
+  async #linger(): Promise<void> {
+    await this.#conn.closeWrite();
+    const timer = realTimers.setTimeout(() => this.close(), lingerTime);
+    const buffer = new Uint8Array(readAhead);
+    try {
+      while (await this.#conn.read(buffer) !== null);
+    } finally {
+      realTimers.clearTimeout(timer);
+    }
   }
 }
 

@@ -143,6 +143,44 @@ Deno.test("large writes by the stream arrive whole", async () => {
   assert(bytes.every((byte) => byte === 7));
 });
 
+Deno.test("what was written arrives whole though the peer has sent more than was read", async () => {
+  const size = 1_000_000;
+  await using server = serveTcp(
+    background(),
+    { port: 0 },
+    async (_ctx, conn) => {
+      await conn.read(new Uint8Array(100));
+      const writer = conn.writable.getWriter();
+      await writer.write(new Uint8Array(size));
+    },
+  );
+  using conn = await dial(server);
+  await conn.write(new Uint8Array(50_000));
+  await until(() => server.stats.open === 1);
+  let read = 0;
+  for (;;) {
+    // Slower than the server, which has returned before all of it is read.
+    const n = await conn.read(new Uint8Array(20_000));
+    if (n === null) break;
+    read += n;
+    await turn();
+  }
+  assertEquals(read, size);
+});
+
+Deno.test("a peer that goes on sending is waited for no longer than a while", async () => {
+  await using server = serveTcp(background(), { port: 0 }, () => {});
+  using conn = await dial(server);
+  const sending = (async () => {
+    for (;;) {
+      await conn.write(new Uint8Array(1_000));
+      await turn();
+    }
+  })();
+  await assertRejects(() => sending);
+  await until(() => server.stats.handled === 1);
+});
+
 // The peer.
 
 Deno.test("the ctx of a handler that reads is done at the end of what its peer sends", async () => {

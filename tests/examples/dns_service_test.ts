@@ -1,0 +1,511 @@
+// The forwarder as a process, with an upstream in the test that answers only when
+// the test says so.
+
+import { assert, assertEquals } from "@std/assert";
+import { delay } from "@std/async";
+import { frame, messages, Rcode } from "../../examples/dns/wire.ts";
+import { openBoth } from "../../examples/dns/same_port.ts";
+import { USAGE } from "../../examples/dns/options.ts";
+import { answer, header, query, questionEnd } from "./dns_message.ts";
+import { DnsService, runDns } from "./dns_service.ts";
+
+type Transport = "udp" | "tcp";
+
+/** A query that has got to the upstream. */
+interface Asked {
+  transport: Transport;
+  message: Uint8Array;
+  /** Where it came from. */
+  from: Deno.NetAddr;
+  reply(message: Uint8Array): Promise<unknown>;
+}
+
+function udpSocket(port = 0): Deno.DatagramConn {
+  return Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port });
+}
+
+/** A server that hands the queries to the test. */
+class TestUpstream implements AsyncDisposable {
+  readonly #udp: Deno.DatagramConn;
+  readonly #tcp: Deno.TcpListener;
+  readonly #open = new Set<Deno.TcpConn>();
+  readonly #running: Promise<unknown>[];
+  readonly #asked: Asked[] = [];
+  #waiting: PromiseWithResolvers<void> | undefined;
+
+  private constructor(udp: Deno.DatagramConn, tcp: Deno.TcpListener) {
+    this.#udp = udp;
+    this.#tcp = tcp;
+    this.#running = [this.#serveUdp(), this.#serveTcp()];
+  }
+
+  static async open(): Promise<TestUpstream> {
+    const bound = <T extends { addr: Deno.Addr; close(): void }>(conn: T) => ({
+      conn,
+      addr: conn.addr as Deno.NetAddr,
+      [Symbol.asyncDispose]: () => Promise.resolve(conn.close()),
+    });
+    const [udp, tcp] = await openBoth(
+      0,
+      (port) => bound(udpSocket(port)),
+      (port) => bound(Deno.listen({ hostname: "127.0.0.1", port })),
+    );
+    return new TestUpstream(udp.conn, tcp.conn);
+  }
+
+  get flag(): string {
+    return `--upstream=127.0.0.1:${(this.#udp.addr as Deno.NetAddr).port}`;
+  }
+
+  /** The next query, once it is there. */
+  async next(): Promise<Asked> {
+    for (;;) {
+      const asked = this.#asked.shift();
+      if (asked !== undefined) return asked;
+      this.#waiting = Promise.withResolvers();
+      await this.#waiting.promise;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#udp.close();
+    this.#tcp.close();
+    for (const conn of this.#open) conn.close();
+    await Promise.all(this.#running);
+  }
+
+  #take(asked: Asked): void {
+    this.#asked.push(asked);
+    this.#waiting?.resolve();
+  }
+
+  async #serveUdp(): Promise<void> {
+    for await (const [data, addr] of this.#udp) {
+      this.#take({
+        transport: "udp",
+        message: data,
+        from: addr as Deno.NetAddr,
+        reply: (message) => this.#udp.send(message, addr),
+      });
+    }
+  }
+
+  async #serveTcp(): Promise<void> {
+    for await (const conn of this.#tcp) {
+      this.#open.add(conn);
+      this.#running.push(this.#converse(conn).catch(() => {}));
+    }
+  }
+
+  async #converse(conn: Deno.TcpConn): Promise<void> {
+    for await (const message of messages(conn, 65_535)) {
+      const { remoteAddr: from } = conn;
+      const reply = (message: Uint8Array) => conn.write(frame(message));
+      this.#take({ transport: "tcp", message, from, reply });
+    }
+  }
+}
+
+/** A client; over UDP or on a TCP connection. */
+interface Client extends Disposable {
+  send(...messages: Uint8Array[]): Promise<void>;
+  /** The next answer; over TCP undefined if the connection has ended. */
+  receive(): Promise<Uint8Array | undefined>;
+}
+
+async function connect(
+  { addr }: DnsService,
+  transport: Transport,
+): Promise<Client> {
+  if (transport === "udp") {
+    const socket = udpSocket();
+    return {
+      async send(...messages) {
+        for (const message of messages) await socket.send(message, addr);
+      },
+      async receive() {
+        return (await socket.receive(new Uint8Array(65_535)))[0];
+      },
+      [Symbol.dispose]: () => socket.close(),
+    };
+  }
+  const { hostname, port } = addr;
+  const conn = await Deno.connect({ hostname, port });
+  const answers = messages(conn, 65_535);
+  return {
+    async send(...messages) {
+      await conn.write(
+        Uint8Array.from(messages.flatMap((message) => [...frame(message)])),
+      );
+    },
+    async receive() {
+      return (await answers.next()).value;
+    },
+    [Symbol.dispose]: () => conn.close(),
+  };
+}
+
+/** The address of an answer. */
+function addressOf(message: Uint8Array | undefined): number[] {
+  return [...message?.subarray(-4) ?? []];
+}
+
+/** Waits until a service has noticed its signal: it accepts no more. */
+async function refuses(
+  { addr: { hostname, port } }: DnsService,
+): Promise<void> {
+  for (;;) {
+    try {
+      using _conn = await Deno.connect({ hostname, port });
+    } catch (error) {
+      if (error instanceof Deno.errors.ConnectionRefused) return;
+      // Accepted by the kernel, and reset as the listener was closed.
+      if (!(error instanceof Deno.errors.ConnectionReset)) throw error;
+    }
+    await delay(2);
+  }
+}
+
+const PATIENT = "--timeout=60000";
+
+for (const transport of ["udp", "tcp"] as const) {
+  Deno.test(`dns: a query by ${transport} is passed on by ${transport} with an id of its own, and answered with the client's`, async () => {
+    await using upstream = await TestUpstream.open();
+    await using dns = await DnsService.start(upstream.flag, PATIENT);
+    using client = await connect(dns, transport);
+    const ids = new Set<number>();
+    const ports = new Set<number>();
+    for (let i = 1; i <= 8; i++) {
+      const sent = query("www.example", { id: 7, udpSize: 1232 });
+      await client.send(sent);
+      const asked = await upstream.next();
+      assertEquals(asked.transport, transport);
+      assertEquals(asked.message.subarray(2), sent.subarray(2));
+      ids.add(header(asked.message).id);
+      ports.add(asked.from.port);
+      await asked.reply(answer(asked.message, [192, 0, 2, i]));
+      const received = await client.receive();
+      assertEquals(addressOf(received), [192, 0, 2, i]);
+      assertEquals(header(received!).id, 7);
+    }
+    // That eight are drawn from 2^16 and most are the same does not happen.
+    assert(ids.size > 4 && ports.size > 4, `${[...ids]}, ${[...ports]}`);
+    dns.kill("SIGTERM");
+    const { udp, tcp, answered, failed, dropped } = await dns.stopped();
+    assertEquals({ udp, tcp }, { udp: 0, tcp: 0, [transport]: 8 });
+    assertEquals([answered, failed, dropped], [8, 0, 0]);
+  });
+
+  Deno.test(`dns: queries by ${transport} that are in flight at SIGTERM are answered`, async () => {
+    await using upstream = await TestUpstream.open();
+    await using dns = await DnsService.start(upstream.flag, PATIENT);
+    using client = await connect(dns, transport);
+    await client.send(...[1, 2, 3].map((id) => query("a", { id })));
+    const asked = [];
+    for (let i = 0; i < 3; i++) asked.push(await upstream.next());
+    dns.kill("SIGTERM");
+    await refuses(dns);
+    for (const { message, reply } of asked) {
+      await reply(answer(message, [192, 0, 2, 1]));
+    }
+    const ids = [];
+    for (let i = 0; i < 3; i++) ids.push(header((await client.receive())!).id);
+    assertEquals(ids.sort(), [1, 2, 3]);
+    // A client that is told that there is no more closes too.
+    if (transport === "tcp") assertEquals(await client.receive(), undefined);
+    const { why, answered, failed } = await dns.stopped();
+    assert(why.includes("SIGTERM"), why);
+    assertEquals([answered, failed], [3, 0]);
+  });
+
+  Deno.test(`dns: an upstream that never answers by ${transport} is a SERVFAIL`, async () => {
+    await using upstream = await TestUpstream.open();
+    await using dns = await DnsService.start(upstream.flag, "--timeout=50");
+    using client = await connect(dns, transport);
+    const sent = query("www.example", { id: 9 });
+    await client.send(sent);
+    await upstream.next();
+    const received = (await client.receive())!;
+    const { id, rcode, counts } = header(received);
+    assertEquals([id, rcode, counts], [9, Rcode.SERVFAIL, [1, 0, 0, 0]]);
+    assertEquals(received.subarray(12), sent.subarray(12));
+    dns.kill("SIGTERM");
+    const { answered, failed } = await dns.stopped();
+    assertEquals([answered, failed], [0, 1]);
+  });
+
+  Deno.test(`dns: what comes by ${transport} from the upstream and is no answer is passed over`, async () => {
+    await using upstream = await TestUpstream.open();
+    await using dns = await DnsService.start(upstream.flag, PATIENT);
+    using client = await connect(dns, transport);
+    await client.send(query("www.example"));
+    const { message, reply } = await upstream.next();
+    const wrongId = answer(message, [192, 0, 2, 2]);
+    wrongId[0]! ^= 1;
+    const wrongName = answer(message, [192, 0, 2, 3]);
+    wrongName[13]! ^= 1;
+    for (const wrong of [wrongId, wrongName, message, message.slice(0, 5)]) {
+      await reply(wrong);
+    }
+    await reply(answer(message, [192, 0, 2, 1]));
+    assertEquals(addressOf(await client.receive()), [192, 0, 2, 1]);
+  });
+}
+
+Deno.test("dns: a forged answer from another port is not taken", async () => {
+  await using upstream = await TestUpstream.open();
+  await using dns = await DnsService.start(upstream.flag, PATIENT);
+  using client = await connect(dns, "udp");
+  await client.send(query("www.example"));
+  const { message, from, reply } = await upstream.next();
+  const forger = udpSocket();
+  // Both are in the queue of one socket, in this order.
+  await forger.send(answer(message, [192, 0, 2, 66]), from);
+  await reply(answer(message, [192, 0, 2, 1]));
+  forger.close();
+  assertEquals(addressOf(await client.receive()), [192, 0, 2, 1]);
+});
+
+Deno.test("dns: nobody listens at the upstream: a SERVFAIL by tcp, at once", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  listener.close();
+  await using dns = await DnsService.start(
+    ...[`--upstream=127.0.0.1:${port}`, PATIENT],
+  );
+  using client = await connect(dns, "tcp");
+  await client.send(query("www.example"));
+  assertEquals(header((await client.receive())!).rcode, Rcode.SERVFAIL);
+});
+
+Deno.test("dns: a TC bit of the upstream is passed on", async () => {
+  await using upstream = await TestUpstream.open();
+  await using dns = await DnsService.start(upstream.flag, PATIENT);
+  using client = await connect(dns, "udp");
+  await client.send(query("www.example"));
+  const { message, reply } = await upstream.next();
+  const cut = message.slice();
+  cut.set([0x83, 0x80], 2);
+  await reply(cut);
+  assert(header((await client.receive())!).truncated);
+});
+
+Deno.test("dns: an answer longer than the client allows is cut, whatever the upstream thinks", async () => {
+  await using upstream = await TestUpstream.open();
+  await using dns = await DnsService.start(upstream.flag, PATIENT);
+  using client = await connect(dns, "udp");
+  for (const udpSize of [undefined, 512, 1232, 4096, 65_535]) {
+    const sent = query("a", udpSize === undefined ? {} : { udpSize });
+    const limit = Math.min(udpSize ?? 512, 4096);
+    const head = questionEnd(sent) + 12;
+    for (const size of [limit, limit + 1]) {
+      await client.send(sent);
+      const { message, reply } = await upstream.next();
+      await reply(answer(message, Array(size - head).fill(1)));
+      const received = (await client.receive())!;
+      const { truncated, counts } = header(received);
+      assertEquals(truncated, size > limit);
+      if (truncated) assertEquals(counts.slice(0, 3), [1, 0, 0]);
+      else assertEquals(received.length, size);
+    }
+  }
+});
+
+Deno.test("dns: answers on one connection go out as they are ready", async () => {
+  await using upstream = await TestUpstream.open();
+  await using dns = await DnsService.start(upstream.flag, PATIENT);
+  using client = await connect(dns, "tcp");
+  const asked = [];
+  for (const id of [1, 2, 3]) {
+    await client.send(query("a", { id }));
+    asked.push(await upstream.next());
+  }
+  for (const id of [3, 1, 2]) {
+    const { message, reply } = asked[id - 1]!;
+    await reply(answer(message, [192, 0, 2, id]));
+    const received = (await client.receive())!;
+    assertEquals(header(received).id, id);
+    assertEquals(addressOf(received), [192, 0, 2, id]);
+  }
+});
+
+Deno.test("dns: one connection has 16 queries at work, and the next ones wait", async () => {
+  await using upstream = await TestUpstream.open();
+  await using dns = await DnsService.start(upstream.flag, PATIENT);
+  using greedy = await connect(dns, "tcp");
+  using modest = await connect(dns, "tcp");
+  const ids = Array.from({ length: 18 }, (_, i) => i);
+  await greedy.send(...ids.map((id) => query("greedy", { id })));
+  const asked = [];
+  for (let i = 0; i < 16; i++) asked.push(await upstream.next());
+  await modest.send(query("modest"));
+  const other = await upstream.next();
+  assertEquals(
+    other.message.subarray(13, 19),
+    new TextEncoder().encode("modest"),
+  );
+  asked.push(other);
+  for (let i = 0; i < 19; i++) {
+    const { message, reply } = asked.shift() ?? await upstream.next();
+    await reply(answer(message, [192, 0, 2, 1]));
+  }
+  const got = [];
+  for (let i = 0; i < 18; i++) got.push(header((await greedy.receive())!).id);
+  assertEquals(got.sort((a, b) => a - b), ids);
+  assertEquals(addressOf(await modest.receive()), [192, 0, 2, 1]);
+});
+
+Deno.test("dns: SIGTERM resets no connection, also where queries wait to be read", async () => {
+  await using upstream = await TestUpstream.open();
+  await using dns = await DnsService.start(upstream.flag, PATIENT);
+  using client = await connect(dns, "tcp");
+  const ids = Array.from({ length: 40 }, (_, id) => id);
+  await client.send(...ids.map((id) => query("a", { id })));
+  const asked = [];
+  for (let i = 0; i < 16; i++) asked.push(await upstream.next());
+  dns.kill("SIGTERM");
+  await refuses(dns);
+  // One more may have been read, and wait for its turn.
+  const late = upstream.next();
+  for (const { message, reply } of asked) {
+    await reply(answer(message, [192, 0, 2, 1]));
+  }
+  late.then(({ message, reply }) => reply(answer(message, [192, 0, 2, 1])));
+  let answers = 0;
+  while (await client.receive() !== undefined) answers++;
+  assert(answers === 16 || answers === 17, `${answers}`);
+  assertEquals((await dns.stopped()).answered, answers);
+});
+
+Deno.test("dns: SIGTERM ends a connection that asks nothing", async () => {
+  await using dns = await DnsService.withRecords(WWW);
+  using client = await connect(dns, "tcp");
+  await client.send(query("www.example"));
+  await client.receive();
+  dns.kill("SIGTERM");
+  assertEquals(await client.receive(), undefined);
+  assertEquals((await dns.stopped()).tcp, 1);
+});
+
+const WWW = "www.example 300 A 192.0.2.1\n";
+
+Deno.test("dns: a client that has closed its side is still answered", async () => {
+  await using dns = await DnsService.withRecords(WWW);
+  const { hostname, port } = dns.addr;
+  using conn = await Deno.connect({ hostname, port });
+  await conn.write(frame(query("www.example")));
+  await conn.closeWrite();
+  const answers = await Array.fromAsync(messages(conn, 65_535));
+  assertEquals(answers.map(addressOf), [[192, 0, 2, 1]]);
+});
+
+Deno.test("dns: the 65th connection is closed at once, until another has ended", async () => {
+  await using dns = await DnsService.withRecords(WWW);
+  using clients = new DisposableStack();
+  const ask = async () => {
+    const client = await connect(dns, "tcp");
+    clients.use(client);
+    await client.send(query("www.example")).catch(() => {});
+    return await client.receive().catch(() => undefined);
+  };
+  for (let i = 0; i < 64; i++) assert(await ask() !== undefined);
+  assertEquals(await ask(), undefined);
+  clients.dispose();
+  using again = new DisposableStack();
+  for (;;) {
+    const client = await connect(dns, "tcp");
+    again.use(client);
+    await client.send(query("www.example")).catch(() => {});
+    if (await client.receive().catch(() => undefined) !== undefined) break;
+  }
+});
+
+Deno.test("dns: answers are not answered, and garbage leaves it alive, over UDP", async () => {
+  const [seed = 0] = crypto.getRandomValues(new Uint32Array(1));
+  console.log(`seed ${seed}`);
+  let state = seed;
+  const random = (limit: number) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor(state / 2 ** 32 * limit);
+  };
+  await using dns = await DnsService.withRecords(WWW);
+  using client = await connect(dns, "udp");
+  await client.send(new Uint8Array(), new Uint8Array(2));
+  await client.send(answer(query("www.example"), [192, 0, 2, 1]));
+  // As many as the buffers of the kernel surely hold.
+  for (let i = 0; i < 60; i++) {
+    const garbage = Uint8Array.from({ length: random(60) }, () => random(256));
+    // With the QR bit, so that what is answered is the query below.
+    if (garbage.length > 2) garbage[2]! |= 0x80;
+    await client.send(garbage);
+  }
+  await client.send(query("www.example", { id: 77 }));
+  const received = (await client.receive())!;
+  assertEquals([header(received).id, addressOf(received)], [77, [
+    192,
+    0,
+    2,
+    1,
+  ]]);
+  dns.kill("SIGTERM");
+  const { udp, answered, dropped } = await dns.stopped();
+  assertEquals([udp, answered, dropped], [64, 1, 63]);
+});
+
+Deno.test("dns: garbage over TCP costs its connection at most", async () => {
+  await using dns = await DnsService.withRecords(WWW);
+  const { hostname, port } = dns.addr;
+  const garbage = [
+    Uint8Array.of(0),
+    Uint8Array.of(0, 0, 0, 0, 0, 1, 9),
+    Uint8Array.of(0, 50, 1, 2, 3),
+    Uint8Array.of(0xff, 0xff, ...Array(3000).fill(0xff)),
+    Uint8Array.of(0x10, 0x01, ...Array(4097).fill(0)),
+    new TextEncoder().encode("GET / HTTP/1.1\r\nHost: www.example\r\n\r\n"),
+    crypto.getRandomValues(new Uint8Array(5000)),
+  ];
+  for (const bytes of garbage) {
+    using conn = await Deno.connect({ hostname, port });
+    await conn.write(bytes);
+  }
+  using client = await connect(dns, "tcp");
+  // What can be told apart as a message leaves the connection as it is.
+  await client.send(new Uint8Array(), Uint8Array.of(1, 2, 3, 4, 5));
+  assertEquals(header((await client.receive())!).rcode, Rcode.FORMERR);
+  await client.send(query("www.example"));
+  assertEquals(addressOf(await client.receive()), [192, 0, 2, 1]);
+});
+
+Deno.test("dns: --help shows the usage", async () => {
+  const { code, stdout, stderr } = await runDns("--help");
+  assertEquals([code, stdout, stderr], [0, `${USAGE}\n`, ""]);
+});
+
+Deno.test("dns: a bad flag is one line on stderr, and exit 2", async () => {
+  const { code, stdout, stderr } = await runDns("--listen=x", "--records=a");
+  assertEquals([code, stdout], [2, ""]);
+  assertEquals(
+    stderr,
+    'dns: --listen must be a port or HOST:PORT, with a port up to 65535; got "x"\n',
+  );
+});
+
+Deno.test("dns: a file that is not there, or has a bad line, is one line on stderr, and exit 2", async () => {
+  const missing = await runDns("--records=no/such/file");
+  assertEquals([missing.code, missing.stdout], [2, ""]);
+  assert(
+    /^dns: --records must be a file that can be read: .*'no\/such\/file'\n$/
+      .test(missing.stderr),
+    missing.stderr,
+  );
+  const file = await Deno.makeTempFile();
+  await Deno.writeTextFile(file, `${WWW}\nwww.example 300 A 192.0.2\n`);
+  const bad = await runDns(`--records=${file}`);
+  await Deno.remove(file);
+  assertEquals([bad.code, bad.stdout], [2, ""]);
+  assertEquals(
+    bad.stderr,
+    `dns: ${file}, line 3: the value of an A must be an address such as ` +
+      '192.0.2.1; got "192.0.2"\n',
+  );
+});

@@ -4,7 +4,14 @@
  * @module
  */
 
-import { closeOnDone, type Context, dialTcp } from "@curfew/context";
+import {
+  background,
+  closeOnDone,
+  type Context,
+  dialTcp,
+  group,
+  orDone,
+} from "@curfew/context";
 import type { Endpoint } from "./options.ts";
 import {
   frame,
@@ -18,6 +25,10 @@ import {
 /** What a query has come by, and is passed on by. */
 export type Transport = "udp" | "tcp";
 
+/** Connections to the upstream at once; other queries by TCP wait for their turn.
+ * Servers take few from one client. */
+const CONNECTIONS = 32;
+
 /**
  * Passes queries on, each with an id drawn at random on a socket of its own, whose
  * port the kernel draws: whoever cannot see the query has both to guess to forge
@@ -26,6 +37,7 @@ export type Transport = "udp" | "tcp";
  */
 export class Upstream {
   readonly #addr: Endpoint;
+  readonly #turns = group(background(), { limit: CONNECTIONS });
 
   constructor(addr: Endpoint) {
     this.#addr = addr;
@@ -35,7 +47,16 @@ export class Upstream {
    * The upstream's answer, with the query's own id. Rejects when `ctx` is done,
    * which also closes the socket.
    */
-  async ask(
+  ask(ctx: Context, query: Query, transport: Transport): Promise<Uint8Array> {
+    if (transport === "udp") return this.#ask(ctx, query, transport);
+    const answer = Promise.withResolvers<Uint8Array>();
+    this.#turns.go(() =>
+      this.#ask(ctx, query, transport).then(answer.resolve, answer.reject)
+    );
+    return orDone(ctx, answer.promise);
+  }
+
+  async #ask(
     ctx: Context,
     query: Query,
     transport: Transport,
@@ -75,7 +96,7 @@ export class Upstream {
     ctx: Context,
     message: Uint8Array,
   ): AsyncGenerator<Uint8Array> {
-    const conn = await dialTcp(ctx, this.#addr);
+    using conn = await dialTcp(ctx, this.#addr);
     closeOnDone(ctx, conn);
     const writer = conn.writable.getWriter();
     await writer.write(frame(message));

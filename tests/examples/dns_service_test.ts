@@ -355,11 +355,12 @@ Deno.test("dns: one connection has 16 queries at work, and the next ones wait", 
   assertEquals(addressOf(await modest.receive()), [192, 0, 2, 1]);
 });
 
-Deno.test("dns: SIGTERM resets no connection, also where queries wait to be read", async () => {
+Deno.test("dns: at SIGTERM a connection with more queries than its share gets the answers to those at work", async () => {
   await using upstream = await TestUpstream.open();
   await using dns = await DnsService.start(upstream.flag, PATIENT);
   using client = await connect(dns, "tcp");
-  const ids = Array.from({ length: 40 }, (_, id) => id);
+  // More than is read ahead to see whether a client is still there.
+  const ids = Array.from({ length: 2_000 }, (_, id) => id);
   await client.send(...ids.map((id) => query("a", { id })));
   const asked = [];
   for (let i = 0; i < 16; i++) asked.push(await upstream.next());
@@ -378,23 +379,62 @@ Deno.test("dns: SIGTERM resets no connection, also where queries wait to be read
 });
 
 Deno.test("dns: SIGTERM ends a connection that asks nothing", async () => {
-  await using dns = await DnsService.withRecords(WWW);
+  await using upstream = await TestUpstream.open();
+  await using dns = await DnsService.start(upstream.flag, PATIENT);
   using client = await connect(dns, "tcp");
   await client.send(query("www.example"));
+  const { message, reply } = await upstream.next();
+  await reply(answer(message, [192, 0, 2, 1]));
   await client.receive();
   dns.kill("SIGTERM");
   assertEquals(await client.receive(), undefined);
   assertEquals((await dns.stopped()).tcp, 1);
 });
 
+Deno.test("dns: there are 32 connections to the upstream, and other queries by tcp wait", async () => {
+  await using upstream = await TestUpstream.open();
+  await using dns = await DnsService.start(upstream.flag, PATIENT);
+  using clients = new DisposableStack();
+  const asking = [];
+  for (let i = 0; i < 3; i++) {
+    const client = clients.use(await connect(dns, "tcp"));
+    await client.send(...Array.from({ length: 16 }, () => query("a")));
+    for (let n = 0; n < 16; n++) asking.push(client.receive());
+  }
+  const asked = [];
+  for (let i = 0; i < 32; i++) asked.push(await upstream.next());
+  using other = await connect(dns, "udp");
+  await other.send(query("a"));
+  const next = await upstream.next();
+  assertEquals(next.transport, "udp");
+  for (let i = 0; i < 48; i++) {
+    const { message, reply } = asked.shift() ?? await upstream.next();
+    await reply(answer(message, [192, 0, 2, 1]));
+  }
+  for (const received of asking) {
+    assertEquals(addressOf(await received), [192, 0, 2, 1]);
+  }
+});
+
 const WWW = "www.example 300 A 192.0.2.1\n";
 
 Deno.test("dns: a client that has closed its side is still answered", async () => {
-  await using dns = await DnsService.withRecords(WWW);
+  await using upstream = await TestUpstream.open();
+  await using dns = await DnsService.start(upstream.flag, PATIENT);
   const { hostname, port } = dns.addr;
   using conn = await Deno.connect({ hostname, port });
   await conn.write(frame(query("www.example")));
   await conn.closeWrite();
+  const { message, reply } = await upstream.next();
+  // Others are seen to meanwhile, so the end of what it sends is seen too.
+  using other = await connect(dns, "tcp");
+  for (let i = 0; i < 10; i++) {
+    await other.send(query("a"));
+    const { message, reply } = await upstream.next();
+    await reply(answer(message, [192, 0, 2, 2]));
+    await other.receive();
+  }
+  await reply(answer(message, [192, 0, 2, 1]));
   const answers = await Array.fromAsync(messages(conn, 65_535));
   assertEquals(answers.map(addressOf), [[192, 0, 2, 1]]);
 });

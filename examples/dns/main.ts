@@ -17,7 +17,6 @@ import {
   softDone,
   untilDone,
   withCancel,
-  withTimeout,
 } from "@curfew/context";
 import { Desk, type Resolve } from "./desk.ts";
 import { type Options, readOptions, USAGE } from "./options.ts";
@@ -35,8 +34,6 @@ const CONNECTION_QUERIES = 16;
 const MAX_QUERY = 4_096;
 /** In ms: how long a client may say nothing while it waits for nothing. */
 const IDLE = 10_000;
-/** In ms: how long a client may take to notice that its connection is closed. */
-const LINGER = 1_000;
 
 /** Serves one connection: answers go out as they are ready (RFC 7766). */
 async function converse(
@@ -54,11 +51,6 @@ async function converse(
     );
   }
   await queries.wait();
-  await writer.close();
-  // A socket that is closed with something unread is reset, and answers on
-  // their way are lost with it.
-  using linger = withTimeout(ctx, LINGER);
-  for await (const _ of untilDone(linger, conn.readable));
 }
 
 /** Runs the service until `ctx` is done. */
@@ -107,7 +99,7 @@ async function serve(
 
 /** In ms: what is at work may take its time, and then what waits for that. */
 function graceFor(timeout: number): number {
-  return 2 * timeout + LINGER + 1_000;
+  return 2 * timeout + 2_000;
 }
 
 /** Where the answers come from that the options ask for. */

@@ -1,0 +1,106 @@
+/**
+ * A read loop for a socket, ended by a signal or by a failure of the socket: what
+ * `udpRead(ctx, conn)` is.
+ *
+ * - In Go: derive a local ctx; start a goroutine that loops over `conn.Read` and
+ *   calls the local `cancel` on an error; start another that waits for
+ *   `<-ctx.Done()` and closes the conn, or `Read` would wait for ever; wait for
+ *   both with a `sync.WaitGroup`.
+ * - Here that is one call. Its own end, by a failure, leaves the caller's context
+ *   alone. Told to stop, it first takes in what the kernel still holds, and it
+ *   returns when the last handler has: with numbers that add up.
+ *
+ *     deno run --unstable-net --allow-net=127.0.0.1 examples/patterns/udp_read.ts
+ *
+ * ```text
+ * main: listening on udp 127.0.0.1:1935
+ * read: hello 1
+ * read: hello 2
+ * read: hello 3
+ * somebody: closes the socket
+ * read: ended, BadResource: Socket has been closed
+ * main: received 3, handled 3
+ * main: my own context is open
+ * ```
+ *
+ * Here somebody else closes the socket after three datagrams. With `--until-signal`
+ * nobody does: Ctrl-C ends it. Another port is taken by `--port`, 0 is a free one.
+ *
+ * @module
+ */
+
+import {
+  cause,
+  type Context,
+  every,
+  group,
+  main,
+  udpRead,
+} from "@curfew/context";
+import { parseArgs } from "@std/cli";
+
+function listen(port: number): Deno.DatagramConn {
+  try {
+    const hostname = "127.0.0.1";
+    return Deno.listenDatagram({ transport: "udp", hostname, port });
+  } catch (error) {
+    throw new Error(`no socket on port ${port}; --port takes another`, {
+      cause: error,
+    });
+  }
+}
+
+/** Sends a datagram every second. */
+async function send(ctx: Context, to: Deno.Addr): Promise<void> {
+  const conn = listen(0);
+  let n = 0;
+  try {
+    for await (const _ of every(ctx, second)) {
+      await conn.send(new TextEncoder().encode(`hello ${++n}`), to);
+    }
+  } finally {
+    conn.close();
+  }
+}
+
+async function read(ctx: Context): Promise<void> {
+  const conn = listen(port);
+  const { hostname, port: bound } = conn.addr as Deno.NetAddr;
+  console.log(`main: listening on udp ${hostname}:${bound}`);
+  await using sender = group(ctx);
+  sender.go((ctx) => send(ctx, conn.addr));
+
+  const stats = await udpRead(ctx, conn, (_ctx, { data }) => {
+    const text = new TextDecoder().decode(data);
+    console.log(`read: ${text}`);
+    if (flags["until-signal"] || text !== "hello 3") return;
+    console.log("somebody: closes the socket");
+    conn.close();
+  }, { onError: (error) => console.log(`read: ended, ${error}`) });
+
+  console.log(`main: received ${stats.received}, handled ${stats.handled}`);
+  console.log(`main: my own context is ${cause(ctx) ?? "open"}`);
+}
+
+function refuse(message: string): never {
+  console.error(message);
+  Deno.exit(2);
+}
+
+const flags = parseArgs(Deno.args, {
+  boolean: ["until-signal", "fast"],
+  string: ["port"],
+  default: { port: "1935" },
+  unknown: (arg) =>
+    refuse(
+      `unknown argument "${arg}"; there are --port, --until-signal and --fast`,
+    ),
+});
+const port = Number(flags.port);
+if (!/^\d+$/.test(flags.port) || port > 65_535) {
+  refuse(`--port must be a number from 0 to 65535, got "${flags.port}"`);
+}
+/** In ms. */
+const second = flags.fast ? 20 : 1_000;
+
+await main(read);

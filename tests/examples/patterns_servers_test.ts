@@ -1,0 +1,103 @@
+// Sockets and their contexts. Nothing printed here depends on the machine but the
+// numbers that are taken out below: each step of a story waits for the one before.
+
+import { assertEquals, assertMatch } from "@std/assert";
+import { documented, Program } from "./patterns_program.ts";
+
+/** The arguments each is run with for a test. */
+const programs: Record<string, string[]> = {
+  "signals_and_server.ts": ["--fast"],
+  "udp_read.ts": ["--fast", "--port", "0"],
+  "run_and_quit.ts": ["--fast"],
+  "request_chain.ts": ["--fast"],
+  "graceful.ts": ["--fast"],
+};
+
+function withoutNumbers(output: string): string {
+  return output
+    .replaceAll(/127\.0\.0\.1:\d+/g, "127.0.0.1:PORT")
+    .replaceAll(/grace of \d+ ms/g, "grace of SOME ms")
+    .replaceAll(/duration: \d+/g, "duration: SOME");
+}
+
+for (const [name, args] of Object.entries(programs)) {
+  Deno.test(`${name}: prints what its comment shows`, async () => {
+    const { output } = await documented(name);
+    await using program = await Program.start(name, ...args);
+    const { code, stdout, stderr } = await program.end();
+    assertEquals(stderr, "");
+    assertEquals(withoutNumbers(stdout), withoutNumbers(output));
+    assertEquals(code, 0);
+  });
+
+  Deno.test(`${name}: does not take an argument it does not know`, async () => {
+    await using program = await Program.start(name, "--fats");
+    const { code, stdout, stderr } = await program.end();
+    assertMatch(stderr, /^unknown argument "--fats"; there (is|are) .*\n$/);
+    assertEquals([code, stdout], [2, ""]);
+  });
+}
+
+for (const port of ["x", "65536", "-1", ""]) {
+  Deno.test(`udp_read.ts: "${port}" is not a port`, async () => {
+    await using program = await Program.start("udp_read.ts", `--port=${port}`);
+    const { code, stdout, stderr } = await program.end();
+    assertEquals(
+      stderr,
+      `--port must be a number from 0 to 65535, got "${port}"\n`,
+    );
+    assertEquals([code, stdout], [2, ""]);
+  });
+}
+
+/** Windows has no way to send one. */
+const ignore = Deno.build.os === "windows";
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  Deno.test({
+    name: `signals_and_server.ts: ${signal} ends the server too`,
+    ignore,
+    async fn() {
+      await using program = await Program.start(
+        "signals_and_server.ts",
+        "--until-signal",
+      );
+      const [, url = ""] = await program.line(/listening on (.*)/);
+      const reply = await fetch(`${url}/hello`);
+      assertEquals(await reply.text(), "hello");
+      program.kill(signal);
+      const { code, stdout, stderr } = await program.end();
+      assertEquals(stderr, "");
+      assertEquals(stdout.split("\n").slice(1), [
+        `signals: ended, AbortError: ${signal} received`,
+        `server: ended, AbortError: ${signal} received`,
+        `main: ended by: AbortError: ${signal} received`,
+        "",
+      ]);
+      assertEquals(code, 0);
+    },
+  });
+
+  Deno.test({
+    name: `udp_read.ts: ${signal} ends the loop, and every datagram is handled`,
+    ignore,
+    async fn() {
+      const args = ["--until-signal", "--fast", "--port", "0"];
+      await using program = await Program.start("udp_read.ts", ...args);
+      // Further than it comes without the flag.
+      await program.line(/^read: hello 4$/);
+      program.kill(signal);
+      const { code, stdout, stderr } = await program.end();
+      assertEquals(stderr, "");
+      const lines = stdout.trimEnd().split("\n");
+      const read = lines.filter((line) =>
+        line.startsWith("read: hello")
+      ).length;
+      assertEquals(lines.slice(1 + read), [
+        `main: received ${read}, handled ${read}`,
+        `main: my own context is AbortError: ${signal} received`,
+      ]);
+      assertEquals(code, 0);
+    },
+  });
+}

@@ -93,7 +93,7 @@ async function nest(parent: Context): Promise<void> {
   const work2 = work(b, "work2");
   const work3 = work(c, "work3");
   await Promise.all([work2, work3]);
-  console.log(`main: the deadline has ended two of three`);
+  console.log("main: the deadline has ended two of three");
   await sleep(parent, 2 * second);
   a.cancel("main has nothing more to do");
   await work1;

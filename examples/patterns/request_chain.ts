@@ -15,12 +15,12 @@
  *     deno run --unstable-no-legacy-abort --allow-net=127.0.0.1 examples/patterns/request_chain.ts
  *
  * ```text
- * front: /report for ada in the tea shop, from 127.0.0.1:52628 to 127.0.0.1:41391
+ * front: /report for ada in the tea shop, from 127.0.0.1:39532 to 127.0.0.1:35313
  * backend: /report begins
  * ada: goes away
  * front: /report ends, ClientGone: the client has closed the connection
  * backend: /report ends, ClientGone: the client has closed the connection
- * front: /stock for bob in the tea shop, from 127.0.0.1:52638 to 127.0.0.1:41391
+ * front: /stock for bob in the tea shop, from 127.0.0.1:39534 to 127.0.0.1:35313
  * backend: /stock begins
  * bob: 200 3 left
  * main: both servers serve: true
@@ -100,12 +100,11 @@ async function visit(parent: Context): Promise<void> {
   }, (_ctx, request) => front(request, url(behind)));
 
   using ada = withCancel(parent);
-  const { signal } = ada;
-  const slow = fetch(`${url(ahead)}/report`, {
-    signal,
+  const report = fetch(`${url(ahead)}/report`, {
+    signal: ada.signal,
     headers: { user: "ada" },
   });
-  slow.catch(() => {});
+  report.catch(() => {});
   await begun.promise;
   console.log("ada: goes away");
   ada.cancel();

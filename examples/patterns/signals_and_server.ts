@@ -13,7 +13,7 @@
  *     deno run --allow-net=127.0.0.1 examples/patterns/signals_and_server.ts
  *
  * ```text
- * server: listening on http://127.0.0.1:45309
+ * server: listening on http://127.0.0.1:46031
  * client: /hello says hello
  * client: asks for /quit
  * server: ended, a client asked for /quit
@@ -52,9 +52,9 @@ async function serve(
     server.shutdown("a client asked for /quit");
     return new Response("bye");
   });
-  const { cause } = await server.finished;
-  console.log(`server: ended, ${cause}`);
-  throw new Error(`the server has ended, ${cause}`);
+  const report = await server.finished;
+  console.log(`server: ended, ${report.cause}`);
+  throw new Error(`the server has ended, ${report.cause}`);
 }
 
 /** Waits for a signal until ctx is done. */

@@ -3,7 +3,7 @@
  *
  * - In Go: a `sync.WaitGroup`. `Add(2)` before, `defer wg.Done()` in each task,
  *   `wg.Wait()` in main, which would end under its tasks otherwise. One `Done`
- *   forgotten, and it waits for ever.
+ *   forgotten, and it waits for ever; Go 1.25 has `wg.Go` for that.
  * - Here: `go` counts a task, and counts it off however it ends. `wait` rejects
  *   with the first error of a task, which in Go is lost, and it can be given a
  *   context that ends the wait. The tasks take one too, so Ctrl-C ends them.

@@ -22,7 +22,7 @@
  * work2: is running (no note)
  * work2: is told: TimeoutError: context deadline exceeded
  * work3: is told: TimeoutError: context deadline exceeded
- * main: the deadline has ended two of three
+ * main: work2 and work3 have ended
  * work1: is running (no note)
  * work1: is told: main has nothing more to do
  * main: all have ended
@@ -93,7 +93,7 @@ async function nest(parent: Context): Promise<void> {
   const work2 = work(b, "work2");
   const work3 = work(c, "work3");
   await Promise.all([work2, work3]);
-  console.log("main: the deadline has ended two of three");
+  console.log("main: work2 and work3 have ended");
   await sleep(parent, 2 * second);
   a.cancel("main has nothing more to do");
   await work1;

@@ -7,11 +7,8 @@ import { withTimeout } from "../context/with_deadline.ts";
 import { Node } from "../context/tree.ts";
 import { BodyTooLarge, limitBody } from "./body_limit.ts";
 import { failed, refused, timedOut, tooLarge } from "./replies.ts";
-import {
-  ClientGone,
-  RemoteAddrContext,
-  setRequestContext,
-} from "./request_context.ts";
+import { ClientGone } from "./client_gone.ts";
+import { RemoteAddrContext, setRequestContext } from "./request_context.ts";
 import type { HttpHandler } from "./serve_http.ts";
 import { onSocketClosed } from "./web_socket.ts";
 

@@ -34,8 +34,8 @@ export {
   type ShutdownOptions,
   type ShutdownReport,
 } from "./serve_http.ts";
+export { ClientGone } from "./client_gone.ts";
 export {
-  ClientGone,
   httpServerKey,
   localAddrKey,
   remoteAddrKey,
@@ -72,6 +72,7 @@ export {
 } from "./dial_tcp.ts";
 export { IdleTimeout } from "./idle_timer.ts";
 export type { Datagram } from "./datagram.ts";
-export type { ListenUdpOptions, MulticastGroup } from "./listen_udp.ts";
+export type { ListenUdpOptions } from "./listen_udp.ts";
+export type { MulticastGroup } from "./multicast.ts";
 export type { UdpSocketOptions } from "./udp_socket.ts";
 export type { UdpStats } from "./udp_stats.ts";

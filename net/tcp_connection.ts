@@ -2,9 +2,9 @@
 
 import type { CancelableContext, Context } from "../context/context.ts";
 import { withCancel } from "../context/with_cancel.ts";
+import { ClientGone } from "./client_gone.ts";
 import { IdleTimeout, IdleTimer } from "./idle_timer.ts";
 import { realTimers } from "./lifetime.ts";
-import { ClientGone } from "./request_context.ts";
 
 /** What all connections of a server have in common. */
 export interface TcpConnectionOptions {

@@ -4,7 +4,7 @@ import type { Context } from "../context/context.ts";
 import type { WaitGroup } from "../context/wait_group.ts";
 import { KernelDrops } from "./kernel_drops.ts";
 import { lastCallFor, Lifetime, realTimers } from "./lifetime.ts";
-import { joinGroups, type MulticastGroup } from "./listen_udp.ts";
+import { joinGroups, type MulticastGroup } from "./multicast.ts";
 import { assertRange } from "./option_range.ts";
 import type { UdpStats } from "./udp_stats.ts";
 

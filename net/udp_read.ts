@@ -60,7 +60,7 @@ export interface UdpReadOptions<Addr extends Deno.Addr = Deno.NetAddr>
  * @param options Sizes, limits and times.
  * @returns What was counted, once the socket is closed and the handlers have
  * ended; those that take no notice of the end of the grace are left behind.
- * @throws {TypeError} If `ctx` is not a context.
+ * @throws {TypeError} If `ctx` is not a context, or `handler` not a function.
  * @throws {RangeError} If an option is out of range.
  *
  * @example
@@ -105,6 +105,9 @@ export class UdpReader<Addr extends Deno.Addr> {
     handler: DatagramHandler<Addr>,
     options: UdpReadOptions<Addr>,
   ) {
+    if (typeof handler !== "function") {
+      throw new TypeError(`${name}: the third argument must be a function`);
+    }
     const {
       concurrency = 1,
       backlog = 1_024,

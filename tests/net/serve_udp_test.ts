@@ -527,6 +527,15 @@ for (
   });
 }
 
+Deno.test("serveUdp() wants a handler and leaves no socket without one", () => {
+  assertThrows(
+    () =>
+      serveUdp(background(), { port: 0 }, undefined as unknown as () => void),
+    TypeError,
+    "serveUdp: the third argument must be a function",
+  );
+});
+
 Deno.test("serveUdp() tells who lacks --unstable-net what to do", async () => {
   const { stdout } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-config", "--no-lock", "--allow-net", "serve_udp.ts"],

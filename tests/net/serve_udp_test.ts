@@ -601,6 +601,9 @@ for (const end of ["ends", "never ends"] as const) {
     assertEquals(errors, [failure]);
     assertEquals(ctx.err, undefined);
     await handlerCtx.done;
+    if (end === "never ends") {
+      assertStrictEquals((cause(handlerCtx) as Error).cause, failure);
+    }
     release.resolve();
   });
 }

@@ -225,33 +225,45 @@ Deno.test("reply() rejects with the err of the handler's ctx at the hard moment"
   }, 5);
 });
 
-Deno.test("reply() that is stuck is cut at the hard moment", async () => {
-  const ctx = withCancel(background());
-  const conn = listenUdp();
-  using client = new UdpClient(conn.addr);
-  const closed = Promise.withResolvers<never>();
-  const { close } = conn;
-  conn.send = () => closed.promise;
-  conn.close = () => {
-    closed.reject(new Deno.errors.Interrupted("operation canceled"));
-    close.call(conn);
-  };
-  let error: unknown;
-  let handlerCtx: Context | undefined;
-  const finished = udpRead(
-    ctx,
-    conn,
-    async (given, datagram) => {
-      ctx.cancel();
-      handlerCtx = given;
-      await datagram.reply(datagram.data).catch((e) => error = e);
-    },
-    { grace: 5 },
-  );
-  await client.send("x");
-  await finished;
-  assert(error !== undefined);
-  assertStrictEquals(error, handlerCtx!.err);
+for (const name of ["Interrupted", "BadResource"] as const) {
+  Deno.test(`reply() that ends with ${name} at the hard moment rejects with ctx.err`, async () => {
+    const ctx = withCancel(background());
+    const conn = listenUdp();
+    using client = new UdpClient(conn.addr);
+    const closed = Promise.withResolvers<never>();
+    const { close } = conn;
+    conn.send = () => closed.promise;
+    conn.close = () => {
+      closed.reject(new Deno.errors[name]("the socket has been closed"));
+      close.call(conn);
+    };
+    let error: unknown;
+    let handlerCtx: Context | undefined;
+    const finished = udpRead(
+      ctx,
+      conn,
+      async (given, datagram) => {
+        ctx.cancel();
+        handlerCtx = given;
+        await datagram.reply(datagram.data).catch((e) => error = e);
+      },
+      { grace: 5 },
+    );
+    await client.send("x");
+    await finished;
+    assert(error !== undefined);
+    assertStrictEquals(error, handlerCtx!.err);
+  });
+}
+
+Deno.test("reply() sends nothing any more once ctx is done, though the socket is open", async () => {
+  await held(async (datagram, ctx) => {
+    const replied = Promise.withResolvers<unknown>();
+    ctx.signal.addEventListener("abort", () => {
+      datagram.reply(datagram.data).then(replied.resolve, replied.resolve);
+    });
+    assertStrictEquals(await replied.promise, ctx.err);
+  }, 5);
 });
 
 // What the kernel drops.

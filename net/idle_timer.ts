@@ -34,6 +34,7 @@ export class IdleTimer {
   readonly #f: () => void;
   #last: number = Date.now();
   #alarm: CancelableContext | undefined;
+  #stopped = false;
 
   /**
    * @param ms How long; Infinity is never.
@@ -52,12 +53,14 @@ export class IdleTimer {
 
   /** There is nothing to wait for any more. */
   stop(): void {
+    this.#stopped = true;
     this.#alarm?.cancel();
   }
 
   #set(ms: number): void {
     const alarm = this.#alarm = withTimeout(background(), ms);
     afterFunc(alarm, () => {
+      if (this.#stopped) return;
       const left = this.#last + this.#ms - Date.now();
       if (left > 0) this.#set(left);
       else this.#f();

@@ -52,3 +52,8 @@ Deno.test("a flood of datagrams leaves nothing behind in the memory", async () =
   const growth = held!.at(-1)! - held![3]!;
   assert(growth < 500_000, `memory has grown by ${growth} bytes: ${held}`);
 });
+
+Deno.test("a backlog that is never empty leaves nothing behind in the heap", async () => {
+  const { growth } = await run("long_backlog.ts", []);
+  assert(growth! < 1_000_000, `the heap has grown by ${growth} bytes`);
+});

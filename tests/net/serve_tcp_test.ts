@@ -267,6 +267,29 @@ Deno.test("what was read while the handler was busy is read by it in order, in p
   assertEquals(await seen.promise, text);
 });
 
+Deno.test("a handler that begins to read while it is watched gets everything in order", async () => {
+  const reading = Promise.withResolvers<void>();
+  const seen = Promise.withResolvers<string>();
+  await using server = serveTcp(
+    background(),
+    { port: 0 },
+    async (_ctx, conn) => {
+      // By then the server waits in its place, most of the time.
+      await new Promise((resolve) => setTimeout(resolve, 80));
+      const text = readText(conn, 20);
+      reading.resolve();
+      seen.resolve(await text);
+    },
+  );
+  using conn = await dial(server);
+  await reading.promise;
+  for (let n = 0; n < 20; n++) {
+    await conn.write(encode(String.fromCharCode(97 + n)));
+    await turn();
+  }
+  assertEquals(await seen.promise, "abcdefghijklmnopqrst");
+});
+
 Deno.test("what is written after the peer's end still goes out", async () => {
   await using server = serveTcp(
     background(),
@@ -361,6 +384,15 @@ Deno.test("a connection on which something moves is not idle", async () => {
   assertEquals(server.stats.open, 1);
   await conn.closeWrite();
   await readToEnd(conn);
+});
+
+Deno.test("connections and peers that have ended hold no process", async () => {
+  const script = new URL("testdata/idle_timers.ts", import.meta.url).href;
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "--unstable-net", "--allow-net", script],
+    stderr: "inherit",
+  }).output();
+  assertEquals(new TextDecoder().decode(stdout), "ended 1 1\n");
 });
 
 // Bounds and errors.

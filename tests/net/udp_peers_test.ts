@@ -7,6 +7,7 @@ import {
   snapshot,
   type UdpPeer,
   udpPeers,
+  type UdpPeersServer,
   type UdpPeersStats,
   withCancel,
   withValue,
@@ -201,6 +202,70 @@ Deno.test("a peer that is idle ends, with the cause", async () => {
   assertInstanceOf(await ended.promise, IdleTimeout);
   ctx.cancel();
   await server.finished;
+});
+
+/** A server whose one peer has become idle, and its handler, which goes on. */
+async function idlePeer(
+  handler: (ctx: Context, peer: UdpPeer) => Promise<void>,
+  check: (server: UdpPeersServer, client: UdpClient) => Promise<void>,
+): Promise<unknown[]> {
+  const ctx = withCancel(background());
+  const errors: unknown[] = [];
+  let server: UdpPeersServer;
+  let client: UdpClient;
+  {
+    using time = new FakeTime();
+    const ended = Promise.withResolvers<void>();
+    server = udpPeers(
+      ctx,
+      { port: 0, idleTimeout: 1_000, onError: (error) => errors.push(error) },
+      async (peerCtx, peer) => {
+        await echo(peerCtx, peer);
+        ended.resolve();
+        await handler(peerCtx, peer);
+      },
+    );
+    client = new UdpClient(server.addr);
+    await client.send("x");
+    await client.receive();
+    time.tick(1_000);
+    await ended.promise;
+  }
+  await check(server, client);
+  client.conn.close();
+  ctx.cancel();
+  await server.finished;
+  return errors;
+}
+
+Deno.test("a peer that has ended is sent nothing", async () => {
+  const errors = await idlePeer(async (ctx, peer) => {
+    const error = await assertRejects(() => peer.send(new Uint8Array(1)));
+    assertStrictEquals(error, ctx.err);
+  }, (server) => until(() => server.stats.peers === 0));
+  assertEquals(errors, []);
+});
+
+Deno.test("that a handler's peer has ended is no news", async () => {
+  const errors = await idlePeer(
+    (ctx) => Promise.reject(ctx.err),
+    (server) => until(() => server.stats.peers === 0),
+  );
+  assertEquals(errors, []);
+});
+
+Deno.test("what an ended peer sends is dropped at once, until its handler has returned", async () => {
+  const release = Promise.withResolvers<void>();
+  await idlePeer(() => release.promise, async (server, client) => {
+    await client.send("too late");
+    await until(() => server.stats.received === 2);
+    const { dropped, pending, accepted } = server.stats;
+    assertEquals([dropped, pending, accepted], [1, 0, 1]);
+    release.resolve();
+    await until(() => server.stats.peers === 0);
+    await client.send("again");
+    await until(() => server.stats.accepted === 2);
+  });
 });
 
 Deno.test("udpPeers() refuses and counts the newest beyond maxPeers", async () => {

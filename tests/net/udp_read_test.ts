@@ -295,6 +295,50 @@ for (const hostname of ["127.0.0.1", "::1"]) {
   });
 }
 
+Deno.test({
+  name: "udpRead() takes the drops of no other socket for its own",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    const flooded = listenUdp();
+    const { port } = flooded.addr as Deno.NetAddr;
+    const beside = Deno.listenDatagram({
+      transport: "udp",
+      hostname: "127.0.0.2",
+      port,
+    });
+    using client = new UdpClient(flooded.addr);
+    for (let n = 0; n < 1_000; n++) {
+      await client.conn.send(new Uint8Array(8_000), flooded.addr);
+    }
+    const ctx = withCancel(background());
+    const finished = udpRead(ctx, beside, () => {});
+    ctx.cancel();
+    assertEquals((await finished).kernelDropped, 0);
+    flooded.close();
+  },
+});
+
+Deno.test({
+  name: "udpRead() does not tell apart sockets that share an address",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    const shared = (port: number) =>
+      Deno.listenDatagram({
+        transport: "udp",
+        hostname: "127.0.0.1",
+        port,
+        reuseAddress: true,
+      });
+    const one = shared(0);
+    const other = shared((one.addr as Deno.NetAddr).port);
+    const ctx = withCancel(background());
+    const finished = udpRead(ctx, one, () => {});
+    ctx.cancel();
+    assertEquals((await finished).kernelDropped, undefined);
+    other.close();
+  },
+});
+
 Deno.test("udpRead() does not ask for what it may not read", async () => {
   const script = new URL("testdata/udp_read.ts", import.meta.url).href;
   const { stdout } = await new Deno.Command(Deno.execPath(), {

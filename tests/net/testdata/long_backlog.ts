@@ -1,0 +1,17 @@
+// Run with --v8-flags=--expose-gc: prints what the heap has grown by while a
+// million things went through a backlog with a few always in it.
+import { Backlog } from "../../../net/backlog.ts";
+import process from "node:process";
+
+const { gc } = globalThis as unknown as { gc: () => void };
+const backlog = new Backlog<number>(10);
+for (let n = 0; n < 5; n++) backlog.push(n);
+gc();
+const before = process.memoryUsage().heapUsed;
+for (let n = 0; n < 1_000_000; n++) {
+  backlog.push(n);
+  backlog.shift();
+}
+gc();
+const growth = process.memoryUsage().heapUsed - before;
+console.log(JSON.stringify({ growth, size: backlog.size }));

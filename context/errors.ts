@@ -70,7 +70,20 @@ export class DeadlineExceeded extends DOMException {
   }
 }
 
-/** What `err` can be once a context is done. */
+/**
+ * What `err` can be once a context is done.
+ *
+ * @example Told apart by name, as any AbortSignal's reason is
+ * ```ts
+ * import { background, type ContextError, withTimeout } from "@curfew/context";
+ *
+ * function status(err: ContextError): number {
+ *   return err.name === "TimeoutError" ? 504 : 503;
+ * }
+ * using ctx = withTimeout(background(), 0);
+ * if (ctx.err !== undefined) console.log(status(ctx.err)); // 504
+ * ```
+ */
 export type ContextError = Canceled | DeadlineExceeded;
 
 type Inspect = (value: unknown) => string;

@@ -4,12 +4,21 @@
  * The cause of the context of a request, or of a TCP connection, when its client
  * has closed the connection; what that broke is the `cause` of this.
  *
- * Of a request it is noticed within 100 ms, and only once a request has been in flight for 25: to
- * look costs as much as four quick requests.
+ * Of a request it is noticed within 100 ms, and only once that has been in flight
+ * for 25: to look costs as much as four quick requests.
  *
  * Where a client leaves in the middle of a streamed response, the context is done
  * all the same, but this is its cause only with `--unstable-no-legacy-abort`;
  * without it Deno does not tell such an end from a good one.
+ *
+ * @example Work that its client no longer wants
+ * ```ts
+ * import { background, cause, ClientGone, withCancel } from "@curfew/context";
+ *
+ * using ctx = withCancel(background()); // a handler's ctx, in a test
+ * ctx.cancel(new ClientGone()); // as serveHttp and serveTcp do
+ * if (cause(ctx) instanceof ClientGone) console.log("nobody waits for this");
+ * ```
  */
 export class ClientGone extends Error {
   /**

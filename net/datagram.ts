@@ -3,6 +3,17 @@
 /**
  * A datagram that has come in. It is lent to its handler: valid until that has
  * returned or, where it returned a promise, until that has settled.
+ *
+ * @example Kept for later, by a copy
+ * ```ts
+ * import type { Context, Datagram } from "@curfew/context";
+ *
+ * const kept: Uint8Array[] = [];
+ * function keep(_ctx: Context, datagram: Datagram): void {
+ *   kept.push(datagram.data.slice()); // the buffer itself will be used again
+ * }
+ * console.log(keep.name); // for serveUdp(ctx, { port: 8125 }, keep)
+ * ```
  */
 export interface Datagram<Addr extends Deno.Addr = Deno.NetAddr> {
   /** What was sent; `slice()` keeps it for longer. */

@@ -8,6 +8,21 @@ import { withTimeout } from "../context/with_deadline.ts";
 /**
  * The cause of the context of a connection or peer on which nothing has been sent
  * or received for its `idleTimeout`.
+ *
+ * @example A connection that says nothing
+ * ```ts
+ * import { background, cause, dialTcp, IdleTimeout, serveTcp } from "@curfew/context";
+ * import { assertInstanceOf } from "@std/assert";
+ *
+ * const why = Promise.withResolvers<unknown>();
+ * const options = { port: 0, idleTimeout: 20 };
+ * await using server = serveTcp(background(), options, async (ctx) => {
+ *   await ctx.done;
+ *   why.resolve(cause(ctx));
+ * });
+ * using _silent = await dialTcp(background(), server.addr);
+ * assertInstanceOf(await why.promise, IdleTimeout);
+ * ```
  */
 export class IdleTimeout extends Error {
   /** How long that was, in ms. */

@@ -1,6 +1,25 @@
 /** Datagrams that are sent to many. */
 
-/** A multicast group. */
+/**
+ * A multicast group, for the option `multicast` of `serveUdp` and `udpPeers`.
+ *
+ * @example The group of multicast DNS, on one interface
+ * ```ts
+ * import type { ListenUdpOptions, MulticastGroup } from "@curfew/context";
+ *
+ * const mdns: MulticastGroup = {
+ *   address: "224.0.0.251",
+ *   interface: "192.0.2.7", // the address that this machine has there
+ *   loopback: false,
+ * };
+ * const options: ListenUdpOptions = {
+ *   port: 5353,
+ *   reuseAddress: true,
+ *   multicast: [mdns],
+ * };
+ * console.log(options);
+ * ```
+ */
 export interface MulticastGroup {
   /** The address of the group, such as `239.1.2.3` or `ff12::1234`. */
   address: string;

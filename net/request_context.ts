@@ -5,13 +5,68 @@ import { ValueContext } from "../context/tree.ts";
 import { createKey, type Key } from "../context/key.ts";
 import type { HttpServer } from "./serve_http.ts";
 
-/** The server a request came in on. Follows Go's `http.ServerContextKey`. */
+/**
+ * The server a request came in on. Follows Go's `http.ServerContextKey`.
+ *
+ * @example A handler that ends its own server
+ * ```ts
+ * import { background, httpServerKey, serveHttp } from "@curfew/context";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const options = { hostname: "127.0.0.1", port: 0 };
+ * const server = serveHttp(background(), options, (ctx) => {
+ *   ctx.value(httpServerKey)?.shutdown("asked to");
+ *   return new Response("goodbye");
+ * });
+ * const { port } = server.addr as Deno.NetAddr;
+ * const reply = await fetch(`http://127.0.0.1:${port}/-/quit`, { method: "POST" });
+ * assertEquals(await reply.text(), "goodbye");
+ * assertEquals((await server.finished).cause, "asked to");
+ * ```
+ */
 export const httpServerKey: Key<HttpServer> = createKey("http server");
 
-/** The address a request came in on. Follows Go's `http.LocalAddrContextKey`. */
+/**
+ * The address a request or a TCP connection came in on. Follows Go's
+ * `http.LocalAddrContextKey`.
+ *
+ * @example
+ * ```ts
+ * import { background, localAddrKey, serveHttp } from "@curfew/context";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const options = { hostname: "127.0.0.1", port: 0 };
+ * await using server = serveHttp(
+ *   background(),
+ *   options,
+ *   (ctx) => Response.json(ctx.value(localAddrKey)),
+ * );
+ * const { port } = server.addr as Deno.NetAddr;
+ * const reply = await fetch(`http://127.0.0.1:${port}/`);
+ * assertEquals(await reply.json(), server.addr);
+ * ```
+ */
 export const localAddrKey: Key<Deno.Addr> = createKey("local addr");
 
-/** The address of a request's client. */
+/**
+ * The address of the client of a request or a TCP connection. Undefined in the
+ * context of a request that is over, unless it has been read before.
+ *
+ * @example
+ * ```ts
+ * import { background, remoteAddrKey, serveHttp } from "@curfew/context";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const options = { hostname: "127.0.0.1", port: 0 };
+ * await using server = serveHttp(background(), options, (ctx) => {
+ *   const client = ctx.value(remoteAddrKey) as Deno.NetAddr;
+ *   return new Response(client.hostname);
+ * });
+ * const { port } = server.addr as Deno.NetAddr;
+ * const reply = await fetch(`http://127.0.0.1:${port}/`);
+ * assertEquals(await reply.text(), "127.0.0.1");
+ * ```
+ */
 export const remoteAddrKey: Key<Deno.Addr> = createKey("remote addr");
 
 /**

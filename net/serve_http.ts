@@ -16,6 +16,21 @@ import { httpServerKey, localAddrKey } from "./request_context.ts";
  * Answers one request. What it throws or rejects with is reported to `onError`
  * and answered with 500; it costs that request, nothing else.
  *
+ * @example A handler that gives its work half a second
+ * ```ts
+ * import { background, type HttpHandler, withTimeout } from "@curfew/context";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const greet: HttpHandler = async (ctx) => {
+ *   using step = withTimeout(ctx, 500);
+ *   const reply = await fetch("data:,hello", step);
+ *   return new Response(await reply.text());
+ * };
+ * // A test needs no server.
+ * const response = await greet(background(), new Request("http://localhost/"));
+ * assertEquals(await response.text(), "hello");
+ * ```
+ *
  * @param ctx The values of the server's context; done when the response has been
  * sent, the client has gone, the request's time is over, or the server's grace.
  * @param request The request.
@@ -100,7 +115,25 @@ export interface ShutdownOptions {
   cause?: unknown;
 }
 
-/** An HTTP server that runs. */
+/**
+ * An HTTP server that runs; made by {@linkcode serveHttp}.
+ *
+ * @example Ended by somebody else than its context
+ * ```ts
+ * import { background, type HttpServer, serveHttp } from "@curfew/context";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const options = { hostname: "127.0.0.1", port: 0 };
+ * const server: HttpServer = serveHttp(
+ *   background(),
+ *   options,
+ *   () => new Response("hello"),
+ * );
+ * server.onShutdown(() => console.log("leaving the registry"));
+ * const report = await server.shutdown({ grace: 1_000, cause: "deployed anew" });
+ * assertEquals([report.cause, server.state], ["deployed anew", "closed"]);
+ * ```
+ */
 export interface HttpServer extends AsyncDisposable {
   /** Where it listens. */
   readonly addr: Deno.Addr;

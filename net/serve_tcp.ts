@@ -15,8 +15,22 @@ import { TcpConnection, type TcpConnectionOptions } from "./tcp_connection.ts";
 /**
  * Handles one connection. When it has returned, the connection is closed; where
  * the peer is still sending, that is read and dropped for up to a second, lest it
- * be reset before it has read the answers. What the handler throws or rejects with is reported to `onError` and costs that connection,
- * nothing else.
+ * be reset before it has read the answers. What the handler throws or rejects with
+ * is reported to `onError` and costs that connection, nothing else.
+ *
+ * @example A line, and goodbye
+ * ```ts
+ * import { background, dialTcp, serveTcp, type TcpHandler } from "@curfew/context";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const daytime: TcpHandler = async (_ctx, conn) => {
+ *   await conn.write(new TextEncoder().encode("a quarter past nine\r\n"));
+ * };
+ * await using server = serveTcp(background(), { port: 0 }, daytime);
+ * using conn = await dialTcp(background(), server.addr);
+ * const text = await new Response(conn.readable).text();
+ * assertEquals(text, "a quarter past nine\r\n");
+ * ```
  *
  * @param ctx The values of the server's context; done when the peer has closed,
  * when the connection is idle, at the hard moment, and when the handler has
@@ -91,7 +105,21 @@ export interface TcpStats {
   error?: unknown;
 }
 
-/** A TCP server that runs. */
+/**
+ * A TCP server that runs; made by {@linkcode serveTcp}.
+ *
+ * @example What has become of its connections
+ * ```ts
+ * import { background, dialTcp, serveTcp, type TcpServer, withCancel } from "@curfew/context";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const ctx = withCancel(background());
+ * const server: TcpServer = serveTcp(ctx, { port: 0 }, () => ctx.cancel());
+ * using _conn = await dialTcp(background(), server.addr);
+ * const { accepted, handled, forced } = await server.finished;
+ * assertEquals([accepted, handled, forced], [1, 1, 0]);
+ * ```
+ */
 export interface TcpServer extends AsyncDisposable {
   /** Where it listens. */
   readonly addr: Deno.NetAddr;

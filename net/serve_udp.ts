@@ -13,7 +13,19 @@ import type { UdpStats } from "./udp_stats.ts";
 /** What {@linkcode serveUdp} can be told. */
 export interface ServeUdpOptions extends ListenUdpOptions, UdpReadOptions {}
 
-/** A UDP server that runs. */
+/**
+ * A UDP server that runs; made by {@linkcode serveUdp}.
+ *
+ * @example What it has counted
+ * ```ts
+ * import { background, serveUdp, type UdpServer } from "@curfew/context";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using server: UdpServer = serveUdp(background(), { port: 0 }, () => {});
+ * const { received, handled, failed, dropped, truncated, pending } = server.stats;
+ * assertEquals(received, handled + failed + dropped + truncated + pending);
+ * ```
+ */
 export interface UdpServer extends AsyncDisposable {
   /** Where it listens. */
   readonly addr: Deno.NetAddr;

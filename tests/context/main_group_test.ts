@@ -1,7 +1,7 @@
 // What main says of groups, by real signals to real processes.
 
 import { assertEquals } from "@std/assert";
-import { ChildProcess } from "./child_process.ts";
+import { ChildProcess, test } from "./child_process.ts";
 
 const over = "main: the grace of 20 ms is over, exit 1; still running: serve()";
 
@@ -17,7 +17,7 @@ const reports: [program: string, stderr: string][] = [
   ["tasks that have ended", `${over}\n`],
 ];
 for (const [program, stderr] of reports) {
-  Deno.test(`main() whose grace is over says which tasks still run: ${program}`, async () => {
+  test(`main() whose grace is over says which tasks still run: ${program}`, async () => {
     const child = new ChildProcess("main_group.ts", program);
     assertEquals(await child.line(), "ready");
     child.kill("SIGTERM");
@@ -27,7 +27,7 @@ for (const [program, stderr] of reports) {
   });
 }
 
-Deno.test("main() exits with 0 and says nothing when the tasks end in time", async () => {
+test("main() exits with 0 and says nothing when the tasks end in time", async () => {
   const child = new ChildProcess("main_group.ts", "tasks that end in time");
   assertEquals(await child.line(), "ready");
   child.kill("SIGTERM");

@@ -1,5 +1,5 @@
 // context/ but for process.ts runs in Node: the package is built as for npm, put
-// where Node finds it, and its core suite run there.
+// where Node and TypeScript find it, and its core suite run there.
 
 import { assertEquals } from "@std/assert";
 
@@ -25,12 +25,15 @@ async function builtPackage(): Promise<AsyncDisposable & { path: string }> {
   const home = `${path}/node_modules/@curfew/context`;
   await run(
     Deno.execPath(),
-    ["pack", "--allow-dirty", "--quiet", "--output", tarball],
+    [
+      ...["pack", "--allow-dirty", "--quiet", "--no-source-maps"],
+      ...["--output", tarball],
+    ],
     root,
   );
   await Deno.mkdir(home, { recursive: true });
   await run("tar", ["-xzf", tarball, "-C", home, "--strip-components=1"], path);
-  for (const name of ["core_suite.mjs", "node_hold.mjs"]) {
+  for (const name of ["consumer.mts", "core_suite.mjs", "node_hold.mjs"]) {
     await Deno.copyFile(new URL(name, testdata), `${path}/${name}`);
   }
   return {
@@ -73,6 +76,21 @@ Deno.test({
       assertEquals(await run("node", ["node_hold.mjs"], built.path), "");
     });
   },
+});
+
+Deno.test("the built package has types for TypeScript in Node", async () => {
+  await using built = await builtPackage();
+  const options = [
+    ...["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022"],
+    ...["--lib", "es2022,esnext.disposable,dom"],
+    // What needs Deno in it is of types that only Deno has.
+    "--skipLibCheck",
+  ];
+  await run(
+    Deno.execPath(),
+    ["run", "-A", "npm:typescript@5.9.3/tsc", ...options, "consumer.mts"],
+    built.path,
+  );
 });
 
 Deno.test({

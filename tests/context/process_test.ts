@@ -8,7 +8,7 @@ import {
   notifyContext,
   withCancel,
 } from "@curfew/context";
-import { ChildProcess, type Ended } from "./child_process.ts";
+import { ChildProcess, type Ended, test } from "./child_process.ts";
 
 /** Runs a program of testdata/notify.ts until it is ready for signals. */
 async function notified(program: string): Promise<ChildProcess> {
@@ -36,7 +36,7 @@ function assertKilled({ code, signal }: Ended, by: Deno.Signal): void {
 }
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  Deno.test(`notifyContext() is done at ${signal}, Canceled, and its cause says which`, async () => {
+  test(`notifyContext() is done at ${signal}, Canceled, and its cause says which`, async () => {
     const child = await notified("first signal");
     child.kill(signal);
     assertEquals(
@@ -47,7 +47,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
     await child.end();
   });
 
-  Deno.test(`notifyContext() leaves the second ${signal} its default effect`, async () => {
+  test(`notifyContext() leaves the second ${signal} its default effect`, async () => {
     const child = await notified("first signal");
     child.kill(signal);
     await child.line();
@@ -56,7 +56,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   });
 }
 
-Deno.test("notifyContext() leaves a second signal of another kind its default effect", async () => {
+test("notifyContext() leaves a second signal of another kind its default effect", async () => {
   const child = await notified("first signal");
   child.kill("SIGTERM");
   await child.line();
@@ -64,7 +64,7 @@ Deno.test("notifyContext() leaves a second signal of another kind its default ef
   assertKilled(await child.end(), "SIGINT");
 });
 
-Deno.test("notifyContext() is done at a signal that was asked for", async () => {
+test("notifyContext() is done at a signal that was asked for", async () => {
   const child = await notified("a signal that was asked for");
   child.kill("SIGUSR1");
   assertMatch(await child.line(), /^SIGUSR1, true/);
@@ -72,13 +72,13 @@ Deno.test("notifyContext() is done at a signal that was asked for", async () => 
   await child.end();
 });
 
-Deno.test("notifyContext() leaves signals that were not asked for alone", async () => {
+test("notifyContext() leaves signals that were not asked for alone", async () => {
   const child = await notified("a signal that was asked for");
   child.kill("SIGTERM");
   assertKilled(await child.end(), "SIGTERM");
 });
 
-Deno.test("notifyContext() ends its children with its cause", async () => {
+test("notifyContext() ends its children with its cause", async () => {
   const child = await notified("a child");
   child.kill("SIGTERM");
   assertMatch(await child.line(), /^SIGTERM, true, true/);
@@ -86,7 +86,7 @@ Deno.test("notifyContext() ends its children with its cause", async () => {
   await child.end();
 });
 
-Deno.test("notifyContext() lets a program end by itself after the signal", async () => {
+test("notifyContext() lets a program end by itself after the signal", async () => {
   const child = await notified("ends in time");
   child.kill("SIGTERM");
   const { code, signal } = await child.end();
@@ -112,7 +112,7 @@ for (
   ]
 ) {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    Deno.test(`notifyContext() has given ${signal} its effect back: ${program}`, async () => {
+    test(`notifyContext() has given ${signal} its effect back: ${program}`, async () => {
       const child = await notified(program);
       child.kill(signal);
       assertKilled(await child.end(), signal);
@@ -120,7 +120,7 @@ for (
   }
 }
 
-Deno.test("notifyContext() ten at once all end at one signal, and the next has its default effect", async () => {
+test("notifyContext() ten at once all end at one signal, and the next has its default effect", async () => {
   const child = await notified("ten at once");
   child.kill("SIGTERM");
   assertEquals(await child.line(), "10");
@@ -128,7 +128,7 @@ Deno.test("notifyContext() ten at once all end at one signal, and the next has i
   assertKilled(await child.end(), "SIGTERM");
 });
 
-Deno.test("notifyContext() is done at the signal when another one has been disposed", async () => {
+test("notifyContext() is done at the signal when another one has been disposed", async () => {
   const child = await notified("one of two disposed");
   child.kill("SIGTERM");
   assertMatch(await child.line(), /^SIGTERM, true, true/);
@@ -136,7 +136,7 @@ Deno.test("notifyContext() is done at the signal when another one has been dispo
   assertKilled(await child.end(), "SIGTERM");
 });
 
-Deno.test("notifyContext() takes a signal that is named twice once", async () => {
+test("notifyContext() takes a signal that is named twice once", async () => {
   const child = await notified("the same signal twice");
   child.kill("SIGUSR1");
   assertMatch(await child.line(), /^SIGUSR1/);
@@ -144,7 +144,7 @@ Deno.test("notifyContext() takes a signal that is named twice once", async () =>
   assertEquals((await child.end()).signal, "SIGUSR1");
 });
 
-Deno.test("notifyContext() leaves a listener of the program's own in place", async () => {
+test("notifyContext() leaves a listener of the program's own in place", async () => {
   const child = await notified("a listener of the program's own");
   child.kill("SIGTERM");
   assertEquals(await child.line(), "own");
@@ -166,7 +166,7 @@ for (const [program, line] of parents) {
   });
 }
 
-Deno.test("notifyContext() of a signal that cannot be listened to is a TypeError that says which", async () => {
+test("notifyContext() of a signal that cannot be listened to is a TypeError that says which", async () => {
   const child = new ChildProcess(
     "notify.ts",
     "a signal that cannot be listened to",
@@ -229,7 +229,7 @@ const stops: [program: string, code: number, stderr?: string][] = [
 ];
 for (const [program, code, stderr = ""] of stops) {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    Deno.test(`main() with a program that ${program} after ${signal}: exit code ${code}`, async () => {
+    test(`main() with a program that ${program} after ${signal}: exit code ${code}`, async () => {
       const child = await running(program);
       await stop(child, signal);
       const ended = await child.end();
@@ -240,14 +240,14 @@ for (const [program, code, stderr = ""] of stops) {
   }
 }
 
-Deno.test("main() with a program whose fetch is ended by the signal: exit code 0", async () => {
+test("main() with a program whose fetch is ended by the signal: exit code 0", async () => {
   const child = await running("fails in fetch");
   child.kill("SIGTERM");
   const { code, stderr } = await child.end();
   assertEquals([code, stderr], [0, ""]);
 });
 
-Deno.test("main() hands down a context whose cause says which signal has come", async () => {
+test("main() hands down a context whose cause says which signal has come", async () => {
   const child = await running("says why");
   await stop(child, "SIGINT");
   assertEquals(await child.line(), "SIGINT");
@@ -265,7 +265,7 @@ const seconds: [first: Deno.Signal, second: Deno.Signal, code: number][] = [
   ["SIGTERM", "SIGINT", 130],
 ];
 for (const [first, second, code] of seconds) {
-  Deno.test(`main() exits with ${code} at ${second} after ${first}, and says what was running`, async () => {
+  test(`main() exits with ${code} at ${second} after ${first}, and says what was running`, async () => {
     const child = await running("never ends");
     await stop(child, first);
     child.kill(second);
@@ -278,7 +278,7 @@ for (const [first, second, code] of seconds) {
   });
 }
 
-Deno.test("main() exits with 1 when the grace is over, and says what was running", async () => {
+test("main() exits with 1 when the grace is over, and says what was running", async () => {
   const child = await running("is over its grace");
   await stop(child, "SIGTERM");
   const ended = await child.end();
@@ -289,7 +289,7 @@ Deno.test("main() exits with 1 when the grace is over, and says what was running
   );
 });
 
-Deno.test("main() has a name also for a function that has none", async () => {
+test("main() has a name also for a function that has none", async () => {
   const child = await running("never ends, without a name");
   await stop(child, "SIGTERM");
   child.kill("SIGTERM");
@@ -299,7 +299,7 @@ Deno.test("main() has a name also for a function that has none", async () => {
   );
 });
 
-Deno.test("main() listens to the signals it is told, twice", async () => {
+test("main() listens to the signals it is told, twice", async () => {
   const child = await running("has other signals");
   await stop(child, "SIGUSR1");
   child.kill("SIGUSR1");
@@ -311,19 +311,19 @@ Deno.test("main() listens to the signals it is told, twice", async () => {
   );
 });
 
-Deno.test("main() leaves signals that it is not told alone", async () => {
+test("main() leaves signals that it is not told alone", async () => {
   const child = await running("has other signals");
   child.kill("SIGTERM");
   assertKilled(await child.end(), "SIGTERM");
 });
 
-Deno.test("main() does not stand in the way of a program that exits itself", async () => {
+test("main() does not stand in the way of a program that exits itself", async () => {
   const child = await running("ends itself");
   child.kill("SIGTERM");
   assertEquals((await child.end()).code, 7);
 });
 
-Deno.test("main() calls exit instead of Deno.exit, then returns and gives the signals back", async () => {
+test("main() calls exit instead of Deno.exit, then returns and gives the signals back", async () => {
   const child = await running("exit");
   await stop(child, "SIGTERM");
   assertEquals(await child.line(), "exit 0");
@@ -332,7 +332,7 @@ Deno.test("main() calls exit instead of Deno.exit, then returns and gives the si
   assertKilled(await child.end(), "SIGTERM");
 });
 
-Deno.test("main() calls exit once, also when the program settles afterwards", async () => {
+test("main() calls exit once, also when the program settles afterwards", async () => {
   const child = await running("exit once");
   await stop(child, "SIGTERM");
   child.kill("SIGTERM");
@@ -364,7 +364,7 @@ for (const grace of [-1, NaN]) {
   });
 }
 
-Deno.test("main() of a signal that cannot be listened to is a TypeError that says which", () => {
+test("main() of a signal that cannot be listened to is a TypeError that says which", () => {
   assertThrows(
     () => main(() => {}, { signals: ["SIGUSR1", "SIGKILL"] }),
     TypeError,

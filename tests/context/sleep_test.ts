@@ -15,7 +15,7 @@ import {
   withCancel,
   withTimeout,
 } from "@curfew/context";
-import { ChildProcess } from "./child_process.ts";
+import { ChildProcess, test } from "./child_process.ts";
 import { OwnSignal, Wrapper } from "./custom_context.ts";
 import { outcomeOf, turn } from "./outcome.ts";
 
@@ -217,7 +217,7 @@ for (const [program, stdout] of lives) {
   });
 }
 
-Deno.test("sleep() of Infinity keeps the process alive until ctx ends", async () => {
+test("sleep() of Infinity keeps the process alive until ctx ends", async () => {
   const child = new ChildProcess("sleep.ts", "sleeps for ever");
   assertEquals(await child.line(), "ready");
   child.kill("SIGTERM");

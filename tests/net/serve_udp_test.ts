@@ -22,6 +22,7 @@ import { Random } from "../context/random.ts";
 import {
   assertConserved,
   numbered,
+  test,
   textOf,
   turn,
   UdpClient,
@@ -460,7 +461,7 @@ Deno.test("serveUdp() counts what is longer than maxDatagramSize and hands it to
     (_ctx, datagram) => void got.push(textOf(datagram)),
   );
   using client = new UdpClient(server.addr);
-  await client.send("1234", "12345", "x".repeat(60_000), "");
+  await client.send("1234", "12345", "x".repeat(6_000), "");
   ctx.cancel();
   const stats = await server.finished;
   assertEquals(got, ["1234", ""]);
@@ -468,7 +469,7 @@ Deno.test("serveUdp() counts what is longer than maxDatagramSize and hands it to
   assertConserved(stats);
 });
 
-Deno.test("serveUdp() takes the largest datagram there is", async () => {
+test("serveUdp() takes the largest datagram there is", async () => {
   const ctx = withCancel(background());
   let length = 0;
   const server = serveUdp(ctx, { port: 0 }, (_ctx, { data }) => {

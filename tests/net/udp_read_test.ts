@@ -14,7 +14,14 @@ import {
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
-import { listenUdp, numbered, textOf, turn, UdpClient } from "./udp_client.ts";
+import {
+  listenUdp,
+  numbered,
+  test,
+  textOf,
+  turn,
+  UdpClient,
+} from "./udp_client.ts";
 
 function assertClosed(conn: Deno.DatagramConn): void {
   assertThrows(() => conn.close(), Deno.errors.BadResource);
@@ -206,7 +213,7 @@ async function held(
   assertEquals(errors, []);
 }
 
-Deno.test("reply() says how long is too long", async () => {
+test("reply() says how long is too long", async () => {
   await held(async (datagram) => {
     assertEquals(await datagram.reply(new Uint8Array(65_507)), 65_507);
     await assertRejects(

@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { inspect } from "node:util";
 import {
   afterFunc,
   background,
@@ -73,6 +74,10 @@ test("values go down, and nowhere else", () => {
   assert.equal(ctx.value(createKey("user")), undefined);
   assert.equal(String(ctx), "background.withCancel.withValue(user)");
   assert.throws(() => ctx.value("user"), TypeError);
+});
+
+test("console.log() shows the calls that made a context", () => {
+  assert.equal(inspect(withCancel(background())), "background.withCancel");
 });
 
 test("foreign signals are joined", () => {

@@ -13,6 +13,8 @@ import {
   DeadlineExceeded,
   every,
   group,
+  main,
+  notifyContext,
   orDone,
   remaining,
   sleep,
@@ -50,6 +52,12 @@ test("signals taken earlier fire within cancel(), ancestors first", () => {
   parent.signal.addEventListener("abort", () => fired.push("parent"));
   parent.cancel();
   assert.deepEqual(fired, ["parent", "child"]);
+});
+
+test("main() and notifyContext() need Deno, and say so", () => {
+  const error = { name: "ReferenceError", message: "Deno is not defined" };
+  assert.throws(() => main(() => {}), error);
+  assert.throws(() => notifyContext(background()), error);
 });
 
 test("a deadline ends its context by itself", async () => {

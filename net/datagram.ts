@@ -23,7 +23,8 @@ export interface Datagram<Addr extends Deno.Addr = Deno.NetAddr> {
   /**
    * Sends `data` back to who sent the datagram.
    *
-   * @param data At most 65,507 bytes, 65,527 over IPv6.
+   * @param data At most 65,507 bytes, 65,527 over IPv6; 9,216 on macOS, unless it
+   * is set up to send more.
    * @returns The number of bytes sent. Rejects with the `err` of the handler's
    * ctx once that is done, and with a RangeError where `data` is too long.
    */

@@ -162,6 +162,7 @@ export interface HttpServer extends AsyncDisposable {
    *
    * @param f Gets a context with the values of the server's, done at the hard
    * moment. At a soft moment that has been it is called at once.
+   * @throws {TypeError} If `f` is not a function.
    */
   onShutdown(f: (ctx: Context) => unknown): void;
   /**
@@ -190,9 +191,10 @@ export interface HttpServer extends AsyncDisposable {
  * @returns The server. `await using` ends it with its block.
  * @throws {ContextError} The error of `ctx` where that is done: no socket is
  * opened.
- * @throws {TypeError} If `ctx` is not a context.
+ * @throws {TypeError} If `ctx` is not a context or `handler` not a function.
  * @throws {RangeError} If an option is out of range.
  * @throws {Deno.errors.AddrInUse} If the port is in use.
+ * @throws {Deno.errors.AddrNotAvailable} If the address is not of this machine.
  *
  * @example
  * ```ts

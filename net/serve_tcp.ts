@@ -150,9 +150,10 @@ export interface TcpServer extends AsyncDisposable {
  * @returns The server. `await using` ends it with its block.
  * @throws {ContextError} The error of `ctx` where that is done: no socket is
  * opened.
- * @throws {TypeError} If `ctx` is not a context.
+ * @throws {TypeError} If `ctx` is not a context or `handler` not a function.
  * @throws {RangeError} If an option is out of range.
  * @throws {Deno.errors.AddrInUse} If the port is in use.
+ * @throws {Deno.errors.AddrNotAvailable} If the address is not of this machine.
  *
  * @example An echo
  * ```ts

@@ -54,9 +54,11 @@ export interface UdpServer extends AsyncDisposable {
  * @returns The server. `await using` ends it with its block.
  * @throws {ContextError} The error of `ctx` where that is done: no socket is
  * opened.
- * @throws {TypeError} If `ctx` is not a context, or Deno has no UDP.
+ * @throws {TypeError} If `ctx` is not a context or `handler` not a function, or if
+ * Deno has no UDP.
  * @throws {RangeError} If an option is out of range.
  * @throws {Deno.errors.AddrInUse} If the port is in use.
+ * @throws {Deno.errors.AddrNotAvailable} If the address is not of this machine.
  *
  * @example
  * ```ts

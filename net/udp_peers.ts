@@ -29,7 +29,8 @@ export interface UdpPeer extends AsyncIterable<Datagram> {
   /**
    * Sends it a datagram.
    *
-   * @param data At most 65,507 bytes, 65,527 over IPv6.
+   * @param data At most 65,507 bytes, 65,527 over IPv6; 9,216 on macOS, unless it
+   * is set up to send more.
    * @returns The number of bytes sent. Rejects with the `err` of the peer's ctx
    * once that is done, and with a RangeError where `data` is too long.
    */
@@ -113,9 +114,11 @@ export interface UdpPeersServer extends AsyncDisposable {
  * @returns The server. `await using` ends it with its block.
  * @throws {ContextError} The error of `ctx` where that is done: no socket is
  * opened.
- * @throws {TypeError} If `ctx` is not a context, or Deno has no UDP.
+ * @throws {TypeError} If `ctx` is not a context or `handler` not a function, or if
+ * Deno has no UDP.
  * @throws {RangeError} If an option is out of range.
  * @throws {Deno.errors.AddrInUse} If the port is in use.
+ * @throws {Deno.errors.AddrNotAvailable} If the address is not of this machine.
  *
  * @example Counting what each peer says
  * ```ts

@@ -55,8 +55,8 @@ export class SignalError extends Canceled {
  * does not know is left out there.
  * @returns The child; done from the start, and no signal listened to, where
  * `parent` is done.
- * @throws {TypeError} If `parent` is not a context, or a signal does not exist or
- * cannot be listened to.
+ * @throws {TypeError} If `parent` is not a context, a signal does not exist or
+ * cannot be listened to, or this is not Deno.
  *
  * @example
  * ```ts
@@ -71,6 +71,7 @@ export function notifyContext(
   ...signals: Deno.Signal[]
 ): CancelableContext {
   assertParent(parent);
+  assertDeno("notifyContext");
   const names = signals.length > 0 ? signals : defaultSignals;
   const node = new NotifyNode(parent, names);
   if (node.err !== undefined) return node;
@@ -116,8 +117,8 @@ export interface MainOptions {
  * @param options Signals, grace and exit.
  * @returns A promise that resolves once `exit` has been called, for tests; with
  * `Deno.exit` nothing comes after it.
- * @throws {TypeError} If `f` is not a function, or a signal does not exist or
- * cannot be listened to.
+ * @throws {TypeError} If `f` is not a function, a signal does not exist or cannot
+ * be listened to, or this is not Deno.
  * @throws {RangeError} If `grace` is negative or NaN.
  *
  * @example
@@ -134,6 +135,7 @@ export function main(
   f: (ctx: Context) => unknown,
   options: MainOptions = {},
 ): Promise<void> {
+  assertDeno("main");
   const { signals = defaultSignals, grace = 30_000, exit = Deno.exit } =
     options;
   if (typeof f !== "function") {
@@ -183,6 +185,15 @@ export function main(
     },
   );
   return promise;
+}
+
+/** Tells who is in Node or a browser what to do there. */
+function assertDeno(caller: string): void {
+  if (typeof Deno === "object") return;
+  throw new TypeError(
+    `${caller}: this needs Deno; elsewhere, cancel a context of withCancel in ` +
+      "a listener of your own for the signals",
+  );
 }
 
 const defaultSignals: readonly Deno.Signal[] = ["SIGINT", "SIGTERM"];

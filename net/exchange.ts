@@ -9,7 +9,7 @@ import { BodyTooLarge, limitBody } from "./body_limit.ts";
 import { failed, refused, timedOut, tooLarge } from "./replies.ts";
 import { ClientGone } from "./client_gone.ts";
 import { RemoteAddrContext, setRequestContext } from "./request_context.ts";
-import type { HttpHandler } from "./serve_http.ts";
+import type { HttpHandler } from "./http_server.ts";
 import { onSocketClosed } from "./web_socket.ts";
 
 /** What all exchanges of a server have in common. */

@@ -1,6 +1,6 @@
 /** What a load balancer asks. */
 
-import type { HttpHandler, HttpServer } from "./serve_http.ts";
+import type { HttpHandler, HttpServer } from "./http_server.ts";
 import { httpServerKey } from "./request_context.ts";
 
 /**

@@ -25,15 +25,14 @@
  */
 
 export { closeOnDone } from "./close_on_done.ts";
-export {
-  type HttpHandler,
-  type HttpServer,
-  type HttpServerState,
-  serveHttp,
-  type ServeHttpOptions,
-  type ShutdownOptions,
-  type ShutdownReport,
-} from "./serve_http.ts";
+export { serveHttp, type ServeHttpOptions } from "./serve_http.ts";
+export type {
+  HttpHandler,
+  HttpServer,
+  HttpServerState,
+  ShutdownOptions,
+  ShutdownReport,
+} from "./http_server.ts";
 export { ClientGone } from "./client_gone.ts";
 export {
   httpServerKey,

@@ -3,7 +3,7 @@
 import type { Context } from "../context/context.ts";
 import { ValueContext } from "../context/tree.ts";
 import { createKey, type Key } from "../context/key.ts";
-import type { HttpServer } from "./serve_http.ts";
+import type { HttpServer } from "./http_server.ts";
 
 /**
  * The server a request came in on. Follows Go's `http.ServerContextKey`.

@@ -269,8 +269,9 @@ class Server implements TcpServer {
     const accepting = this.#accept();
     await serving.done;
     if (this.#lameDuck > 0 && !this.#closed) {
-      using duck = withTimeout(background(), this.#lameDuck);
+      const duck = withTimeout(background(), this.#lameDuck);
       await Promise.race([duck.done, accepting]);
+      duck.cancel();
     }
     this.#close();
     this.#lifetime.startGrace(() => this.#cut());

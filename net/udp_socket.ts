@@ -193,6 +193,13 @@ export class UdpSocket {
         received = await conn.receive(buffer);
       } catch (error) {
         if (this.#closed) return;
+        if (isTooLong(error)) {
+          // Windows says so where the others truncate.
+          counts.received++;
+          counts.bytes += buffer.length;
+          counts.truncated++;
+          continue;
+        }
         if (!isTransient(error)) return this.fail(error);
         counts.transientErrors++;
         // Not at once, should there be no end of them.
@@ -257,7 +264,7 @@ export class UdpSocket {
 
   /** What somebody is told whose datagram could not be sent. */
   #sendError(error: unknown, data: Uint8Array, addr: Deno.Addr): unknown {
-    if ((error as { code?: unknown }).code === "EMSGSIZE") {
+    if (isTooLong(error)) {
       const text = `${this.#name}: ${data.length} bytes are too long to send`;
       const most = mostBytes(addr);
       const limit = most === undefined
@@ -310,6 +317,10 @@ function isTransient(error: unknown): boolean {
     error instanceof Deno.errors.Interrupted ||
     error instanceof Deno.errors.TimedOut ||
     error instanceof Deno.errors.WouldBlock;
+}
+
+function isTooLong(error: unknown): boolean {
+  return (error as { code?: unknown }).code === "EMSGSIZE";
 }
 
 function pause(ms: number): Promise<void> {

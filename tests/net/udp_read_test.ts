@@ -15,6 +15,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import {
+  assertConserved,
   listenUdp,
   numbered,
   test,
@@ -142,6 +143,26 @@ Deno.test("udpRead() wants a context", () => {
     TypeError,
   );
   conn.close();
+});
+
+Deno.test("udpRead() takes an error of one that is too long for a truncated one, as on Windows", async () => {
+  const ctx = withCancel(background());
+  const conn = listenUdp();
+  using client = new UdpClient(conn.addr);
+  const { receive } = conn;
+  conn.receive = () => {
+    conn.receive = receive;
+    const error = new Error("Message too long");
+    return Promise.reject(Object.assign(error, { code: "EMSGSIZE" }));
+  };
+  const finished = udpRead(ctx, conn, () => ctx.cancel(), {
+    maxDatagramSize: 100,
+  });
+  await client.send("still there?");
+  const stats = await finished;
+  assertConserved(stats);
+  assertEquals([stats.truncated, stats.handled], [1, 1]);
+  assertEquals(stats.error, undefined);
 });
 
 // Replies.

@@ -55,9 +55,17 @@ test("signals taken earlier fire within cancel(), ancestors first", () => {
 });
 
 test("main() and notifyContext() need Deno, and say so", () => {
-  const error = { name: "ReferenceError", message: "Deno is not defined" };
-  assert.throws(() => main(() => {}), error);
-  assert.throws(() => notifyContext(background()), error);
+  const saying = (caller) => ({
+    name: "TypeError",
+    message: new RegExp(`^${caller}: this needs Deno`),
+  });
+  assert.throws(() => main(() => {}), saying("main"));
+  assert.throws(() => notifyContext(background()), saying("notifyContext"));
+});
+
+test("the whole package loads", async () => {
+  const { serveHttp } = await import("@curfew/context");
+  assert.equal(typeof serveHttp, "function");
 });
 
 test("a deadline ends its context by itself", async () => {

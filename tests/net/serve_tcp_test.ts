@@ -27,6 +27,7 @@ import {
 } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { running } from "../../context/running.ts";
+import { realTimers } from "../../net/lifetime.ts";
 import { turn, until } from "./udp_client.ts";
 
 type Conn = Deno.Conn<Deno.NetAddr>;
@@ -166,6 +167,20 @@ Deno.test("what was written arrives whole though the peer has sent more than was
     await turn();
   }
   assertEquals(read, size);
+});
+
+Deno.test("a peer that is waited for sees the end at once", async () => {
+  await using server = serveTcp(
+    background(),
+    { port: 0 },
+    async (_ctx, conn) => {
+      await conn.read(new Uint8Array(1));
+    },
+  );
+  using conn = await dial(server);
+  await conn.write(new Uint8Array(50_000));
+  assertEquals(await conn.read(new Uint8Array(1)), null);
+  assertEquals(server.stats.open, 1);
 });
 
 Deno.test("a peer that goes on sending is waited for no longer than a while", async () => {
@@ -386,6 +401,28 @@ Deno.test("a connection on which something moves is not idle", async () => {
   await readToEnd(conn);
 });
 
+Deno.test("a connection on which something is only read is not idle", async () => {
+  using time = new FakeTime();
+  const read = Array.from({ length: 5 }, () => Promise.withResolvers<void>());
+  await using server = serveTcp(
+    background(),
+    { port: 0, idleTimeout: 1_000 },
+    async (_ctx, conn) => {
+      for (const { resolve } of read) {
+        await conn.read(new Uint8Array(1));
+        resolve();
+      }
+    },
+  );
+  using conn = await dial(server);
+  for (const { promise } of read) {
+    await conn.write(encode("x"));
+    await promise;
+    time.tick(900);
+  }
+  assertEquals(await conn.read(new Uint8Array(1)), null);
+});
+
 Deno.test("connections and peers that have ended hold no process", async () => {
   const script = new URL("testdata/idle_timers.ts", import.meta.url).href;
   const { stdout } = await new Deno.Command(Deno.execPath(), {
@@ -515,13 +552,41 @@ Deno.test("errors in accepting that pass are waited out, counted, and told once"
   await conn.closeWrite();
 });
 
+Deno.test("an error in accepting is told again once it has gone and come back", async () => {
+  const full = Object.assign(new Error("no memory"), { code: "ENOBUFS" });
+  const plan = [true, true, false, true, true, false];
+  const errors: unknown[] = [];
+  await using server = serveWith(
+    () => plan.shift() ? Promise.reject(full) : undefined,
+    { onError: (error) => errors.push(error) },
+  );
+  for (let n = 0; n < 2; n++) {
+    using conn = await dial(server);
+    await conn.write(encode("x"));
+    assertEquals(await readText(conn, 1), "x");
+    await conn.closeWrite();
+    await readToEnd(conn);
+  }
+  assertEquals(errors, [full, full]);
+});
+
 Deno.test("the pause after a failed accept does not hold the end up", async () => {
   const ctx = withCancel(background());
   const full = Object.assign(new Error("no memory"), { code: "ENOMEM" });
-  const server = serveWith(() => Promise.reject(full), { onError() {} }, ctx);
-  await until(() => server.stats.transientErrors >= 3);
-  ctx.cancel();
-  assertEquals((await server.finished).error, undefined);
+  const { setTimeout } = realTimers;
+  const pausing = Promise.withResolvers<void>();
+  // A pause that never ends by itself.
+  realTimers.setTimeout =
+    (() => pausing.resolve()) as unknown as typeof setTimeout;
+  try {
+    const server = serveWith(() => Promise.reject(full), { onError() {} }, ctx);
+    await pausing.promise;
+    ctx.cancel();
+    const { error, transientErrors } = await server.finished;
+    assertEquals([error, transientErrors], [undefined, 1]);
+  } finally {
+    realTimers.setTimeout = setTimeout;
+  }
 });
 
 Deno.test("an error in accepting that is final ends the server, not ctx", async () => {

@@ -3,9 +3,10 @@
  *
  * - `c` is a counter, exposed with `_total` at the end of its name.
  * - `g` is a gauge, set or moved.
- * - `ms`, `h` and `d` are a summary with the quantiles 0.5, 0.9 and 0.99, a
- *   sum and a count, `ms` in seconds. Sums and counts are of all there was;
- *   the quantiles are of a random choice of the recent observations.
+ * - `ms`, `h` and `d` are observed, `ms` in seconds: a histogram where there are
+ *   bounds for its buckets, and else a summary with the quantiles 0.5, 0.9 and
+ *   0.99. Sums and counts are of all there was; the quantiles are of a random
+ *   choice of the recent observations.
  * - `s` is a gauge: the number of distinct members since the start. StatsD
  *   empties its sets with each flush; here nothing is flushed, for a scrape
  *   that emptied them would take the members away from the next scraper.
@@ -16,10 +17,13 @@
  * @module
  */
 
-import type { Kind, Reason, Sample, Sink, Skipped } from "./parse.ts";
-import { parseTags, REASONS } from "./parse.ts";
 import type { Exposed, Family } from "./expose.ts";
 import { labelText, legalLabel, legalName, lineNames } from "./expose.ts";
+import type { Reason, Sample, Sink, Skipped } from "./parse.ts";
+import { parseTags, REASONS } from "./parse.ts";
+import type { Budget, Series, SeriesKind, SetSeries } from "./series.ts";
+import { newSeries } from "./series.ts";
+import { SpellingTable } from "./spellings.ts";
 
 /** Every reason {@link Aggregate} gives for a sample that it does not take. */
 export const REFUSALS = [
@@ -41,6 +45,16 @@ export interface AggregateOptions {
   readonly maxMembers?: number;
   /** Most observations kept for the quantiles of a series; 1,024 by default. */
   readonly maxObservations?: number;
+  /** Most of all of them, beyond the first of each series; 4,000,000 by default. */
+  readonly maxAllObservations?: number;
+  /** Most characters of names, labels and members; 512 a series by default. */
+  readonly maxText?: number;
+  /** Upper bounds of the buckets of histograms, ascending, in the unit that is
+   * exposed; summaries by default. */
+  readonly buckets?: readonly number[] | undefined;
+  /** Sweeps in a row without a sample that a series outlives; any number of
+   * them by default. */
+  readonly idleSweeps?: number;
   /** Names of metrics that the samples must not write to. */
   readonly reserved?: Iterable<string>;
   /** Chooses the observations to keep, in [0, 1); `Math.random` by default. */
@@ -50,76 +64,79 @@ export interface AggregateOptions {
 /** Most tags of one line. */
 export const MAX_TAG_COUNT = 64;
 
-const QUANTILES = [0.5, 0.9, 0.99];
-
-/** Observations after which one kept is forgotten, on average. Until then each
- * one since the start is as likely to be kept as any other. */
-const HORIZON = 65_536;
-
-/** Kinds of a family. Timings, histograms and distributions are all the same
- * to Prometheus: something observed. */
-type FamilyKind = "counter" | "gauge" | "summary" | "set";
-
-const FAMILY_KIND: Readonly<Record<Kind, FamilyKind>> = {
-  counter: "counter",
-  gauge: "gauge",
-  timing: "summary",
-  histogram: "summary",
-  distribution: "summary",
-  set: "set",
-};
+/** A series that is much written to. */
+export interface Busy {
+  /** Name and labels, as on the lines of the exposition. */
+  readonly name: string;
+  /** What its samples go into. */
+  readonly kind: SeriesKind;
+  /** Samples since the busiest were last asked for. */
+  readonly samples: number;
+}
 
 /** Families, series and what was counted on the way; the {@link Sink} that
  * `parsePacket` writes to. */
 export class Aggregate implements Sink {
   readonly #maxSeries: number;
-  readonly #maxMembers: number;
   readonly #maxObservations: number;
+  readonly #maxText: number;
+  readonly #buckets: readonly number[] | undefined;
+  readonly #idleSweeps: number;
   readonly #random: () => number;
+  readonly #budget: Budget;
 
   /** By the name they are exposed under. */
   readonly #families = new Map<string, SampledFamily>();
   /** What each legal name was first seen as. */
-  readonly #kinds = new Map<string, FamilyKind>();
+  readonly #kinds = new Map<string, SeriesKind>();
   /** Names on the lines of the exposition, of all families and reserved. */
   readonly #taken = new Set<string>();
-  /** Series by name and tags as sent, which spares most samples the way over
-   * legal names. Several spellings may lead to one series. */
-  readonly #spellings = new Map<string, Map<string, Series>>();
-  #spellingCount = 0;
+  /** What was found before, which spares most samples the way over legal names. */
+  readonly #spellings = new SpellingTable<Series>();
   #size = 0;
-  #members = 0;
 
   #lines = 0;
   #samples = 0;
   #tagErrors = 0;
-  readonly #skipped = new Map<Skipped, number>([
-    ["event", 0],
-    ["service_check", 0],
-  ]);
-  readonly #events = new Map<FamilyKind, number>([
-    ["counter", 0],
-    ["gauge", 0],
-    ["summary", 0],
-    ["set", 0],
-  ]);
-  readonly #errors = new Map<Reason | Refusal, number>(
+  #swept = 0;
+  readonly #skipped: Record<Skipped, number> = { event: 0, service_check: 0 };
+  readonly #events: Record<SeriesKind, number> = {
+    counter: 0,
+    gauge: 0,
+    observer: 0,
+    set: 0,
+  };
+  readonly #errors = Object.fromEntries(
     [...REASONS, ...REFUSALS].map((reason) => [reason, 0]),
-  );
+  ) as Record<Reason | Refusal, number>;
 
   /** An aggregate without any series. */
   constructor(options: AggregateOptions = {}) {
     this.#maxSeries = options.maxSeries ?? 100_000;
-    this.#maxMembers = options.maxMembers ?? 1_000_000;
     this.#maxObservations = options.maxObservations ?? 1_024;
+    this.#maxText = options.maxText ?? 512 * this.#maxSeries;
+    this.#buckets = options.buckets;
+    this.#idleSweeps = options.idleSweeps ?? Infinity;
     this.#random = options.random ?? Math.random;
-    for (const family of this.#ownFamilies()) this.#taken.add(family.name);
+    this.#budget = {
+      members: options.maxMembers ?? 1_000_000,
+      observations: options.maxAllObservations ?? 4_000_000,
+      text: this.#maxText,
+    };
+    for (const { name, type } of this.#ownFamilies()) {
+      for (const line of lineNames(name, type)) this.#taken.add(line);
+    }
     for (const name of options.reserved ?? []) this.#taken.add(name);
   }
 
   /** Number of series. */
   get size(): number {
     return this.#size;
+  }
+
+  /** Number of spellings of series that are known. */
+  get spellings(): number {
+    return this.#spellings.size;
   }
 
   /** Number of lines that were not empty. */
@@ -139,17 +156,17 @@ export class Aggregate implements Sink {
   }
 
   /** Number of samples, or whole lines, not taken, by reason. */
-  get errors(): ReadonlyMap<Reason | Refusal, number> {
+  get errors(): Readonly<Record<Reason | Refusal, number>> {
     return this.#errors;
   }
 
   /** Number of samples taken, by what they went into. */
-  get events(): ReadonlyMap<"counter" | "gauge" | "summary" | "set", number> {
+  get events(): Readonly<Record<SeriesKind, number>> {
     return this.#events;
   }
 
   /** Number of lines that are no metric, by what they are. */
-  get skipped(): ReadonlyMap<Skipped, number> {
+  get skipped(): Readonly<Record<Skipped, number>> {
     return this.#skipped;
   }
 
@@ -160,49 +177,101 @@ export class Aggregate implements Sink {
 
   /** Counts a line that is no metric. */
   skip(what: Skipped): void {
-    increment(this.#skipped, what);
+    this.#skipped[what]++;
   }
 
   /** Counts an error. */
   error(reason: Reason | Refusal): void {
-    increment(this.#errors, reason);
+    this.#errors[reason]++;
   }
 
   /** Adds a sample to its series, or counts why not. */
   sample(sample: Sample): void {
     this.#samples++;
-    const kind = FAMILY_KIND[sample.kind];
-    if (kind === "counter" && sample.value < 0) {
+    const { kind, value, rate } = sample;
+    if (kind === "counter" && value < 0) {
       return this.error("illegal_negative_counter");
     }
-    const series = this.#spellings.get(sample.name)?.get(sample.tags) ??
-      this.#resolve(sample, kind);
+    const series = this.#spellings.find(sample) ?? this.#resolve(sample);
     if (series === undefined) return;
-    if (series.kind !== kind) return this.error("kind_conflict");
 
-    switch (series.kind) {
+    switch (kind) {
       case "counter":
-        series.total.add(sample.value / sample.rate);
+        if (series.kind !== "counter") return this.error("kind_conflict");
+        series.total.add(rate === 1 ? value : value / rate);
+        this.#events.counter++;
         break;
       case "gauge":
-        if (sample.relative) series.total.add(sample.value);
-        else series.total.set(sample.value);
-        break;
-      case "summary":
-        series.observe(
-          sample.value,
-          sample.kind === "timing",
-          Math.round(1 / sample.rate),
-          this.#maxObservations,
-          this.#random,
-        );
+        if (series.kind !== "gauge") return this.error("kind_conflict");
+        if (sample.relative) series.total.add(value);
+        else series.total.set(value);
+        this.#events.gauge++;
         break;
       case "set":
+        if (series.kind !== "set") return this.error("kind_conflict");
         if (!this.#addMember(series, sample.member)) {
           return this.error("member_limit");
         }
+        this.#events.set++;
+        break;
+      default:
+        if (series.kind !== "observer") return this.error("kind_conflict");
+        series.observe(
+          value,
+          kind === "timing",
+          rate === 1 ? 1 : Math.round(1 / rate),
+          this.#maxObservations,
+          this.#budget,
+          this.#random,
+        );
+        this.#events.observer++;
     }
-    increment(this.#events, kind);
+    series.writes++;
+  }
+
+  /** Takes away the series that nobody has written to for more sweeps than
+   * {@link AggregateOptions.idleSweeps}, and answers how many. */
+  sweep(): number {
+    const before = this.#size;
+    for (const family of this.#families.values()) {
+      for (const series of family.series.values()) {
+        const idle = series.writes === series.writesSwept;
+        series.writesSwept = series.writes;
+        series.idleSweeps = idle ? series.idleSweeps + 1 : 0;
+        if (series.idleSweeps > this.#idleSweeps) this.#remove(family, series);
+      }
+    }
+    const swept = before - this.#size;
+    if (swept > 0) this.#spellings.retain((series) => !series.gone);
+    this.#swept += swept;
+    return swept;
+  }
+
+  /** The series with the most samples since this was last called, at most
+   * `count` of them, the busiest first. */
+  busiest(count: number): Busy[] {
+    const found: [family: SampledFamily, series: Series, samples: number][] =
+      [];
+    for (const family of this.#families.values()) {
+      for (const series of family.series.values()) {
+        const samples = series.writes - series.writesSeen;
+        series.writesSeen = series.writes;
+        if (samples === 0) continue;
+        if (found.length === count && samples <= found.at(-1)![2]) continue;
+        const at = found.findIndex((entry) => entry[2] < samples);
+        found.splice(at === -1 ? found.length : at, 0, [
+          family,
+          series,
+          samples,
+        ]);
+        if (found.length > count) found.pop();
+      }
+    }
+    return found.map(([{ name }, { kind, labels }, samples]) => ({
+      name: labels === "" ? name : `${name}{${labels}}`,
+      kind,
+      samples,
+    }));
   }
 
   /** Everything there is to expose: the metrics sent, and this object's own,
@@ -210,25 +279,23 @@ export class Aggregate implements Sink {
   *families(): Generator<Family> {
     yield* this.#ownFamilies();
     for (const family of this.#families.values()) {
-      yield {
-        name: family.name,
-        help: family.help,
-        type: exposedType(family.kind),
-        samples: family.exposed(),
-      };
+      const { name, help, type } = family;
+      yield { name, help, type, samples: family.exposed() };
     }
   }
 
   #addMember(series: SetSeries, member: string): boolean {
+    const budget = this.#budget;
     if (series.members.has(member)) return true;
-    if (this.#members >= this.#maxMembers) return false;
-    series.members.add(detach(member));
-    this.#members++;
+    if (budget.members === 0 || budget.text < member.length) return false;
+    series.members.add(member);
+    budget.members--;
+    budget.text -= member.length;
     return true;
   }
 
   /** Finds or makes the series of a sample in a spelling not known yet. */
-  #resolve(sample: Sample, kind: FamilyKind): Series | undefined {
+  #resolve(sample: Sample): Series | undefined {
     const { labels, errors } = parseTags(sample.tags);
     this.#tagErrors += errors;
     if (labels.size + errors > MAX_TAG_COUNT) {
@@ -239,6 +306,7 @@ export class Aggregate implements Sink {
     for (const [name, value] of labels) legal.set(legalLabel(name), value);
     const key = labelText([...legal].sort(([a], [b]) => a < b ? -1 : 1));
 
+    const kind = seriesKind(sample);
     const name = legalName(sample.name);
     const exposed = kind === "counter" && !name.endsWith("_total")
       ? `${name}_total`
@@ -253,16 +321,19 @@ export class Aggregate implements Sink {
     }
     let series = family?.series.get(key);
     if (series === undefined) {
-      if (this.#size >= this.#maxSeries) {
+      const length = exposed.length + key.length;
+      if (this.#size >= this.#maxSeries || this.#budget.text < length) {
         this.error("series_limit");
         return undefined;
       }
       family ??= this.#addFamily(exposed, kind, sample.name);
       if (family === undefined) return undefined;
-      series = newSeries(kind);
-      family.series.set(detach(key), series);
+      series = newSeries(kind, key, this.#buckets);
+      family.series.set(key, series);
+      this.#budget.text -= length;
       this.#size++;
     }
+    family?.legalNames.add(name);
     this.#kinds.set(name, kind);
     // A spelling with faulty tags is resolved anew each time, to count them.
     if (errors === 0) this.#remember(sample, series);
@@ -271,34 +342,46 @@ export class Aggregate implements Sink {
 
   #addFamily(
     name: string,
-    kind: FamilyKind,
+    kind: SeriesKind,
     sent: string,
   ): SampledFamily | undefined {
-    const names = lineNames(name, exposedType(kind));
+    const family = new SampledFamily(
+      name,
+      kind,
+      exposedType(kind, this.#buckets),
+      `StatsD ${kind} ${sent}.`,
+    );
+    const names = lineNames(name, family.type);
     if (names.some((name) => this.#taken.has(name))) {
       this.error("kind_conflict");
       return undefined;
     }
     for (const name of names) this.#taken.add(name);
-    const help = detach(`StatsD ${kind} ${sent}.`);
-    const family = new SampledFamily(name, kind, help);
     this.#families.set(name, family);
     return family;
   }
 
   #remember(sample: Sample, series: Series): void {
     // There is no end to the spellings of one series, so they are bounded too.
-    if (this.#spellingCount >= 2 * this.#maxSeries) {
-      this.#spellings.clear();
-      this.#spellingCount = 0;
+    if (
+      this.#spellings.size >= 2 * this.#maxSeries ||
+      this.#spellings.text >= 2 * this.#maxText
+    ) this.#spellings.retain(() => false);
+    this.#spellings.add(sample, series);
+  }
+
+  #remove(family: SampledFamily, series: Series): void {
+    series.gone = true;
+    series.release(this.#budget);
+    this.#budget.text += family.name.length + series.labels.length;
+    this.#size--;
+    family.series.delete(series.labels);
+    if (family.series.size > 0) return;
+    this.#families.delete(family.name);
+    for (const name of lineNames(family.name, family.type)) {
+      this.#taken.delete(name);
     }
-    let byTags = this.#spellings.get(sample.name);
-    if (byTags === undefined) {
-      byTags = new Map();
-      this.#spellings.set(detach(sample.name), byTags);
-    }
-    byTags.set(detach(sample.tags), series);
-    this.#spellingCount++;
+    for (const name of family.legalNames) this.#kinds.delete(name);
   }
 
   *#ownFamilies(): Generator<Family> {
@@ -345,182 +428,79 @@ export class Aggregate implements Sink {
       type: "gauge",
       samples: [{ value: this.#size }],
     };
-  }
-}
-
-/** A sum of floats that is rounded once, not with each addition (Neumaier's
- * way), so that ten tenths make one. */
-class Total {
-  #sum = 0;
-  #lost = 0;
-
-  get value(): number {
-    // Once the sum has overflowed, what was lost is no number any more.
-    return Number.isFinite(this.#sum) ? this.#sum + this.#lost : this.#sum;
-  }
-
-  add(value: number): void {
-    const sum = this.#sum + value;
-    this.#lost += Math.abs(this.#sum) >= Math.abs(value)
-      ? (this.#sum - sum) + value
-      : (value - sum) + this.#sum;
-    this.#sum = sum;
-  }
-
-  set(value: number): void {
-    this.#sum = value;
-    this.#lost = 0;
-  }
-}
-
-class CounterSeries {
-  readonly kind = "counter";
-  readonly total = new Total();
-
-  *exposed(labels: string): Generator<Exposed> {
-    yield { labels, value: this.total.value };
-  }
-}
-
-class GaugeSeries {
-  readonly kind = "gauge";
-  readonly total = new Total();
-
-  *exposed(labels: string): Generator<Exposed> {
-    yield { labels, value: this.total.value };
-  }
-}
-
-class SetSeries {
-  readonly kind = "set";
-  readonly members = new Set<string>();
-
-  *exposed(labels: string): Generator<Exposed> {
-    yield { labels, value: this.members.size };
-  }
-}
-
-class SummarySeries {
-  readonly kind = "summary";
-  /** Milliseconds are added up as they came, since a sum of thousandths would
-   * not be exact. */
-  readonly #millis = new Total();
-  readonly #plain = new Total();
-  #count = 0;
-  #chosenFrom = 0;
-  readonly #values: number[] = [];
-  /** Weights of the values, once one of them is not 1. */
-  #weights: number[] | undefined;
-
-  observe(
-    value: number,
-    inMillis: boolean,
-    weight: number,
-    limit: number,
-    random: () => number,
-  ): void {
-    (inMillis ? this.#millis : this.#plain).add(value * weight);
-    this.#count += weight;
-
-    if (this.#chosenFrom < HORIZON) this.#chosenFrom++;
-    let slot = this.#values.length;
-    if (slot >= limit) {
-      slot = Math.floor(random() * Math.max(this.#chosenFrom, limit));
-      if (slot >= limit) return;
-    }
-    if (weight !== 1) this.#weights ??= this.#values.map(() => 1);
-    if (this.#weights !== undefined) this.#weights[slot] = weight;
-    this.#values[slot] = inMillis ? value / 1000 : value;
-  }
-
-  *exposed(labels: string): Generator<Exposed> {
-    const before = labels === "" ? "" : `${labels},`;
-    const quantiles = this.#quantiles();
-    for (const [i, quantile] of QUANTILES.entries()) {
-      yield {
-        labels: `${before}quantile="${quantile}"`,
-        value: quantiles[i] ?? NaN,
-      };
-    }
-    const sum = this.#millis.value / 1000 + this.#plain.value;
-    yield { suffix: "_sum", labels, value: sum };
-    yield { suffix: "_count", labels, value: this.#count };
-  }
-
-  /** The smallest value, for each quantile, with that share of the weight at
-   * or below it. */
-  #quantiles(): (number | undefined)[] {
-    const values = this.#values;
-    const weights = this.#weights;
-    if (weights === undefined) {
-      const sorted = Float64Array.from(values).sort();
-      return QUANTILES.map((q) => sorted[Math.ceil(q * sorted.length) - 1]);
-    }
-    const sorted = values
-      .map((value, i) => ({ value, weight: weights[i] ?? 1 }))
-      .sort((a, b) => a.value - b.value);
-    const weight = sorted.reduce((sum, { weight }) => sum + weight, 0);
-    return QUANTILES.map((q) => {
-      let below = 0;
-      return sorted.find((entry) => (below += entry.weight) >= q * weight)
-        ?.value;
-    });
-  }
-}
-
-type Series = CounterSeries | GaugeSeries | SetSeries | SummarySeries;
-
-function newSeries(kind: FamilyKind): Series {
-  switch (kind) {
-    case "counter":
-      return new CounterSeries();
-    case "gauge":
-      return new GaugeSeries();
-    case "summary":
-      return new SummarySeries();
-    case "set":
-      return new SetSeries();
+    yield {
+      name: "statsd_series_limit",
+      help: "Most series that are held.",
+      type: "gauge",
+      samples: [{ value: this.#maxSeries }],
+    };
+    yield {
+      name: "statsd_series_swept_total",
+      help: "Series taken away because nobody wrote to them.",
+      type: "counter",
+      samples: [{ value: this.#swept }],
+    };
   }
 }
 
 class SampledFamily {
   readonly name: string;
-  readonly kind: FamilyKind;
+  readonly kind: SeriesKind;
+  readonly type: Family["type"];
   readonly help: string;
   /** By their labels, as the exposition writes them. */
   readonly series = new Map<string, Series>();
+  /** The legal names that lead here; a counter may have two. */
+  readonly legalNames = new Set<string>();
 
-  constructor(name: string, kind: FamilyKind, help: string) {
+  constructor(
+    name: string,
+    kind: SeriesKind,
+    type: Family["type"],
+    help: string,
+  ) {
     this.name = name;
     this.kind = kind;
+    this.type = type;
     this.help = help;
   }
 
   *exposed(): Generator<Exposed> {
-    for (const [labels, series] of this.series) yield* series.exposed(labels);
+    for (const series of this.series.values()) yield* series.exposed();
   }
 }
 
-function exposedType(kind: FamilyKind): Family["type"] {
-  return kind === "set" ? "gauge" : kind;
+function seriesKind({ kind }: Sample): SeriesKind {
+  switch (kind) {
+    case "counter":
+    case "gauge":
+    case "set":
+      return kind;
+    default:
+      return "observer";
+  }
+}
+
+function exposedType(
+  kind: SeriesKind,
+  buckets: readonly number[] | undefined,
+): Family["type"] {
+  switch (kind) {
+    case "counter":
+      return "counter";
+    case "observer":
+      return buckets === undefined ? "summary" : "histogram";
+    default:
+      return "gauge";
+  }
 }
 
 function exposeCounts(
   label: string,
-  counts: ReadonlyMap<string, number>,
+  counts: Readonly<Record<string, number>>,
 ): Exposed[] {
-  return Array.from(counts, ([name, value]) => ({
+  return Object.entries(counts).map(([name, value]) => ({
     labels: labelText([[label, name]]),
     value,
   }));
-}
-
-function increment<K>(counts: Map<K, number>, key: K): void {
-  counts.set(key, (counts.get(key) ?? 0) + 1);
-}
-
-/** Copies a string that is to be kept. A slice of a packet would keep all of
- * the packet in memory; joining it to something makes a string of its own. */
-function detach(text: string): string {
-  return ` ${text}`.slice(1);
 }

@@ -1,19 +1,29 @@
 /**
- * Writes metrics in the Prometheus text format, version 0.0.4, and makes names
- * and labels legal for it.
+ * Writes metrics in the Prometheus text format, version 0.0.4, or in that of
+ * OpenMetrics, version 1.0.0, and makes names and labels legal for both.
  *
  * @module
  */
 
+/** How an exposition is written. */
+export type Format = "text" | "openmetrics";
+
 /** `Content-Type` of what {@link expose} returns. */
-export const CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
+export const CONTENT_TYPES: Readonly<Record<Format, string>> = {
+  text: "text/plain; version=0.0.4; charset=utf-8",
+  openmetrics: "application/openmetrics-text; version=1.0.0; charset=utf-8",
+};
 
 /** One line of a family. */
 export interface Exposed {
   /** What the line adds to the name of its family; nothing by default. */
-  readonly suffix?: "_sum" | "_count";
+  readonly suffix?: "_sum" | "_count" | "_bucket";
   /** Labels as {@link labelText} writes them; none by default. */
   readonly labels?: string;
+  /** Which quantile of a summary the value is. */
+  readonly quantile?: number;
+  /** The upper bound of the bucket whose count the value is. */
+  readonly le?: number;
   /** Any float, in the unit that the name of the family tells. */
   readonly value: number;
 }
@@ -25,7 +35,7 @@ export interface Family {
   /** What the metric tells, in one sentence. */
   readonly help: string;
   /** How Prometheus is to read the lines. */
-  readonly type: "counter" | "gauge" | "summary";
+  readonly type: "counter" | "gauge" | "summary" | "histogram";
   /** The lines, each with labels of its own. */
   readonly samples: Iterable<Exposed>;
 }
@@ -37,7 +47,10 @@ export interface Family {
  * written for an earlier source, or earlier in the same one, is left out, for
  * a scrape with a name in it twice would be refused as a whole.
  */
-export function expose(...sources: Iterable<Family>[]): string {
+export function expose(
+  format: Format,
+  ...sources: Iterable<Family>[]
+): string {
   const taken = new Set<string>();
   const families: Family[] = [];
   for (const source of sources) {
@@ -50,20 +63,68 @@ export function expose(...sources: Iterable<Family>[]): string {
   }
   families.sort((a, b) => a.name < b.name ? -1 : 1);
 
+  const open = format === "openmetrics";
   let text = "";
-  for (const { name, help, type, samples } of families) {
-    text += `# HELP ${name} ${escapeHelp(help)}\n# TYPE ${name} ${type}\n`;
-    for (const { suffix = "", labels = "", value } of samples) {
-      const braced = labels === "" ? "" : `{${labels}}`;
-      text += `${name}${suffix}${braced} ${formatValue(value)}\n`;
+  for (const family of families) {
+    const { name, help, samples } = family;
+    const { title, type } = open ? openMetricsTitle(family, taken) : {
+      title: name,
+      type: family.type,
+    };
+    const escapedHelp = open ? escapeValue(help) : escapeBreaks(help);
+    text += `# HELP ${title} ${escapedHelp}\n# TYPE ${title} ${type}\n`;
+    for (const sample of samples) {
+      const { suffix = "", value } = sample;
+      text += `${name}${suffix}${braced(sample, open)} ${floatText(value)}\n`;
     }
   }
-  return text;
+  return open ? `${text}# EOF\n` : text;
 }
 
-/** Every name that stands on a line of a family of this name and type. */
+/** What OpenMetrics calls a family: a counter without the end of its name, as
+ * long as nothing else is called so. */
+function openMetricsTitle(
+  { name, type }: Family,
+  taken: ReadonlySet<string>,
+): { title: string; type: Family["type"] | "unknown" } {
+  if (type !== "counter") return { title: name, type };
+  const base = name.replace(/_total$/, "");
+  return base === name || taken.has(base)
+    ? { title: name, type: "unknown" }
+    : { title: base, type };
+}
+
+function braced({ labels = "", le, quantile }: Exposed, open: boolean): string {
+  let own = "";
+  if (le !== undefined) own = `le="${labelFloat(le, open)}"`;
+  if (quantile !== undefined) {
+    own = `quantile="${labelFloat(quantile, open)}"`;
+  }
+  const comma = own === "" || labels === "" ? "" : ",";
+  return own === "" && labels === "" ? "" : `{${labels}${comma}${own}}`;
+}
+
+/** OpenMetrics wants a float that stands in a label to look like one. */
+function labelFloat(value: number, open: boolean): string {
+  const text = floatText(value);
+  return open && /^-?\d+$/.test(text) ? `${text}.0` : text;
+}
+
+/** Every name that lines of a family of this name and type bear, or may. */
 export function lineNames(name: string, type: Family["type"]): string[] {
-  return type === "summary" ? [name, `${name}_sum`, `${name}_count`] : [name];
+  switch (type) {
+    case "counter":
+      return [name, `${name.replace(/_total$/, "")}_created`];
+    case "gauge":
+      return [name];
+    case "summary":
+      return [name, `${name}_sum`, `${name}_count`, `${name}_created`];
+    case "histogram":
+      return [
+        ...[name, `${name}_bucket`],
+        ...[`${name}_sum`, `${name}_count`, `${name}_created`],
+      ];
+  }
 }
 
 /**
@@ -114,14 +175,14 @@ export function labelText(
 }
 
 function escapeValue(value: string): string {
-  return escapeHelp(value).replaceAll('"', '\\"');
+  return escapeBreaks(value).replaceAll('"', '\\"');
 }
 
-function escapeHelp(help: string): string {
-  return help.replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
+function escapeBreaks(text: string): string {
+  return text.replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
 }
 
-function formatValue(value: number): string {
+function floatText(value: number): string {
   if (value === Infinity) return "+Inf";
   if (value === -Infinity) return "-Inf";
   return String(value);

@@ -1,115 +1,151 @@
 /**
- * A StatsD to Prometheus gateway: metrics come in over UDP, are added up, and
- * are scraped over HTTP. This file is the life of the service; see parse.ts,
- * aggregate.ts and expose.ts for what it does with a metric.
+ * A StatsD to Prometheus gateway: metrics come in over UDP, TCP and Unix
+ * datagrams, are added up, and are scraped over HTTP, where a page shows what
+ * comes in. This file is the life of the service; see parse.ts, aggregate.ts and
+ * expose.ts for what it does with a metric.
  *
  * @module
  */
 
 import {
+  afterFunc,
+  type CancelableContext,
   cause,
   type Context,
+  every,
+  group,
   main,
   serveHttp,
-  serveUdp,
-  type UdpStats,
+  sleep,
   withCancel,
+  withoutCancel,
 } from "@curfew/context";
-import { ConsoleHandler, getLogger, setup } from "@std/log";
+import { getLogger } from "@std/log";
 import { Aggregate } from "./aggregate.ts";
-import { CONTENT_TYPE, expose, type Family } from "./expose.ts";
+import { expose, type Format } from "./expose.ts";
+import { hostPort, INTAKE_GRACE, openIntakes, SocketFailed } from "./intake.ts";
+import { setUpLog } from "./log.ts";
 import { type Options, readOptions, USAGE } from "./options.ts";
-import { parsePacket } from "./parse.ts";
+import { Monitor, pageResponse } from "./page.ts";
+import { routesOf } from "./routes.ts";
+import { finalReport, ownFamilies } from "./telemetry.ts";
 
-/** Runs the service until `parent` is done, or somebody asks it to quit. */
-async function serve(parent: Context, options: Options): Promise<void> {
+/** How long, in ms, HTTP may take at the very end. */
+const HTTP_GRACE = 2_000;
+/** How often it is looked at a series until it is too old. */
+const SWEEPS = 10;
+
+/**
+ * Runs the service until `parent` is done, or somebody asks it to quit. It has
+ * three ends: `ctx` is done, and it is not ready any more; `open` is done a lame
+ * duck later, and the sockets close once they are empty; HTTP ends last, so that
+ * it can tell of all this.
+ *
+ * @param onListen Told where HTTP is served, and where StatsD comes in.
+ */
+export async function serve(
+  parent: Context,
+  options: Options,
+  onListen?: (
+    url: string,
+    intakes: { transport: string; at: string }[],
+  ) => void,
+): Promise<void> {
   const log = getLogger();
   using ctx = withCancel(parent);
+  using open = laterThan(ctx, options.lameDuck);
+
   const aggregate = new Aggregate({
-    reserved: socketFamilies().map((family) => family.name),
+    maxSeries: options.maxSeries,
+    buckets: options.buckets,
+    idleSweeps: SWEEPS,
+    reserved: [...ownFamilies([])].map(({ name }) => name),
   });
+  await using sockets = new AsyncDisposableStack();
+  const onError = (message: string) => log.error(message);
+  const intakes = await openIntakes(open, options, aggregate, onError);
+  for (const intake of intakes) {
+    sockets.use(intake);
+    // A service that has become deaf looks well: it ends, to be started anew.
+    intake.finished.then(() => ctx.cancel(new SocketFailed(intake.transport)));
+  }
 
-  await using udp = serveUdp(
-    ctx,
-    { ...options.udp, onError: (error) => log.error(`udp: ${error}`) },
-    (_ctx, datagram) => parsePacket(datagram.data, aggregate),
-  );
-  const routes: Record<string, () => Response> = {
-    "GET /metrics": () =>
-      new Response(expose(socketFamilies(udp.stats), aggregate.families()), {
-        headers: { "content-type": CONTENT_TYPE },
-      }),
-    "GET /-/healthy": () => new Response("healthy\n"),
-    "GET /-/ready": () =>
-      http.ready
-        ? new Response("ready\n")
-        : new Response("stopping\n", { status: 503 }),
-    "POST /-/quit": () => {
-      if (!options.lifecycle) {
-        return new Response("start with --lifecycle\n", { status: 403 });
-      }
-      ctx.cancel("quit over HTTP");
-      return new Response("stopping\n");
-    },
-  };
-  await using http = serveHttp(
-    ctx,
-    {
-      ...options.http,
-      requestTimeout: 10_000,
-      onError: (error) => log.error(`http: ${error}`),
-    },
-    (_ctx, { method, url }) => {
-      const { pathname } = new URL(url);
-      const verb = method === "HEAD" ? "GET" : method;
-      const route = routes[`${verb} ${pathname}`];
-      return route?.() ?? new Response("not found\n", { status: 404 });
-    },
-  );
-  log.info(
-    `listening on udp ${at(udp.addr)} and http://${at(http.addr)}/metrics`,
-  );
+  const monitor = new Monitor(ctx, open, aggregate, intakes);
+  const routes = routesOf({
+    hostname: options.http.hostname,
+    isReady: () => ctx.err === undefined,
+    exposition: (format: Format) =>
+      expose(format, ownFamilies(intakes), aggregate.families()),
+    page: pageResponse,
+    events: (ctx: Context) => monitor.events(ctx),
+    quit: options.lifecycle ? () => ctx.cancel("quit over HTTP") : undefined,
+  });
+  await using http = serveHttp(withoutCancel(ctx), {
+    ...options.http,
+    grace: HTTP_GRACE,
+    maxInFlight: 100,
+    maxBodyBytes: 1_000,
+    onError: (error) => log.error(`http: ${error}`),
+  }, routes);
 
-  const [stats] = await Promise.all([udp.finished, http.finished]);
-  const errors = [...aggregate.errors.values()].reduce((a, b) => a + b);
-  log.info(
-    `stopped (${cause(ctx)}): received ${stats.received} datagrams ` +
-      `(${stats.bytes} bytes), handled ${stats.handled}, ` +
-      `failed ${stats.failed}, dropped ${stats.dropped}; ` +
-      `${aggregate.lines} lines, ${aggregate.samples} samples, ` +
-      `${errors} errors, ${aggregate.size} series`,
-  );
+  await using chores = group(withoutCancel(ctx));
+  chores.go((ctx) => monitor.watch(ctx));
+  chores.go((ctx) => sweep(ctx, aggregate, options.ttl));
+  chores.go((ctx) => warnOfRefused(ctx, aggregate));
+
+  const url = `http://${hostPort(http.addr)}`;
+  const ways = intakes.map(({ transport, at }) => `${transport} ${at}`);
+  log.info(`listening on ${ways.join(", ")} and ${url}/metrics`);
+  onListen?.(url, intakes);
+
+  await Promise.all(intakes.map(({ finished }) => finished));
+  await http.shutdown(cause(ctx));
+  log.info(`stopped (${cause(ctx)}): ${finalReport(aggregate, intakes)}`);
+  if (cause(ctx) instanceof SocketFailed) throw cause(ctx);
 }
 
-/** What the socket itself has to tell Prometheus. */
-function socketFamilies(stats?: UdpStats): Family[] {
-  const counter = (name: string, help: string, value = 0): Family => {
-    return { name, help, type: "counter", samples: [{ value }] };
-  };
-  return [
-    counter(
-      "statsd_datagrams_received_total",
-      "Datagrams read from the socket.",
-      stats?.received,
-    ),
-    counter(
-      "statsd_received_bytes_total",
-      "Bytes of the datagrams read from the socket.",
-      stats?.bytes,
-    ),
-    counter(
-      "statsd_datagrams_dropped_total",
-      "Datagrams read that found the backlog full.",
-      stats?.dropped,
-    ),
-  ];
+/** How long, in ms, the three ends may take together. */
+export function graceOf({ lameDuck }: Options): number {
+  return lameDuck + INTAKE_GRACE + HTTP_GRACE + 1_000;
 }
 
-function at(addr: Deno.Addr): string {
-  const { hostname, port } = addr as Deno.NetAddr;
-  return hostname.includes(":")
-    ? `[${hostname}]:${port}`
-    : `${hostname}:${port}`;
+/** A context that is done `ms` after `ctx`, for the same cause. */
+function laterThan(ctx: Context, ms: number): CancelableContext {
+  const later = withCancel(withoutCancel(ctx));
+  afterFunc(ctx, async () => {
+    // Rejects where `later` has been cancelled, which is all that is wanted.
+    if (ms > 0) await sleep(later, ms).catch(() => {});
+    later.cancel(cause(ctx));
+  });
+  return later;
+}
+
+/** Takes away, now and then, what nobody has written to for `ttl` ms. */
+async function sweep(
+  ctx: Context,
+  aggregate: Aggregate,
+  ttl: number,
+): Promise<void> {
+  if (ttl === Infinity) return;
+  for await (const _ of every(ctx, ttl / SWEEPS)) aggregate.sweep();
+}
+
+/** Says that series are refused, at most once a minute. */
+async function warnOfRefused(
+  ctx: Context,
+  aggregate: Aggregate,
+): Promise<void> {
+  let before = 0;
+  for await (const _ of every(ctx, 1_000)) {
+    const refused = aggregate.errors.series_limit;
+    if (refused === before) continue;
+    getLogger().warn(
+      `refused ${refused - before} samples of new series: there are ` +
+        `${aggregate.size}, and --max-series or their text allows no more`,
+    );
+    before = refused;
+    await sleep(ctx, 59_000);
+  }
 }
 
 function optionsOrExit(): Options {
@@ -127,15 +163,6 @@ function optionsOrExit(): Options {
 
 if (import.meta.main) {
   const options = optionsOrExit();
-  setup({
-    handlers: {
-      console: new ConsoleHandler("INFO", {
-        useColors: false,
-        formatter: ({ datetime, levelName, msg }) =>
-          `${datetime.toISOString()} ${levelName} ${msg}`,
-      }),
-    },
-    loggers: { default: { level: "INFO", handlers: ["console"] } },
-  });
-  await main((ctx) => serve(ctx, options));
+  setUpLog();
+  await main((ctx) => serve(ctx, options), { grace: graceOf(options) });
 }

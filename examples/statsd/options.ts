@@ -7,14 +7,24 @@
 import { parseArgs } from "@std/cli/parse-args";
 
 /** What the service prints for `--help`. */
-export const USAGE = `StatsD in over UDP, Prometheus out over HTTP.
+export const USAGE =
+  `StatsD in over UDP, TCP and Unix datagrams, Prometheus out over HTTP.
 
 Usage: deno task start [options]
 
-  --udp  [HOST:]PORT   where StatsD comes in     (127.0.0.1:8125)
-  --http [HOST:]PORT   where /metrics is served  (127.0.0.1:9102)
-  --lifecycle          let POST /-/quit end the service
-  --help               show this
+  --udp  [HOST:]PORT    where StatsD comes in                (127.0.0.1:8125)
+  --tcp  [HOST:]PORT    where it comes in as lines, too      (nowhere)
+  --unixgram PATH       the Unix socket where it does, too   (none)
+  --http [HOST:]PORT    where /metrics and a page are served (127.0.0.1:9102)
+  --buckets B,B,...     upper bounds of the buckets of histograms, ascending,
+                        timings in seconds                   (summaries)
+  --max-series NUMBER   series beyond which new ones are refused (100000)
+  --ttl SECONDS         for how long a series is kept that nobody
+                        writes to                            (for ever)
+  --lame-duck SECONDS   for how long to go on as not ready when asked
+                        to end                               (0)
+  --lifecycle           let POST /-/quit end the service
+  --help                show this
 
 A port of 0 takes a free one; the log says which.`;
 
@@ -30,8 +40,20 @@ export interface Endpoint {
 export interface Options {
   /** Where StatsD comes in. */
   udp: Endpoint;
+  /** Where it comes in over TCP. */
+  tcp: Endpoint | undefined;
+  /** Path of the Unix socket where it comes in. */
+  unixgram: string | undefined;
   /** Where HTTP is served. */
   http: Endpoint;
+  /** Upper bounds of the buckets of histograms; without, there are summaries. */
+  buckets: number[] | undefined;
+  /** Most series. */
+  maxSeries: number;
+  /** For how long, in ms, a series is kept that nobody writes to. */
+  ttl: number;
+  /** For how long, in ms, to go on when asked to end. */
+  lameDuck: number;
   /** Whether POST /-/quit ends the service. */
   lifecycle: boolean;
   /** Whether the usage is asked for, and nothing else. */
@@ -49,16 +71,40 @@ export function readOptions(args: string[]): Options {
   const odd = args.find((arg) => /^--(lifecycle|help)=|^(--)?$/.test(arg));
   if (odd !== undefined) throw unknown(odd);
   const flags = parseArgs(args, {
-    string: ["udp", "http"],
+    string: [
+      "udp",
+      "tcp",
+      "unixgram",
+      "http",
+      "buckets",
+      "max-series",
+      "ttl",
+      "lame-duck",
+    ],
     boolean: ["lifecycle", "help"],
-    default: { udp: "8125", http: "9102" },
+    default: {
+      udp: "8125",
+      http: "9102",
+      "max-series": "100000",
+      "lame-duck": "0",
+    },
     unknown: (arg) => {
       throw unknown(arg);
     },
   });
+  const { tcp, unixgram, buckets, ttl } = flags;
+  if (unixgram === "") {
+    throw new RangeError("--unixgram must be the path of a socket");
+  }
   return {
     udp: readEndpoint("--udp", flags.udp),
+    tcp: tcp === undefined ? undefined : readEndpoint("--tcp", tcp),
+    unixgram,
     http: readEndpoint("--http", flags.http),
+    buckets: buckets === undefined ? undefined : readBuckets(buckets),
+    maxSeries: readSize("--max-series", flags["max-series"]),
+    ttl: ttl === undefined ? Infinity : readSeconds("--ttl", ttl, 0.01),
+    lameDuck: readSeconds("--lame-duck", flags["lame-duck"], 0),
     lifecycle: flags.lifecycle,
     help: flags.help,
   };
@@ -82,5 +128,40 @@ function readEndpoint(flag: string, text: string): Endpoint {
   }
   throw new RangeError(
     `${flag} must be a port or HOST:PORT, with a port up to 65535; got "${text}"`,
+  );
+}
+
+function readBuckets(text: string): number[] {
+  const bounds = text.split(",").map((bound) =>
+    bound.trim() === "" ? NaN : Number(bound)
+  );
+  const good = bounds.length <= 100 &&
+    bounds.every((bound, i) =>
+      Number.isFinite(bound) && (i === 0 || bound > bounds[i - 1]!)
+    );
+  if (good) return bounds;
+  throw new RangeError(
+    `--buckets must be at most 100 numbers, each above the one before, ` +
+      `such as 0.01,0.1,1; got "${text}"`,
+  );
+}
+
+function readSize(flag: string, text: string): number {
+  const size = Number(text);
+  if (/^\d+$/.test(text) && size >= 1 && size <= 10_000_000) return size;
+  throw new RangeError(
+    `${flag} must be a whole number from 1 to 10000000; got "${text}"`,
+  );
+}
+
+/** In ms. */
+function readSeconds(flag: string, text: string, least: number): number {
+  const seconds = Number(text);
+  if (/^\d+(\.\d+)?$/.test(text) && seconds >= least && seconds <= 31_536_000) {
+    return seconds * 1000;
+  }
+  throw new RangeError(
+    `${flag} must be a number of seconds, from ${least} to a year; ` +
+      `got "${text}"`,
   );
 }

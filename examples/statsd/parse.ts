@@ -42,24 +42,63 @@ export type Kind =
   | "distribution"
   | "set";
 
+/** How a series is spelled on a line: bytes of a packet, lent with it. A known
+ * series is found by them, and no string has to be made of them. */
+export class Spelling {
+  /** The packet. */
+  data: Uint8Array = new Uint8Array(0);
+  /** Where the name starts, with the tags that some styles put into it. */
+  nameFrom = 0;
+  /** Where the name ends. */
+  nameTo = 0;
+  /** Where the first section of tags starts, behind its `#`. */
+  tagsFrom = 0;
+  /** Where the last section of tags ends; {@link tagsFrom} where there is none. */
+  tagsTo = 0;
+  /** A number made of the bytes of the name, for a hash table. */
+  nameHash = 0;
+}
+
 /** One sample of a line. It is lent to {@link Sink.sample} for the call only:
- * the parser writes the next one into the same object. */
-export interface Sample {
-  /** Name as sent, without the tags some styles put into it. */
-  name: string;
+ * the next one is written over it. */
+export class Sample extends Spelling {
   /** What the sample does to its metric. */
-  kind: Kind;
+  kind: Kind = "counter";
   /** Number as sent: milliseconds for `timing`, 0 for `set`. */
-  value: number;
-  /** Member of a `set`, and empty for every other kind. */
-  member: string;
+  value = 0;
   /** Whether a `gauge` is to be moved by `value`, not set to it. */
-  relative: boolean;
+  relative = false;
   /** Share of the events the client sent, between {@link MIN_RATE} and 1. */
-  rate: number;
-  /** Tags as text, `key:value,key:value`, for {@link parseTags}. It stays
-   * text because a series is mostly known by it already. */
-  tags: string;
+  rate = 1;
+  /** Whether the name may hold tags. */
+  styled = false;
+  /** Where the member of a `set` starts. */
+  memberFrom = 0;
+  /** Where it ends. */
+  memberTo = 0;
+
+  /** Name as sent, without the tags some styles put into it. */
+  get name(): string {
+    const name = decode(this.data, this.nameFrom, this.nameTo);
+    return this.styled ? splitName(name).name : name;
+  }
+
+  /** Tags as text, `key:value,key:value`, for {@link parseTags}. */
+  get tags(): string {
+    if (this.tagsTo > this.tagsFrom) {
+      const tags = decode(this.data, this.tagsFrom, this.tagsTo);
+      return tags.includes("|") ? joinSections(tags) : tags;
+    }
+    if (!this.styled) return "";
+    return splitName(decode(this.data, this.nameFrom, this.nameTo)).tags;
+  }
+
+  /** Member of a `set`, and empty for every other kind. */
+  get member(): string {
+    return this.kind === "set"
+      ? decode(this.data, this.memberFrom, this.memberTo)
+      : "";
+  }
 }
 
 /** Every reason the parser gives for an error. */
@@ -96,11 +135,11 @@ export interface Sink {
   skip(what: Skipped): void;
 }
 
-/** Longest line that is read, in UTF-16 code units. */
+/** Longest line that is read, in bytes. */
 export const MAX_LINE = 65_536;
-/** Longest name, and longest member of a set, in UTF-16 code units. */
+/** Longest name, and longest member of a set, in bytes. */
 export const MAX_NAME = 1_024;
-/** Longest text of all the tags of a line, in UTF-16 code units. */
+/** Longest text of all the tags of a line, in bytes. */
 export const MAX_TAGS = 8_192;
 /** Smallest sample rate; a smaller one is read as this one, so that a sample
  * stands for a million events at most. */
@@ -109,6 +148,7 @@ export const MIN_RATE = 1e-6;
 /** Most parts of a group, its value and type among them. */
 const MAX_PARTS = 8;
 
+const FEED = 0x0a;
 const RETURN = 0x0d;
 const HASH = 0x23;
 const PLUS = 0x2b;
@@ -135,139 +175,168 @@ const REPLACEMENT = "\ufffd";
 
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
+const [EVENT, SERVICE_CHECK, CARD] = ["_e{", "_sc|", "card:"]
+  .map((text) => new TextEncoder().encode(text)) as [
+    Uint8Array,
+    Uint8Array,
+    Uint8Array,
+  ];
+
+/** 1, 10, 100 and so on, as many as are exact and used. */
+const POWERS = Array.from({ length: 16 }, (_, i) => 10 ** i);
+
+/** The prime of FNV-1a, whose bits spread well for short texts. */
+export const HASH_PRIME = 0x0100_0193;
+
 /** Reads the lines of one packet and hands what they hold to `sink`. */
 export function parsePacket(data: Uint8Array, sink: Sink): void {
-  if (data.length === 0) return;
-  const text = utf8.decode(data);
-  // The decoder puts U+FFFD where the bytes were no UTF-8. A client that sent
-  // one itself gets the same answer: its text was lost before it came here.
-  const damaged = text.includes(REPLACEMENT);
   let from = 0;
-  while (from < text.length) {
-    let to = text.indexOf("\n", from);
-    if (to === -1) to = text.length;
-    const end = to > from && text.charCodeAt(to - 1) === RETURN ? to - 1 : to;
+  while (from < data.length) {
+    let to = from;
+    let bits = 0;
+    for (; to < data.length; to++) {
+      const byte = data[to]!;
+      if (byte === FEED) break;
+      bits |= byte;
+    }
+    const end = to > from && data[to - 1] === RETURN ? to - 1 : to;
     if (end > from) {
       sink.line();
       if (end - from > MAX_LINE) {
         sink.error("line_too_long");
-      } else if (damaged && text.slice(from, end).includes(REPLACEMENT)) {
+      } else if (bits >= 0x80 && isDamaged(data, from, end)) {
         sink.error("malformed_line");
       } else {
-        parseLine(text, from, end, sink);
+        parseLine(data, from, end, sink);
       }
     }
     from = to + 1;
   }
 }
 
+/** Whether bytes are no UTF-8. A client that sent U+FFFD itself gets the same
+ * answer: its text was lost before it came here. */
+function isDamaged(data: Uint8Array, from: number, to: number): boolean {
+  return decode(data, from, to).includes(REPLACEMENT);
+}
+
+function decode(data: Uint8Array, from: number, to: number): string {
+  return utf8.decode(data.subarray(from, to));
+}
+
+/** The one sample there is: to make one for each line would cost a tenth more. */
+const sample = new Sample();
+
 /** Reads the line between `from` and `end`. This and what it calls work on the
- * text of the packet, not on a slice of it, for slices are slow to index; and
- * they search with loops, for `indexOf` would not stop at `end`. */
-function parseLine(text: string, from: number, end: number, sink: Sink): void {
-  if (text.charCodeAt(from) === UNDERSCORE) {
-    if (text.startsWith("_e{", from)) return sink.skip("event");
-    if (text.startsWith("_sc|", from)) return sink.skip("service_check");
+ * bytes of the packet: to make strings of them costs more than all the rest. */
+function parseLine(
+  data: Uint8Array,
+  from: number,
+  end: number,
+  sink: Sink,
+): void {
+  if (data[from] === UNDERSCORE) {
+    if (startsWith(data, from, end, EVENT)) return sink.skip("event");
+    if (startsWith(data, from, end, SERVICE_CHECK)) {
+      return sink.skip("service_check");
+    }
   }
 
   let colon = from;
   let styled = false;
+  let hash = 0;
   for (; colon < end; colon++) {
-    const code = text.charCodeAt(colon);
-    if (code === COLON) break;
-    if (code === HASH || code === COMMA || code === OPEN || code === CLOSE) {
+    const byte = data[colon]!;
+    if (byte === COLON) break;
+    if (byte === HASH || byte === COMMA || byte === OPEN || byte === CLOSE) {
       styled = true;
     }
+    hash = Math.imul(hash ^ byte, HASH_PRIME);
   }
   if (colon === from || colon === end) return sink.error("malformed_line");
 
   let bars = 0;
   let tagged = false;
   for (let at = colon + 1; at < end && !tagged; at++) {
-    if (text.charCodeAt(at) !== BAR) continue;
+    if (data[at] !== BAR) continue;
     bars++;
-    tagged = at + 1 < end && text.charCodeAt(at + 1) === HASH;
+    tagged = at + 1 < end && data[at + 1] === HASH;
   }
 
-  const sample: Sample = {
-    name: text.slice(from, colon),
-    kind: "counter",
-    value: 0,
-    member: "",
-    relative: false,
-    rate: 1,
-    tags: "",
-  };
+  sample.data = data;
+  sample.nameFrom = from;
+  sample.nameTo = colon;
+  sample.nameHash = hash;
+  sample.styled = styled;
+  sample.tagsFrom = sample.tagsTo = 0;
   if (styled) {
-    takeNameTags(sample);
-    if (sample.name === "") return sink.error("malformed_line");
-    if (tagged && sample.tags !== "") {
-      return sink.error("mixed_tagging_styles");
+    const { name, tags } = splitName(decode(data, from, colon));
+    if (name === "") return sink.error("malformed_line");
+    if (tagged && tags !== "") return sink.error("mixed_tagging_styles");
+    if (name.length > MAX_NAME || tags.length > MAX_TAGS) {
+      return sink.error("field_too_long");
     }
-  }
-  if (sample.name.length > MAX_NAME || sample.tags.length > MAX_TAGS) {
+  } else if (colon - from > MAX_NAME) {
     return sink.error("field_too_long");
   }
   if (bars === 0) return sink.error("not_enough_parts_after_colon");
 
   let at = colon + 1;
-  do at = parseGroup(text, at, end, tagged, sample, sink); while (at !== -1);
+  do at = parseGroup(data, at, end, tagged, sink); while (at !== -1);
 }
 
 /** Reads the group that starts at `from`, and answers where the next one of
  * the line starts, or -1. */
 function parseGroup(
-  text: string,
+  data: Uint8Array,
   from: number,
   end: number,
   tagged: boolean,
-  sample: Sample,
   sink: Sink,
 ): number {
-  const bar = endOfPart(text, from, end, false);
+  const bar = endOfPart(data, from, end, false);
   if (bar === end) {
     sink.error("malformed_component");
     return -1;
   }
 
-  const typeEnd = endOfPart(text, bar + 1, end, !tagged);
-  const kind = kindOf(text, bar + 1, typeEnd);
+  const typeEnd = endOfPart(data, bar + 1, end, !tagged);
+  const kind = kindOf(data, bar + 1, typeEnd);
   let reason: Reason | undefined;
   let parts = 2;
   let at = typeEnd;
   sample.rate = 1;
-  while (at < end && text.charCodeAt(at) === BAR) {
+  while (at < end && data[at]! === BAR) {
     const start = at + 1;
-    const colons = !tagged && originLength(text, start) === 0;
-    at = endOfPart(text, start, end, colons);
+    const colons = !tagged && originLength(data, start) === 0;
+    at = endOfPart(data, start, end, colons);
     parts++;
     const fault = parts > MAX_PARTS || at === start
       ? "malformed_component"
-      : readSection(text, start, at, sample);
+      : readSection(data, start, at);
     reason ??= fault;
   }
   const next = at < end ? at + 1 : -1;
 
-  const valueEnd = endOfPart(text, from, bar, true);
+  const valueEnd = endOfPart(data, from, bar, true);
   const packed = valueEnd < bar;
   if (kind === undefined) {
     if (packed) sink.error("invalid_extended_aggregate_type");
-    else if (Number.isNaN(readNumber(text, from, bar))) {
+    else if (Number.isNaN(readNumber(data, from, bar))) {
       sink.error("malformed_value");
     } else sink.error(reason ?? "illegal_event");
     return next;
   }
   sample.kind = kind;
-  sample.member = "";
   sample.relative = false;
   if (!packed || kind === "set") {
-    deliver(text, from, bar, reason, sample, sink);
+    deliver(data, from, bar, reason, sink);
   } else if (kind === "counter" || kind === "gauge") {
     sink.error("invalid_extended_aggregate_type");
   } else {
     for (let start = from; start <= bar;) {
-      const to = endOfPart(text, start, bar, true);
-      deliver(text, start, to, reason, sample, sink);
+      const to = endOfPart(data, start, bar, true);
+      deliver(data, start, to, reason, sink);
       start = to + 1;
     }
   }
@@ -277,24 +346,24 @@ function parseGroup(
 /** Reads the value between `from` and `to`, and hands the sample on unless its
  * value or its sections are at fault. */
 function deliver(
-  text: string,
+  data: Uint8Array,
   from: number,
   to: number,
   reason: Reason | undefined,
-  sample: Sample,
   sink: Sink,
 ): void {
   if (sample.kind === "set") {
     if (to === from) return sink.error("malformed_value");
     if (to - from > MAX_NAME) return sink.error("field_too_long");
-    sample.member = text.slice(from, to);
+    sample.memberFrom = from;
+    sample.memberTo = to;
     sample.value = 0;
   } else {
-    const value = readNumber(text, from, to);
+    const value = readNumber(data, from, to);
     if (Number.isNaN(value)) return sink.error("malformed_value");
     sample.value = value;
     if (sample.kind === "gauge") {
-      const sign = text.charCodeAt(from);
+      const sign = data[from]!;
       sample.relative = sign === PLUS || sign === MINUS;
     }
   }
@@ -303,38 +372,37 @@ function deliver(
 }
 
 function readSection(
-  text: string,
+  data: Uint8Array,
   from: number,
   to: number,
-  sample: Sample,
 ): Reason | undefined {
-  switch (text.charCodeAt(from)) {
+  switch (data[from]!) {
     case AT: {
-      const rate = readNumber(text, from + 1, to);
+      const rate = readNumber(data, from + 1, to);
       if (!(rate >= 0)) return "invalid_sample_factor";
       // Clients that do not sample send 0 as well as 1.
       sample.rate = rate === 0 ? 1 : Math.min(Math.max(rate, MIN_RATE), 1);
       return undefined;
     }
     case HASH: {
-      const tags = text.slice(from + 1, to);
-      sample.tags = sample.tags === "" ? tags : `${sample.tags},${tags}`;
-      return sample.tags.length > MAX_TAGS ? "field_too_long" : undefined;
+      if (sample.tagsTo === 0) sample.tagsFrom = from + 1;
+      sample.tagsTo = to;
+      return to - sample.tagsFrom > MAX_TAGS ? "field_too_long" : undefined;
     }
     case UPPER_T: {
       let at = from + 1;
-      const sign = text.charCodeAt(at);
+      const sign = data[at]!;
       if (at < to && (sign === PLUS || sign === MINUS)) at++;
       if (at === to) return "malformed_timestamp";
-      return skipDigits(text, at, to) === to
+      return skipDigits(data, at, to) === to
         ? undefined
         : "malformed_timestamp";
     }
     case LOWER_C:
     case LOWER_E: {
-      const length = originLength(text, from);
+      const length = originLength(data, from);
       if (length > 0 && from + length < to) return undefined;
-      return text.charCodeAt(from) === LOWER_C
+      return data[from]! === LOWER_C
         ? "malformed_container_id"
         : "invalid_sample_factor";
     }
@@ -344,15 +412,15 @@ function readSection(
 }
 
 /** Length of the key of an origin section at `from`, or 0. */
-function originLength(text: string, from: number): number {
-  const code = text.charCodeAt(from);
+function originLength(data: Uint8Array, from: number): number {
+  const code = data[from]!;
   if (code !== LOWER_C && code !== LOWER_E) return 0;
-  if (text.charCodeAt(from + 1) === COLON) return 2;
-  return text.startsWith("card:", from) ? 5 : 0;
+  if (data[from + 1]! === COLON) return 2;
+  return startsWith(data, from, data.length, CARD) ? 5 : 0;
 }
 
-function kindOf(text: string, from: number, to: number): Kind | undefined {
-  const code = text.charCodeAt(from);
+function kindOf(data: Uint8Array, from: number, to: number): Kind | undefined {
+  const code = data[from]!;
   if (to - from === 1) {
     switch (code) {
       case LOWER_C:
@@ -367,7 +435,7 @@ function kindOf(text: string, from: number, to: number): Kind | undefined {
         return "set";
     }
   } else if (
-    to - from === 2 && code === LOWER_M && text.charCodeAt(from + 1) === LOWER_S
+    to - from === 2 && code === LOWER_M && data[from + 1]! === LOWER_S
   ) {
     return "timing";
   }
@@ -377,82 +445,104 @@ function kindOf(text: string, from: number, to: number): Kind | undefined {
 /** Where the part that starts at `from` ends: at the next bar, at the next
  * colon where `colons` says that one ends it, or at `end`. */
 function endOfPart(
-  text: string,
+  data: Uint8Array,
   from: number,
   end: number,
   colons: boolean,
 ): number {
   let at = from;
   for (; at < end; at++) {
-    const code = text.charCodeAt(at);
+    const code = data[at]!;
     if (code === BAR || (colons && code === COLON)) break;
   }
   return at;
 }
 
 /** Reads a finite decimal number, or answers NaN. */
-function readNumber(text: string, from: number, to: number): number {
-  const sign = text.charCodeAt(from);
+function readNumber(data: Uint8Array, from: number, to: number): number {
+  const sign = data[from];
   const signed = sign === PLUS || sign === MINUS;
   const start = signed ? from + 1 : from;
-  let whole = 0;
+  let digits = 0;
+  let point = -1;
   let at = start;
   for (; at < to; at++) {
-    const digit = text.charCodeAt(at) - ZERO;
-    if (digit < 0 || digit > 9) break;
-    whole = whole * 10 + digit;
+    const digit = data[at]! - ZERO;
+    if (digit >= 0 && digit <= 9) digits = digits * 10 + digit;
+    else if (digit === DOT - ZERO && point === -1) point = at;
+    else break;
   }
-  const digits = at - start;
-  // Fifteen digits are the most that this sum always holds exactly.
-  if (at === to && digits > 0 && digits <= 15) {
-    return sign === MINUS ? -whole : whole;
+  const count = at - start - (point === -1 ? 0 : 1);
+  if (count === 0) return NaN;
+  // Fifteen digits are the most that `digits` always holds exactly, and so are
+  // all the powers used: the one division is rounded as it should be.
+  if (at === to && count <= 15) {
+    const value = point === -1 ? digits : digits / POWERS[to - point - 1]!;
+    return sign === MINUS ? -value : value;
   }
 
-  let decimals = 0;
-  if (at < to && text.charCodeAt(at) === DOT) {
-    const point = at + 1;
-    at = skipDigits(text, point, to);
-    decimals = at - point;
-  }
-  if (digits + decimals === 0) return NaN;
-  if (at < to && (text.charCodeAt(at) | 0x20) === LOWER_E) {
+  if (at < to && (data[at]! | 0x20) === LOWER_E) {
     at++;
-    const expSign = text.charCodeAt(at);
+    const expSign = data[at];
     if (at < to && (expSign === PLUS || expSign === MINUS)) at++;
     const exponent = at;
-    at = skipDigits(text, exponent, to);
+    at = skipDigits(data, exponent, to);
     if (at === exponent) return NaN;
   }
   if (at !== to) return NaN;
-  const value = Number(text.slice(from, to));
+  const value = Number(decode(data, from, to));
   return Number.isFinite(value) ? value : NaN;
 }
 
-function skipDigits(text: string, from: number, to: number): number {
+function skipDigits(data: Uint8Array, from: number, to: number): number {
   let at = from;
   while (at < to) {
-    const digit = text.charCodeAt(at) - ZERO;
+    const digit = data[at]! - ZERO;
     if (digit < 0 || digit > 9) break;
     at++;
   }
   return at;
 }
 
-/** Moves the tags that stand in the name of `sample` to its tags. */
-function takeNameTags(sample: Sample): void {
-  const { name } = sample;
-  const open = name.indexOf("[");
-  const close = name.indexOf("]");
+/** Takes the tags out of a name. */
+function splitName(text: string): { name: string; tags: string } {
+  const open = text.indexOf("[");
+  const close = text.indexOf("]");
   if (open !== -1 && close > open) {
-    sample.name = name.slice(0, open) + name.slice(close + 1);
-    sample.tags = colonTags(name.slice(open + 1, close));
-    return;
+    return {
+      name: text.slice(0, open) + text.slice(close + 1),
+      tags: colonTags(text.slice(open + 1, close)),
+    };
   }
   // One bracket alone makes the whole name a plain one, as in statsd_exporter.
-  if (open !== -1 || close !== -1) return;
-  const start = name.search(/[#,]/);
-  sample.name = name.slice(0, start);
-  sample.tags = colonTags(name.slice(start + 1));
+  if (open !== -1 || close !== -1) return { name: text, tags: "" };
+  const start = text.search(/[#,]/);
+  return {
+    name: text.slice(0, start),
+    tags: colonTags(text.slice(start + 1)),
+  };
+}
+
+/** What lies between the first and the last section of tags, as one. */
+function joinSections(text: string): string {
+  return `#${text}`.split("|")
+    .filter((section) => section.startsWith("#"))
+    .map((section) => section.slice(1))
+    .filter((tags) => tags !== "")
+    .join(",");
+}
+
+function startsWith(
+  data: Uint8Array,
+  from: number,
+  end: number,
+  start: Uint8Array,
+): boolean {
+  if (end - from < start.length) return false;
+  for (let i = 0; i < start.length; i++) {
+    if (data[from + i] !== start[i]) return false;
+  }
+  return true;
 }
 
 /** Writes `key=value` pairs as DogStatsD does. Nothing is lost by that: no

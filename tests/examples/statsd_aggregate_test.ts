@@ -25,8 +25,13 @@ function values(aggregate: Aggregate): Record<string, number> {
   const found: [string, number][] = [];
   for (const { name, samples } of aggregate.families()) {
     if (name.startsWith("statsd_")) continue;
-    for (const { suffix = "", labels = "", value } of samples) {
-      found.push([`${name}${suffix}${labels && `{${labels}}`}`, value]);
+    for (const { suffix = "", labels = "", le, quantile, value } of samples) {
+      const all = [
+        ...(labels === "" ? [] : [labels]),
+        ...(le === undefined ? [] : [`le="${le}"`]),
+        ...(quantile === undefined ? [] : [`quantile="${quantile}"`]),
+      ].join(",");
+      found.push([`${name}${suffix}${all && `{${all}}`}`, value]);
     }
   }
   return Object.fromEntries(found);
@@ -34,7 +39,7 @@ function values(aggregate: Aggregate): Record<string, number> {
 
 function errors(aggregate: Aggregate): Partial<Record<string, number>> {
   return Object.fromEntries(
-    [...aggregate.errors].filter(([, count]) => count > 0),
+    Object.entries(aggregate.errors).filter(([, count]) => count > 0),
   );
 }
 
@@ -181,13 +186,13 @@ Deno.test("counts what it takes and what it does not", () => {
   assertEquals(aggregate.lines, 11);
   assertEquals(aggregate.samples, 9);
   assertEquals(aggregate.tagErrors, 1);
-  assertEquals(Object.fromEntries(aggregate.events), {
+  assertEquals(aggregate.events, {
     counter: 3,
     gauge: 1,
-    summary: 2,
+    observer: 2,
     set: 1,
   });
-  assertEquals(Object.fromEntries(aggregate.skipped), {
+  assertEquals(aggregate.skipped, {
     event: 1,
     service_check: 1,
   });
@@ -329,14 +334,14 @@ Deno.test("accounts for every sample of random lines", () => {
   }
   const sum = (counts: Iterable<number>): number =>
     [...counts].reduce((a, b) => a + b, 0);
-  const refused = REFUSALS.map((reason) => aggregate.errors.get(reason) ?? 0);
+  const refused = REFUSALS.map((reason) => aggregate.errors[reason]);
   assertEquals(
-    sum(aggregate.events.values()) + sum(refused),
+    sum(Object.values(aggregate.events)) + sum(refused),
     aggregate.samples,
   );
-  const bad = sum(aggregate.errors.values()) - sum(refused);
+  const bad = sum(Object.values(aggregate.errors)) - sum(refused);
   assert(
-    aggregate.samples + bad + sum(aggregate.skipped.values()) >=
+    aggregate.samples + bad + sum(Object.values(aggregate.skipped)) >=
       aggregate.lines,
   );
 });
@@ -344,7 +349,7 @@ Deno.test("accounts for every sample of random lines", () => {
 Deno.test("knows every reason before it happens", () => {
   const reasons: (Reason | Refusal)[] = ["malformed_line", "kind_conflict"];
   const { errors } = new Aggregate();
-  for (const reason of reasons) assertEquals(errors.get(reason), 0);
+  for (const reason of reasons) assertEquals(errors[reason], 0);
 });
 
 /** Numbers in [0, 1) that one seed always gives again. */

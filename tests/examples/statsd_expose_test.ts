@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { Aggregate } from "../../examples/statsd/aggregate.ts";
 import {
-  CONTENT_TYPE,
+  CONTENT_TYPES,
   expose,
   type Family,
   labelText,
@@ -14,18 +14,21 @@ function gauge(name: string, value: number): Family {
   return { name, help: "A gauge.", type: "gauge", samples: [{ value }] };
 }
 
-Deno.test("names the version of the format", () => {
-  assertEquals(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8");
+Deno.test("names the versions of the formats", () => {
+  assertEquals(CONTENT_TYPES, {
+    text: "text/plain; version=0.0.4; charset=utf-8",
+    openmetrics: "application/openmetrics-text; version=1.0.0; charset=utf-8",
+  });
 });
 
 Deno.test("writes families with their help and type, sorted by name", () => {
-  const text = expose([
+  const text = expose("text", [
     {
       name: "b_seconds",
       help: "How long\nb \\ takes.",
       type: "summary",
       samples: [
-        { labels: 'x="1",quantile="0.5"', value: 0.25 },
+        { labels: 'x="1"', quantile: 0.5, value: 0.25 },
         { labels: 'x="1"', suffix: "_sum", value: 2.5 },
         { labels: 'x="1"', suffix: "_count", value: 10 },
       ],
@@ -50,8 +53,8 @@ b_seconds_count{x="1"} 10
 });
 
 Deno.test("writes nothing for no family", () => {
-  assertEquals(expose(), "");
-  assertEquals(expose([], []), "");
+  assertEquals(expose("text"), "");
+  assertEquals(expose("text", [], []), "");
 });
 
 const VALUES: [value: number, text: string][] = [
@@ -67,7 +70,10 @@ const VALUES: [value: number, text: string][] = [
 
 Deno.test("writes every float as Prometheus reads it", () => {
   for (const [value, text] of VALUES) {
-    assertEquals(expose([gauge("a", value)]).split("\n")[2], `a ${text}`);
+    assertEquals(
+      expose("text", [gauge("a", value)]).split("\n")[2],
+      `a ${text}`,
+    );
   }
 });
 
@@ -79,13 +85,16 @@ Deno.test("writes a name once, for the first that has it", () => {
     samples: [{ suffix: "_sum", value: 1 }],
   };
   assertEquals(
-    expose([gauge("a", 1)], [gauge("a", 2)]),
-    expose([gauge("a", 1)]),
+    expose("text", [gauge("a", 1)], [gauge("a", 2)]),
+    expose("text", [gauge("a", 1)]),
   );
-  assertEquals(expose([summary], [gauge("a_sum", 2)]), expose([summary]));
   assertEquals(
-    expose([gauge("a_count", 2)], [summary]),
-    expose([gauge("a_count", 2)]),
+    expose("text", [summary], [gauge("a_sum", 2)]),
+    expose("text", [summary]),
+  );
+  assertEquals(
+    expose("text", [gauge("a_count", 2)], [summary]),
+    expose("text", [gauge("a_count", 2)]),
   );
 });
 
@@ -138,7 +147,7 @@ const encoder = new TextEncoder();
 function exposed(packet: string, own: Family[] = []): string {
   const aggregate = new Aggregate();
   parsePacket(encoder.encode(packet), aggregate);
-  return expose(aggregate.families(), own);
+  return expose("text", aggregate.families(), own);
 }
 
 /** Checks the lines of an exposition as a scrape would, as far as a test can

@@ -7,7 +7,13 @@ import {
 
 const DEFAULTS: Options = {
   udp: { hostname: "127.0.0.1", port: 8125 },
+  tcp: undefined,
+  unixgram: undefined,
   http: { hostname: "127.0.0.1", port: 9102 },
+  buckets: undefined,
+  maxSeries: 100_000,
+  ttl: Infinity,
+  lameDuck: 0,
   lifecycle: false,
   help: false,
 };
@@ -23,6 +29,15 @@ const GOOD: [args: string[], options: Partial<Options>][] = [
   [["--http", "localhost:1"], { http: { hostname: "localhost", port: 1 } }],
   [["--udp", "[::1]:1"], { udp: { hostname: "::1", port: 1 } }],
   [["--udp", "::1:1"], { udp: { hostname: "::1", port: 1 } }],
+  [["--tcp", "1"], { tcp: { hostname: "127.0.0.1", port: 1 } }],
+  [["--unixgram", "/run/a.sock"], { unixgram: "/run/a.sock" }],
+  [["--buckets", "1"], { buckets: [1] }],
+  [["--buckets=-1,0,0.5,1e3"], { buckets: [-1, 0, 0.5, 1000] }],
+  [["--max-series", "1"], { maxSeries: 1 }],
+  [["--ttl", "300"], { ttl: 300_000 }],
+  [["--ttl", "0.01"], { ttl: 10 }],
+  [["--lame-duck", "2.5"], { lameDuck: 2_500 }],
+  [["--lame-duck", "0"], { lameDuck: 0 }],
   [["--lifecycle"], { lifecycle: true }],
   [["--help"], { help: true }],
   [
@@ -75,6 +90,22 @@ const BAD: [args: string[], message: string][] = [
   [["--", "8125"], 'unknown argument "--"'],
   [["--udp", ""], 'unknown argument ""'],
   [["--udp", "[]:5"], "--udp must be a port"],
+  [["--tcp"], "--tcp must be a port"],
+  [["--tcp", "65536"], "--tcp must be a port"],
+  [["--unixgram"], "--unixgram must be the path of a socket"],
+  [["--buckets"], "--buckets must be at most 100 numbers"],
+  [["--buckets", "1,,2"], 'got "1,,2"'],
+  [["--buckets", "2,1"], "each above the one before"],
+  [["--buckets", "1,1"], "each above the one before"],
+  [["--buckets", "1,Infinity"], "--buckets must be"],
+  [["--buckets", Array.from({ length: 101 }, (_, i) => i).join()], "at most"],
+  [["--max-series", "0"], "--max-series must be a whole number from 1"],
+  [["--max-series", "1.5"], "--max-series must be"],
+  [["--max-series", "10000001"], "to 10000000"],
+  [["--ttl", "0"], "--ttl must be a number of seconds, from 0.01 to a year"],
+  [["--ttl", "5m"], 'got "5m"'],
+  [["--lame-duck=-1"], "--lame-duck must be a number of seconds, from 0"],
+  [["--lame-duck", "99999999"], "to a year"],
   [["--help", "--udb"], 'unknown argument "--udb"'],
 ];
 
@@ -86,8 +117,12 @@ for (const [args, message] of BAD) {
 
 Deno.test("the usage tells of every option and of the defaults", () => {
   for (const [name, value] of Object.entries(DEFAULTS)) {
-    assertStringIncludes(USAGE, `--${name} `);
-    if (typeof value !== "object") continue;
-    assertStringIncludes(USAGE, `(${value.hostname}:${value.port})`);
+    const flag = name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`);
+    assertStringIncludes(USAGE, `--${flag} `);
+    if (typeof value === "object") {
+      assertStringIncludes(USAGE, `(${value.hostname}:${value.port})`);
+    } else if (Number.isFinite(value)) {
+      assertStringIncludes(USAGE, `(${value})`);
+    }
   }
 });

@@ -13,9 +13,15 @@ import {
   type Skipped,
 } from "../../examples/statsd/parse.ts";
 
+/** A sample, kept for longer than it is lent. */
+type Kept = Pick<
+  Sample,
+  "name" | "kind" | "value" | "member" | "relative" | "rate" | "tags"
+>;
+
 class Found implements Sink {
   lines = 0;
-  samples: Sample[] = [];
+  samples: Kept[] = [];
   errors: Reason[] = [];
   skipped: Skipped[] = [];
 
@@ -23,7 +29,8 @@ class Found implements Sink {
     this.lines++;
   }
   sample(sample: Sample): void {
-    this.samples.push({ ...sample });
+    const { name, kind, value, member, relative, rate, tags } = sample;
+    this.samples.push({ name, kind, value, member, relative, rate, tags });
   }
   error(reason: Reason): void {
     this.errors.push(reason);
@@ -42,7 +49,7 @@ function parse(packet: string | Uint8Array): Found {
   return found;
 }
 
-function sample(fields: Partial<Sample>): Sample {
+function sample(fields: Partial<Kept>): Kept {
   return {
     name: "foo",
     kind: "counter",
@@ -55,7 +62,7 @@ function sample(fields: Partial<Sample>): Sample {
   };
 }
 
-const GOOD: [line: string, samples: Partial<Sample>[]][] = [
+const GOOD: [line: string, samples: Partial<Kept>[]][] = [
   ["foo:2|c", [{ value: 2 }]],
   ["foo:+2|c", [{ value: 2 }]],
   ["foo:-2|c", [{ value: -2 }]],

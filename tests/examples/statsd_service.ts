@@ -9,18 +9,25 @@ export interface Ended {
   stderr: string;
 }
 
-/** What the service says in its last line. */
-export interface Stopped {
-  why: string;
+/** What the service says of a socket in its last line. */
+export interface Socket {
   received: number;
   bytes: number;
-  handled: number;
   failed: number;
   dropped: number;
+}
+
+/** What it says there of all. */
+export interface Stopped {
+  why: string;
   lines: number;
   samples: number;
   errors: number;
   series: number;
+  udp: Socket;
+  /** All 0 where there was none, as the next. */
+  tcp: Socket;
+  unixgram: Socket;
 }
 
 /** Against tests that would wait for ever, in ms: a counter that stays where it
@@ -28,15 +35,17 @@ export interface Stopped {
 const STUCK = 30_000;
 const TOO_LONG = 100_000;
 
-const LISTENING = /listening on udp (\S+):(\d+) and (http:\S+)\/metrics\n/;
+const LISTENING = /listening on (.+) and (http:\S+)\/metrics\n/;
 
 const STOPPED = new RegExp(
   "stopped \\((?<why>.*)\\): " +
-    "received (?<received>\\d+) datagrams \\((?<bytes>\\d+) bytes\\), " +
-    "handled (?<handled>\\d+), failed (?<failed>\\d+), " +
-    "dropped (?<dropped>\\d+); " +
     "(?<lines>\\d+) lines, (?<samples>\\d+) samples, " +
-    "(?<errors>\\d+) errors, (?<series>\\d+) series$",
+    "(?<errors>\\d+) errors, (?<series>\\d+) series(?<sockets>;.*)$",
+);
+
+const SOCKET = new RegExp(
+  "(\\w+) received (\\d+) \\((\\d+) bytes\\), failed (\\d+), dropped (\\d+)",
+  "g",
 );
 
 /** Runs the service with arguments that have it end by itself. */
@@ -44,6 +53,14 @@ export async function runStatsd(...args: string[]): Promise<Ended> {
   await using statsd = new Statsd(args);
   return await statsd.ended;
 }
+
+/** A page that stays open has Deno warn of something without the first. */
+const PERMISSIONS = [
+  "--unstable-no-legacy-abort",
+  "--allow-net",
+  "--allow-read",
+  "--allow-write",
+];
 
 /** A process that runs the service, or tries to. */
 class Statsd implements AsyncDisposable {
@@ -55,7 +72,7 @@ class Statsd implements AsyncDisposable {
 
   constructor(args: string[]) {
     this.#process = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--allow-net", "examples/statsd/main.ts", ...args],
+      args: ["run", ...PERMISSIONS, "examples/statsd/main.ts", ...args],
       cwd: new URL("../..", import.meta.url),
       env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" },
       stdin: "null",
@@ -105,18 +122,22 @@ class Statsd implements AsyncDisposable {
 export class StatsdService implements AsyncDisposable {
   /** Where StatsD comes in. */
   readonly udp: Deno.NetAddr;
+  /** Where it comes in over TCP, if it does. */
+  readonly tcp: Deno.NetAddr;
   /** Where HTTP is served, without a slash at the end. */
   readonly http: string;
   /** Resolves when the process has ended. */
   readonly ended: Promise<Ended>;
   readonly #statsd: Statsd;
 
-  private constructor(statsd: Statsd, [, host, port, http]: RegExpExecArray) {
-    this.udp = {
-      transport: "udp",
-      hostname: host ?? "",
-      port: Number(port),
+  private constructor(statsd: Statsd, [, ways = "", http]: RegExpExecArray) {
+    const address = <T extends "udp" | "tcp">(transport: T) => {
+      const [, hostname = "", port = ""] =
+        ways.match(`${transport} ([^ ,]+):(\\d+)`) ?? [];
+      return { transport, hostname, port: Number(port) };
     };
+    this.udp = address("udp");
+    this.tcp = address("tcp");
     this.http = http ?? "";
     this.ended = statsd.ended;
     this.#statsd = statsd;
@@ -190,17 +211,24 @@ export class StatsdService implements AsyncDisposable {
       throw new Error(`it has ended with ${code}: ${stdout}${stderr}`);
     }
     const count = (name: string) => Number(groups[name]);
+    const none = { received: 0, bytes: 0, failed: 0, dropped: 0 };
+    const sockets = (groups["sockets"] ?? "").matchAll(SOCKET).map(
+      ([, name, received, bytes, failed, dropped]) =>
+        [name, {
+          received: Number(received),
+          bytes: Number(bytes),
+          failed: Number(failed),
+          dropped: Number(dropped),
+        }] as const,
+    );
     return {
       why: groups["why"] ?? "",
-      received: count("received"),
-      bytes: count("bytes"),
-      handled: count("handled"),
-      failed: count("failed"),
-      dropped: count("dropped"),
       lines: count("lines"),
       samples: count("samples"),
       errors: count("errors"),
       series: count("series"),
+      ...{ udp: none, tcp: none, unixgram: none },
+      ...Object.fromEntries(sockets),
     };
   }
 

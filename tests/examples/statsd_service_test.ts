@@ -14,6 +14,10 @@ import { runStatsd, StatsdService } from "./statsd_service.ts";
 /** The longest datagram there is, in bytes. */
 const MAX_DATAGRAM = 65_507;
 
+const RECEIVED = 'statsd_packets_total{transport="udp"}';
+const BYTES = 'statsd_received_bytes_total{transport="udp"}';
+const DROPPED = 'statsd_packets_dropped_total{transport="udp"}';
+
 /** Random numbers that are the same for the same seed, which is printed. */
 class Random {
   #state: number;
@@ -86,7 +90,7 @@ class Sender implements Disposable {
       await this.#conn.send(bytes, this.#service.udp);
       this.sent++;
     }
-    await this.#service.reaches("statsd_datagrams_received_total", this.sent);
+    await this.#service.reaches(RECEIVED, this.sent);
   }
 
   [Symbol.dispose](): void {
@@ -262,17 +266,17 @@ class Traffic implements AsyncDisposable {
         client.timing("latency", number, rate, tags);
         if (times === 0) return;
         model.observe("latency", labels, number, times);
-        return model.outcome("summary");
+        return model.outcome("observer");
       case 7:
         client.histogram("size", number / 4, rate, tags);
         if (times === 0) return;
         model.observe("size", labels, number / 4, times);
-        return model.outcome("summary");
+        return model.outcome("observer");
       case 8:
         client.distribution("weight", -number / 8, rate, tags);
         if (times === 0) return;
         model.observe("weight", labels, -number / 8, times);
-        return model.outcome("summary");
+        return model.outcome("observer");
       case 9: {
         const member = this.#random.of([number, `a:b ${number}`]);
         client.set("users", member, rate, tags);
@@ -306,14 +310,14 @@ Deno.test("20,000 metrics of every type from hot-shots add up exactly", async ()
   const samples = await service.scrape();
   const own = new Map<string, number>();
   for (const [name, value] of samples) {
-    if (!name.startsWith("statsd_")) continue;
+    if (!/^(statsd|process)_/.test(name)) continue;
     own.set(name, value);
     samples.delete(name);
   }
   assertEquals(Object.fromEntries(samples), model.samples);
 
   const of = (what: string) => model.outcomes.get(what);
-  for (const type of ["counter", "gauge", "summary", "set"]) {
+  for (const type of ["counter", "gauge", "observer", "set"]) {
     assertEquals(own.get(`statsd_events_total{type="${type}"}`), of(type));
   }
   for (const type of ["event", "service_check"]) {
@@ -330,7 +334,7 @@ Deno.test("20,000 metrics of every type from hot-shots add up exactly", async ()
   assertEquals(own.get("statsd_lines_total"), model.lines);
   assertEquals(own.get("statsd_tag_errors_total"), 0);
   assertEquals(own.get("statsd_series"), model.series);
-  assertEquals(own.get("statsd_datagrams_dropped_total"), 0);
+  assertEquals(own.get(DROPPED), 0);
 
   service.kill("SIGTERM");
   const stopped = await service.stopped();
@@ -338,11 +342,8 @@ Deno.test("20,000 metrics of every type from hot-shots add up exactly", async ()
   assertEquals(stopped.samples, own.get("statsd_samples_total"));
   assertEquals(stopped.errors, of("illegal_negative_counter"));
   assertEquals(stopped.series, model.series);
-  assertEquals(
-    stopped.received,
-    own.get("statsd_datagrams_received_total"),
-  );
-  assertEquals(stopped.bytes, own.get("statsd_received_bytes_total"));
+  assertEquals(stopped.udp.received, own.get(RECEIVED));
+  assertEquals(stopped.udp.bytes, own.get(BYTES));
 });
 
 /** Streams to a service, which gets the signal in between, and asserts that
@@ -381,9 +382,8 @@ async function interruptStream(
   assertEquals(stopped.series, before + (late > 0 ? 1 : 0));
   assertEquals(stopped.samples, stopped.lines);
   assertEquals(stopped.errors, 0);
-  assertEquals(stopped.received, stopped.lines);
-  assertEquals(stopped.handled, stopped.received);
-  assertEquals([stopped.failed, stopped.dropped], [0, 0]);
+  assertEquals(stopped.udp.received, stopped.lines);
+  assertEquals([stopped.udp.failed, stopped.udp.dropped], [0, 0]);
 }
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -401,7 +401,11 @@ Deno.test("a service that is asked to end before anything came says so", async (
   service.kill("SIGTERM");
   const { why, ...counts } = await service.stopped();
   assertEquals(why, "AbortError: SIGTERM received");
-  assertEquals(new Set(Object.values(counts)), new Set([0]));
+  const none = { received: 0, bytes: 0, failed: 0, dropped: 0 };
+  assertEquals(counts, {
+    ...{ lines: 0, samples: 0, errors: 0, series: 0 },
+    ...{ udp: none, tcp: none, unixgram: none },
+  });
 });
 
 Deno.test("a scrape that SIGTERM finds under way is answered to its end", async () => {
@@ -431,7 +435,7 @@ Deno.test("a scrape that SIGTERM finds under way is answered to its end", async 
   assertEquals(text.match(/^n+\d+_\d+ 1$/mg)?.length, series);
   const stopped = await service.stopped();
   assertEquals(stopped.series, series);
-  assertEquals(stopped.handled, sender.sent);
+  assertEquals(stopped.udp.received, sender.sent);
 });
 
 /** Whether nobody has the UDP port. */
@@ -489,20 +493,21 @@ Deno.test("malformed lines are counted by reason, and nothing else comes of them
     assertEquals(after.get(name(reason)), i + 1, reason);
   }
   const counted = new Set([
-    "statsd_datagrams_received_total",
-    "statsd_received_bytes_total",
+    RECEIVED,
+    BYTES,
     "statsd_lines_total",
     ...reasons.map(name),
   ]);
   for (const [name, value] of after) {
-    if (!counted.has(name)) assertEquals(value, before.get(name), name);
+    if (counted.has(name) || name.startsWith("process_")) continue;
+    assertEquals(value, before.get(name), name);
   }
   assertEquals(after.get("statsd_lines_total"), lines);
   await assertServes(service, sender);
   service.kill("SIGTERM");
   const stopped = await service.stopped();
   assertEquals(stopped.errors, lines);
-  assertEquals(stopped.handled, sender.sent);
+  assertEquals(stopped.udp.received, sender.sent);
 });
 
 Deno.test("an empty datagram is received, and is no line", async () => {
@@ -512,8 +517,8 @@ Deno.test("an empty datagram is received, and is no line", async () => {
   assertEquals(await service.sample("statsd_lines_total"), 0);
   await assertServes(service, sender);
   service.kill("SIGTERM");
-  const { received, handled, lines, errors } = await service.stopped();
-  assertEquals([received, handled, lines, errors], [5, 5, 1, 0]);
+  const { udp, lines, errors } = await service.stopped();
+  assertEquals([udp.received, lines, errors], [5, 1, 0]);
 });
 
 Deno.test("a datagram of the largest size is read to its last line", async () => {
@@ -532,7 +537,7 @@ Deno.test("a datagram of the largest size is read to its last line", async () =>
   assertEquals(samples.get("last_total"), 7);
   assertEquals(samples.get("statsd_lines_total"), lines + 3);
   assertEquals(
-    samples.get("statsd_received_bytes_total"),
+    samples.get(BYTES),
     3 * MAX_DATAGRAM,
   );
   await assertServes(service, sender);
@@ -554,7 +559,7 @@ Deno.test("a megabyte of random bytes leaves the service as it was", async () =>
     bytes += burst.reduce((sum, { length }) => sum + length, 0);
   }
   const samples = await service.scrape();
-  assertEquals(samples.get("statsd_received_bytes_total"), bytes);
+  assertEquals(samples.get(BYTES), bytes);
   let errors = 0;
   for (const [name, value] of samples) {
     if (name.startsWith("statsd_sample_errors_total")) errors += value;
@@ -563,8 +568,8 @@ Deno.test("a megabyte of random bytes leaves the service as it was", async () =>
   await assertServes(service, sender);
   service.kill("SIGTERM");
   const stopped = await service.stopped();
-  assertEquals(stopped.handled, sender.sent);
-  assertEquals([stopped.failed, stopped.dropped], [0, 0]);
+  assertEquals(stopped.udp.received, sender.sent);
+  assertEquals([stopped.udp.failed, stopped.udp.dropped], [0, 0]);
 });
 
 Deno.test("/metrics is in the text format of Prometheus, version 0.0.4", async () => {
@@ -586,7 +591,7 @@ Deno.test("says that it is healthy and ready, and knows no other paths", async (
   assertEquals(await service.request("/-/ready?x"), [200, "ready\n"]);
   for (
     const [path, method] of [
-      ["/", "GET"],
+      ["/index.html", "GET"],
       ["/metrics/", "GET"],
       ["/-/quit", "GET"],
       ["/metrics", "POST"],
@@ -622,7 +627,7 @@ Deno.test("POST /-/quit ends a service with --lifecycle, which says so", async (
   );
   const stopped = await service.stopped();
   assertEquals(stopped.why, "quit over HTTP");
-  assertEquals([stopped.lines, stopped.handled], [lines, lines]);
+  assertEquals([stopped.lines, stopped.udp.received], [lines, lines]);
 });
 
 Deno.test("a port that is in use is named, and the service fails", async () => {

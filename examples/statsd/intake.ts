@@ -1,0 +1,308 @@
+/**
+ * The sockets where StatsD comes in.
+ *
+ * @module
+ */
+
+import {
+  type Context,
+  serveTcp,
+  serveUdp,
+  sleep,
+  softDone,
+  udpRead,
+  withCancel,
+} from "@curfew/context";
+import { LineFramer } from "./frames.ts";
+import type { Endpoint, Options } from "./options.ts";
+import { parsePacket, type Sink } from "./parse.ts";
+
+/** How lines can come in. */
+export type Transport = "udp" | "tcp" | "unixgram";
+
+/** What a socket has counted so far. */
+export interface IntakeStats {
+  /** Datagrams read, or connections accepted. */
+  readonly received: number;
+  /** Their bytes. */
+  readonly bytes: number;
+  /** Datagrams that could not be handled, or connections that were cut. */
+  readonly failed: number;
+  /** Datagrams that found the backlog full, or connections refused. */
+  readonly dropped: number;
+  /** Datagrams that the kernel had no room for, where it tells. */
+  readonly kernelDropped: number | undefined;
+  /** What is held now: datagrams in the backlog, or connections. */
+  readonly pending: number;
+}
+
+/** A socket where StatsD comes in. */
+export interface Intake extends AsyncDisposable {
+  /** How it comes in. */
+  readonly transport: Transport;
+  /** Where. */
+  readonly at: string;
+  /** A copy. */
+  readonly stats: IntakeStats;
+  /** Whether it is closed, and everything handled. */
+  readonly closed: boolean;
+  /** Resolves when it is; never rejects. */
+  readonly finished: Promise<void>;
+}
+
+/** Why the service ends by itself. */
+export class SocketFailed extends Error {
+  /** @param transport How StatsD came in. */
+  constructor(transport: Transport) {
+    super(`the socket of ${transport} has failed`);
+    this.name = "SocketFailed";
+  }
+}
+
+/** How long, in ms, a socket may take for what it holds when it is to close. */
+export const INTAKE_GRACE = 5_000;
+
+/** In ms: at the end all that a client has sent is there when nothing has come
+ * twice in a row for that long. */
+const SILENCE = 20;
+
+/** How long, in ms, connections are still accepted that were made before. */
+const LAST_ACCEPTS = 50;
+
+/** Of TCP; each may keep the start of one line. */
+const MAX_CONNECTIONS = 1_000;
+
+type OnError = (message: string) => void;
+
+/** Opens the sockets of `options`, until `ctx` is done. */
+export async function openIntakes(
+  ctx: Context,
+  { udp, tcp, unixgram }: Options,
+  sink: Sink,
+  onError: OnError,
+): Promise<Intake[]> {
+  await using opened = new AsyncDisposableStack();
+  const intakes = [opened.use(openUdp(ctx, udp, sink, onError))];
+  if (tcp !== undefined) {
+    intakes.push(opened.use(openTcp(ctx, tcp, sink, onError)));
+  }
+  if (unixgram !== undefined) {
+    if (isUnixSocket(unixgram) && !await isOpen(unixgram)) {
+      // A process that was killed has left it behind.
+      Deno.removeSync(unixgram);
+    }
+    intakes.push(openUnixgram(ctx, unixgram, sink, onError));
+  }
+  // Where one cannot be opened, the others are closed.
+  opened.move();
+  return intakes;
+}
+
+function openUdp(
+  ctx: Context,
+  endpoint: Endpoint,
+  sink: Sink,
+  onError: OnError,
+): Intake {
+  const server = serveUdp(
+    ctx,
+    {
+      ...endpoint,
+      grace: INTAKE_GRACE,
+      onError: (error) => onError(`udp: ${error}`),
+    },
+    (_ctx, { data }) => parsePacket(data, sink),
+  );
+  return new Opened("udp", hostPort(server.addr), server, () => {
+    const { received, bytes, failed, dropped } = server.stats;
+    const { kernelDropped, pending } = server.stats;
+    return { received, bytes, failed, dropped, kernelDropped, pending };
+  });
+}
+
+function openUnixgram(
+  parent: Context,
+  path: string,
+  sink: Sink,
+  onError: OnError,
+): Intake {
+  const ctx = withCancel(parent);
+  const conn = listenUnixgram(path);
+  let received = 0;
+  let bytes = 0;
+  let failed = 0;
+  const finished = udpRead<Deno.UnixAddr>(
+    ctx,
+    conn,
+    (_ctx, { data }) => {
+      received++;
+      bytes += data.length;
+      parsePacket(data, sink);
+    },
+    {
+      grace: INTAKE_GRACE,
+      onError: (error) => {
+        failed++;
+        onError(`unixgram: ${error}`);
+      },
+    },
+  ).then(() => removeIfThere(path));
+  const server = {
+    finished,
+    [Symbol.asyncDispose]: () => {
+      ctx.cancel();
+      return finished;
+    },
+  };
+  return new Opened("unixgram", path, server, () => ({
+    ...{ received, bytes, failed, dropped: 0, pending: 0 },
+    // Who sends to a Unix socket waits until there is room.
+    kernelDropped: 0,
+  }));
+}
+
+function listenUnixgram(path: string): Deno.DatagramConn {
+  try {
+    return Deno.listenDatagram({ transport: "unixpacket", path });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    throw new Deno.errors.AddrInUse(`--unixgram: ${path} is in use`);
+  }
+}
+
+function isUnixSocket(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isSocket === true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+async function isOpen(path: string): Promise<boolean> {
+  try {
+    (await Deno.connect({ transport: "unix", path })).close();
+    return true;
+  } catch (error) {
+    // A stream cannot connect to what takes datagrams, which says that it is open.
+    return !(error instanceof Deno.errors.ConnectionRefused);
+  }
+}
+
+function removeIfThere(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+function openTcp(
+  ctx: Context,
+  endpoint: Endpoint,
+  sink: Sink,
+  onError: OnError,
+): Intake {
+  let bytes = 0;
+  const server = serveTcp(
+    ctx,
+    {
+      ...endpoint,
+      maxConnections: MAX_CONNECTIONS,
+      lameDuck: LAST_ACCEPTS,
+      grace: INTAKE_GRACE,
+      onError: (error) => onError(`tcp: ${error}`),
+    },
+    async (ctx, conn) => {
+      const framer = new LineFramer(sink);
+      for await (const chunk of chunks(ctx, conn)) {
+        bytes += chunk.length;
+        framer.push(chunk);
+      }
+      framer.end();
+    },
+  );
+  return new Opened("tcp", hostPort(server.addr), server, () => {
+    const { accepted, open, failed, refused, forced } = server.stats;
+    return {
+      ...{ received: accepted, bytes, pending: open, dropped: refused },
+      ...{ failed: failed + forced, kernelDropped: undefined },
+    };
+  });
+}
+
+/** What comes in on a connection, until its client closes it. Most never do: from
+ * the soft moment on it is what has arrived, until there is a silence. */
+async function* chunks(
+  ctx: Context,
+  conn: Deno.Conn,
+): AsyncGenerator<Uint8Array> {
+  const buffer = new Uint8Array(16_384);
+  let reads = 0;
+  let closed = false;
+  softDone(ctx).then(async () => {
+    for (let quiet = 0, before = reads; quiet < 2;) {
+      await sleep(ctx, SILENCE);
+      quiet = reads === before ? quiet + 1 : 0;
+      before = reads;
+    }
+    closed = true;
+    conn.close();
+  }).catch(() => {
+    // The connection is over.
+  });
+  for (;;) {
+    const length = await conn.read(buffer).catch((error) => {
+      if (closed) return null;
+      throw error;
+    });
+    if (length === null) return;
+    reads++;
+    yield buffer.subarray(0, length);
+  }
+}
+
+/** What all of them have in common. */
+class Opened implements Intake {
+  readonly transport: Transport;
+  readonly at: string;
+  readonly finished: Promise<void>;
+  readonly #server: AsyncDisposable;
+  readonly #read: () => IntakeStats;
+  #closed = false;
+
+  constructor(
+    transport: Transport,
+    at: string,
+    server: AsyncDisposable & { readonly finished: Promise<unknown> },
+    read: () => IntakeStats,
+  ) {
+    this.transport = transport;
+    this.at = at;
+    this.#server = server;
+    this.#read = read;
+    this.finished = server.finished.then(() => {
+      this.#closed = true;
+    });
+  }
+
+  get stats(): IntakeStats {
+    return this.#read();
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#server[Symbol.asyncDispose]();
+  }
+}
+
+/** An address as people write it. */
+export function hostPort(addr: Deno.Addr): string {
+  const { hostname, port } = addr as Deno.NetAddr;
+  return hostname.includes(":")
+    ? `[${hostname}]:${port}`
+    : `${hostname}:${port}`;
+}

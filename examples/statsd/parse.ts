@@ -185,6 +185,9 @@ const [EVENT, SERVICE_CHECK, CARD] = ["_e{", "_sc|", "card:"]
 /** 1, 10, 100 and so on, as many as are exact and used. */
 const POWERS = Array.from({ length: 16 }, (_, i) => 10 ** i);
 
+/** Another one in each process: nobody outside knows which names meet. */
+const HASH_SEED = crypto.getRandomValues(new Int32Array(1))[0]!;
+
 /** The prime of FNV-1a, whose bits spread well for short texts. */
 export const HASH_PRIME = 0x0100_0193;
 
@@ -244,7 +247,7 @@ function parseLine(
 
   let colon = from;
   let styled = false;
-  let hash = 0;
+  let hash = HASH_SEED;
   for (; colon < end; colon++) {
     const byte = data[colon]!;
     if (byte === COLON) break;

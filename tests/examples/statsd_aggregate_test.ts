@@ -346,6 +346,166 @@ Deno.test("accounts for every sample of random lines", () => {
   );
 });
 
+const BUCKETS: [
+  what: string,
+  lines: string[],
+  values: Record<string, number>,
+][] = [
+  ["counts what is at most as large as a bound", ["a:0.1:0.10001:7|h"], {
+    'a_bucket{le="0.1"}': 1,
+    'a_bucket{le="1"}': 2,
+    'a_bucket{le="Infinity"}': 3,
+    a_sum: 7.20001,
+    a_count: 3,
+  }],
+  ["takes timings in seconds", ["a:100|ms|#x:1", "a:100|ms|#x:1"], {
+    'a_bucket{x="1",le="0.1"}': 2,
+    'a_bucket{x="1",le="1"}': 2,
+    'a_bucket{x="1",le="Infinity"}': 2,
+    'a_sum{x="1"}': 0.2,
+    'a_count{x="1"}': 2,
+  }],
+  ["gives a sampled observation its weight", ["a:0.5|d|@0.1"], {
+    'a_bucket{le="0.1"}': 0,
+    'a_bucket{le="1"}': 10,
+    'a_bucket{le="Infinity"}': 10,
+    a_sum: 5,
+    a_count: 10,
+  }],
+];
+
+for (const [what, lines, expected] of BUCKETS) {
+  Deno.test(`a histogram ${what}`, () => {
+    const aggregate = aggregated(lines, { buckets: [0.1, 1] });
+    assertEquals(values(aggregate), expected);
+  });
+}
+
+Deno.test("refuses a name on the lines of a histogram", () => {
+  const aggregate = aggregated(["a:1|h", "a_bucket:1|g", "a_count:1|g"], {
+    buckets: [1],
+  });
+  assertEquals(errors(aggregate), { kind_conflict: 2 });
+});
+
+Deno.test("one line costs no more than one event, whatever its rate", () => {
+  const aggregate = aggregated(["a:1|h|@1e-300", "b:1|ms|@0.0000000001"]);
+  assertEquals(aggregate.events.observer, 2);
+  assertEquals(values(aggregate)["a_count"], 1e6);
+  assertEquals(values(aggregate)["b_count"], 1e6);
+});
+
+Deno.test("a sweep takes what nobody has written to for long enough", () => {
+  const aggregate = new Aggregate({ idleSweeps: 2 });
+  send(aggregate, "a:1|c", "a:1|c|#x:1", "b:1|g", "c:1|h", "d:m|s");
+  const swept: number[] = [];
+  for (let i = 0; i < 5; i++) {
+    swept.push(aggregate.sweep());
+    send(aggregate, "a:1|c");
+  }
+  // The first finds what was written before it, and two more may find nothing.
+  assertEquals(swept, [0, 0, 0, 4, 0]);
+  assertEquals(values(aggregate), { a_total: 6 });
+  assertEquals([aggregate.size, aggregate.spellings], [1, 1]);
+});
+
+Deno.test("a name that was swept is free for any kind", () => {
+  const aggregate = new Aggregate({ idleSweeps: 0, maxSeries: 1 });
+  send(aggregate, "a:1|c", "a_total:1|c");
+  assertEquals([aggregate.sweep(), aggregate.sweep()], [0, 1]);
+  send(aggregate, "a:5|ms");
+  assertEquals([aggregate.sweep(), aggregate.sweep()], [0, 1]);
+  send(aggregate, "a_sum:1|g");
+  assertEquals(values(aggregate), { a_sum: 1 });
+  assertEquals(errors(aggregate), {});
+});
+
+Deno.test("a series that comes back begins anew", () => {
+  const aggregate = new Aggregate({ idleSweeps: 0 });
+  send(aggregate, "a:5|c", "s:x|s", "s:y|s");
+  aggregate.sweep();
+  aggregate.sweep();
+  send(aggregate, "a:1|c", "s:x|s");
+  assertEquals(values(aggregate), { a_total: 1, s: 1 });
+});
+
+Deno.test("what was swept gives back what it had of the bounds", () => {
+  const aggregate = new Aggregate({
+    ...{ idleSweeps: 0, maxSeries: 3, maxMembers: 2, maxText: 8 },
+    ...{ maxAllObservations: 3, random: () => 0.999 },
+  });
+  for (let round = 0; round < 50; round++) {
+    send(aggregate, `a${round % 10}:xx|s`, `a${round % 10}:yy|s`);
+    assertEquals(values(aggregate), { [`a${round % 10}`]: 2 });
+    aggregate.sweep();
+    aggregate.sweep();
+    send(aggregate, `h${round % 10}:1:2:3:4|h`);
+    assertEquals(values(aggregate)[`h${round % 10}{quantile="0.99"}`], 3);
+    aggregate.sweep();
+    aggregate.sweep();
+  }
+  assertEquals(errors(aggregate), {});
+});
+
+Deno.test("sweeps nothing where nothing says for how long series are kept", () => {
+  const aggregate = aggregated(["a:1|c"]);
+  for (let i = 0; i < 1_000; i++) assertEquals(aggregate.sweep(), 0);
+});
+
+Deno.test("names and members take no more text than they may", () => {
+  const aggregate = new Aggregate({ maxText: 10 });
+  send(
+    aggregate,
+    "abcd:1|g",
+    "abcdefg:1|g",
+    "ef:mmmmm|s",
+    "ef:m|s",
+    "efgh:1|g",
+  );
+  assertEquals(values(aggregate), { abcd: 1, ef: 1 });
+  assertEquals(errors(aggregate), { series_limit: 2, member_limit: 1 });
+});
+
+Deno.test("keeps one observation of each series when it can keep no more", () => {
+  const aggregate = new Aggregate({ maxAllObservations: 2, random: lcg(1) });
+  send(aggregate, "a:1:2:3:4|h", "b:5|h", "c:6:6:6|h");
+  const found = values(aggregate);
+  assertEquals(found['b{quantile="0.5"}'], 5);
+  assertEquals(found['c{quantile="0.99"}'], 6);
+  assertEquals([found["a_count"], found["a_sum"]], [4, 10]);
+});
+
+Deno.test("tells the busiest series since it was last asked", () => {
+  const aggregate = aggregated([
+    ...["a:1|c", "a:1|c", "a:1|c", "b:1|g", "b:1|g"],
+    ...["c:1|ms|#x:1", "d:1|h:2|h:3|h:4|h"],
+  ]);
+  assertEquals(aggregate.busiest(3), [
+    { name: "d", kind: "observer", samples: 4 },
+    { name: "a_total", kind: "counter", samples: 3 },
+    { name: "b", kind: "gauge", samples: 2 },
+  ]);
+  assertEquals(aggregate.busiest(3), []);
+  send(aggregate, "c:1|ms|#x:1");
+  assertEquals(aggregate.busiest(3), [
+    { name: 'c{x="1"}', kind: "observer", samples: 1 },
+  ]);
+});
+
+Deno.test("a flood of names leaves the series that are known right", () => {
+  const maxSeries = 1_000;
+  const aggregate = new Aggregate({ maxSeries });
+  send(aggregate, "known:1|c|#x:1");
+  for (let i = 0; i < 200_000; i += 100) {
+    const flood = Array.from({ length: 100 }, (_, j) => `n${i + j}:1|c|#y:1`);
+    send(aggregate, flood.join("\n"), "known:1|c|#x:1");
+  }
+  assertEquals(values(aggregate)['known_total{x="1"}'], 2_001);
+  assertEquals(aggregate.size, maxSeries);
+  assert(aggregate.spellings <= 2 * maxSeries);
+  assertEquals(errors(aggregate), { series_limit: 200_001 - maxSeries });
+});
+
 Deno.test("knows every reason before it happens", () => {
   const reasons: (Reason | Refusal)[] = ["malformed_line", "kind_conflict"];
   const { errors } = new Aggregate();

@@ -1,5 +1,8 @@
-import { assert, assertEquals } from "@std/assert";
-import { Aggregate } from "../../examples/statsd/aggregate.ts";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  Aggregate,
+  type AggregateOptions,
+} from "../../examples/statsd/aggregate.ts";
 import {
   CONTENT_TYPES,
   expose,
@@ -9,6 +12,7 @@ import {
   legalName,
 } from "../../examples/statsd/expose.ts";
 import { parsePacket } from "../../examples/statsd/parse.ts";
+import { ownFamilies } from "../../examples/statsd/telemetry.ts";
 
 function gauge(name: string, value: number): Family {
   return { name, help: "A gauge.", type: "gauge", samples: [{ value }] };
@@ -55,6 +59,71 @@ b_seconds_count{x="1"} 10
 Deno.test("writes nothing for no family", () => {
   assertEquals(expose("text"), "");
   assertEquals(expose("text", [], []), "");
+});
+
+Deno.test("writes OpenMetrics: titles, floats in labels, quotes in help, an end", () => {
+  const text = expose("openmetrics", [
+    {
+      name: "c_total",
+      help: 'Say "c".',
+      type: "counter",
+      samples: [{ value: 3 }, { labels: 'x="1"', value: 4 }],
+    },
+    {
+      name: "h",
+      help: "A histogram.",
+      type: "histogram",
+      samples: [
+        { suffix: "_bucket", labels: 'x="1"', le: 0.5, value: 1 },
+        { suffix: "_bucket", labels: 'x="1"', le: 1, value: 2 },
+        { suffix: "_bucket", labels: 'x="1"', le: Infinity, value: 3 },
+        { suffix: "_sum", labels: 'x="1"', value: 9 },
+        { suffix: "_count", labels: 'x="1"', value: 3 },
+      ],
+    },
+    gauge("g", 1),
+  ]);
+  assertEquals(
+    text,
+    `# HELP c Say \\"c\\".
+# TYPE c counter
+c_total 3
+c_total{x="1"} 4
+# HELP g A gauge.
+# TYPE g gauge
+g 1
+# HELP h A histogram.
+# TYPE h histogram
+h_bucket{x="1",le="0.5"} 1
+h_bucket{x="1",le="1.0"} 2
+h_bucket{x="1",le="+Inf"} 3
+h_sum{x="1"} 9
+h_count{x="1"} 3
+# EOF
+`,
+  );
+  assertEquals(expose("openmetrics"), "# EOF\n");
+});
+
+Deno.test("gives a counter its whole name in OpenMetrics where the short one is taken", () => {
+  const counter: Family = {
+    name: "a_total",
+    help: "A counter.",
+    type: "counter",
+    samples: [{ value: 2 }],
+  };
+  const text = expose("openmetrics", [gauge("a", 1), counter]);
+  assertEquals(
+    text,
+    `# HELP a A gauge.
+# TYPE a gauge
+a 1
+# HELP a_total A counter.
+# TYPE a_total unknown
+a_total 2
+# EOF
+`,
+  );
 });
 
 const VALUES: [value: number, text: string][] = [
@@ -144,8 +213,12 @@ Deno.test("escapes the values of labels", () => {
 
 const encoder = new TextEncoder();
 
-function exposed(packet: string, own: Family[] = []): string {
-  const aggregate = new Aggregate();
+function exposed(
+  packet: string,
+  own: Family[] = [],
+  options: AggregateOptions = {},
+): string {
+  const aggregate = new Aggregate(options);
   parsePacket(encoder.encode(packet), aggregate);
   return expose("text", aggregate.families(), own);
 }
@@ -171,7 +244,9 @@ function assertWellFormed(text: string): void {
     assert(match !== null, `${line} is no line of a metric`);
     const [, metric = "", braced = "", value = ""] = match;
     assert(
-      [family, `${family}_sum`, `${family}_count`].includes(metric),
+      ["", "_sum", "_count", "_bucket"].some((suffix) =>
+        metric === family + suffix
+      ),
       `${line} stands under ${family}`,
     );
     const key = metric + braced;
@@ -222,6 +297,7 @@ const NASTY = [
 
 Deno.test("is one well-formed exposition, whatever comes in", () => {
   assertWellFormed(exposed(NASTY));
+  assertWellFormed(exposed(NASTY, [], { buckets: [0.1, 1] }));
 });
 
 Deno.test("is well-formed for random names and tags", () => {
@@ -241,3 +317,50 @@ Deno.test("is well-formed for random names and tags", () => {
   });
   assertWellFormed(exposed(lines.join("\n")));
 });
+
+/** Where promtool is, which is Prometheus's own judge; undefined if nowhere. */
+const promtool = ["/usr/bin/promtool", "/usr/local/bin/promtool"].find(
+  (path) => {
+    try {
+      return Deno.statSync(path).isFile;
+    } catch {
+      return false;
+    }
+  },
+);
+
+const USUAL = [
+  "requests:1|c|#route:/a,code:200",
+  "queue_length:3|g",
+  "latency_seconds:12|ms:7|ms",
+  'size_bytes:1:2:3|h|#kind:"quoted"',
+  "users:ada|s",
+].join("\n");
+
+for (const buckets of [undefined, [0.1, 1, 10]]) {
+  const what = buckets === undefined ? "summaries" : "histograms";
+  Deno.test({
+    name: `promtool has nothing to say of an exposition with ${what}`,
+    ignore: promtool === undefined,
+    async fn() {
+      const text = exposed(USUAL, [...ownFamilies([])], { buckets });
+      assertStringIncludes(text, "process_start_time_seconds ");
+      const check = new Deno.Command(promtool!, {
+        args: ["check", "metrics"],
+        stdin: "piped",
+        stdout: "piped",
+        stderr: "piped",
+      }).spawn();
+      const writer = check.stdin.getWriter();
+      await writer.write(encoder.encode(text));
+      await writer.close();
+      const { code, stdout, stderr } = await check.output();
+      const said = new TextDecoder();
+      assertEquals([said.decode(stdout), said.decode(stderr), code], [
+        "",
+        "",
+        0,
+      ]);
+    },
+  });
+}

@@ -1,0 +1,73 @@
+import { assertEquals } from "@std/assert";
+import { acceptsGzip, chooseFormat } from "../../examples/statsd/negotiate.ts";
+
+const OPEN = "application/openmetrics-text";
+
+const FORMATS: [accept: string | null, format: "text" | "openmetrics"][] = [
+  [null, "text"],
+  ["", "text"],
+  ["*/*", "text"],
+  ["text/html", "text"],
+  ["text/plain", "text"],
+  ["text/plain; version=0.0.4; charset=utf-8", "text"],
+  [OPEN, "openmetrics"],
+  [OPEN.toUpperCase(), "openmetrics"],
+  [`${OPEN}; version=1.0.0`, "openmetrics"],
+  [`${OPEN}; version="1.0.0"`, "openmetrics"],
+  [`${OPEN}; version=0.0.1`, "text"],
+  [`${OPEN}; q=0`, "text"],
+  [`${OPEN}; q=0.5, text/plain`, "text"],
+  [`${OPEN}, text/plain; q=0.5`, "openmetrics"],
+  [`text/plain;q=0.5,${OPEN};q=0.6`, "openmetrics"],
+  [`${OPEN}, text/plain`, "text"],
+  [`${OPEN}; q=0.4, */*; q=0.5`, "text"],
+  [`${OPEN}, */*; q=0.1`, "openmetrics"],
+  [`application/*, text/*; q=0.2`, "openmetrics"],
+  [`text/plain; version=1.0.0, ${OPEN}; q=0.2`, "openmetrics"],
+  [`${OPEN}; q=nonsense, text/plain; q=0.1`, "text"],
+  // Prometheus 2.42 and 3.
+  [
+    `${OPEN};version=1.0.0,${OPEN};version=0.0.1;q=0.75,` +
+    `text/plain;version=0.0.4;q=0.5,*/*;q=0.1`,
+    "openmetrics",
+  ],
+  [
+    `${OPEN};version=1.0.0;escaping=allow-utf-8;q=0.5,` +
+    `${OPEN};version=0.0.1;q=0.4,` +
+    `text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,` +
+    `text/plain;version=0.0.4;q=0.2,*/*;q=0.1`,
+    "openmetrics",
+  ],
+  ["text/plain;version=0.0.4;q=1,*/*;q=0.1", "text"],
+];
+
+for (const [accept, format] of FORMATS) {
+  Deno.test(`answers in the format ${format} to Accept: ${accept}`, () => {
+    assertEquals(chooseFormat(accept), format);
+  });
+}
+
+const CODINGS: [accepted: string | null, gzip: boolean][] = [
+  [null, false],
+  ["", false],
+  ["gzip", true],
+  ["GZIP", true],
+  ["x-gzip", true],
+  ["gzip, deflate, br", true],
+  ["br;q=1.0, gzip;q=0.2", true],
+  ["br", false],
+  ["gzip;q=0", false],
+  ["gzip; q=0.0, *", false],
+  ["*", true],
+  ["*;q=0", false],
+  ["identity", false],
+  ["identity, gzip;q=0.5", false],
+  ["identity;q=0.5, gzip", true],
+];
+
+for (const [accepted, gzip] of CODINGS) {
+  const verb = gzip ? "compresses" : "does not compress";
+  Deno.test(`${verb} for Accept-Encoding: ${accepted}`, () => {
+    assertEquals(acceptsGzip(accepted), gzip);
+  });
+}

@@ -1,0 +1,84 @@
+import { assert, assertEquals } from "@std/assert";
+import { parsePacket, Spelling } from "../../examples/statsd/parse.ts";
+import { SpellingTable } from "../../examples/statsd/spellings.ts";
+
+/** The spelling of a line, as the parser lends it. */
+function spelled(line: string, hash?: number): Spelling {
+  const found = new Spelling();
+  parsePacket(new TextEncoder().encode(line), {
+    line() {},
+    error: (reason) => {
+      throw new Error(`${line}: ${reason}`);
+    },
+    skip() {},
+    sample: (sample) => {
+      const { data, nameFrom, nameTo, tagsFrom, tagsTo, nameHash } = sample;
+      Object.assign(found, { data, nameFrom, nameTo, tagsFrom, tagsTo });
+      found.nameHash = hash ?? nameHash;
+    },
+  });
+  return found;
+}
+
+Deno.test("finds what was added, wherever it stands in a packet", () => {
+  const table = new SpellingTable<number>();
+  table.add(spelled("name:1|c|#a:1"), 7);
+  assertEquals(table.find(spelled("name:2|g|@0.5|#a:1")), 7);
+  assertEquals(table.find(spelled("\nname:2|g|#a:1|T1")), 7);
+  assertEquals(table.size, 1);
+});
+
+Deno.test("tells apart what differs in one byte, or in where it is cut", () => {
+  const table = new SpellingTable<string>();
+  const lines = [
+    "ab:1|c",
+    "a:1|c|#b",
+    "a:1|c|#bc",
+    "ab:1|c|#c",
+    "abc:1|c",
+    "abd:1|c",
+    "ab:1|c|#d",
+    "äb:1|c",
+  ];
+  for (const [i, line] of lines.entries()) {
+    assertEquals(table.find(spelled(line)), undefined, line);
+    table.add(spelled(line), line);
+    assertEquals(table.size, i + 1);
+  }
+  for (const line of lines) assertEquals(table.find(spelled(line)), line);
+});
+
+Deno.test("finds each of 50,000 after it has grown", () => {
+  const table = new SpellingTable<number>();
+  const line = (i: number) => `name.${i}:1|c|#tag:${i % 7}`;
+  for (let i = 0; i < 50_000; i++) table.add(spelled(line(i)), i);
+  let found = 0;
+  for (let i = 0; i < 50_000; i++) {
+    const value = table.find(spelled(line(i)));
+    // One that found no place is resolved anew each time; it is never mistaken.
+    if (value === undefined) continue;
+    assertEquals(value, i);
+    found++;
+  }
+  assertEquals(found, table.size);
+  assert(found > 49_900, `${found} of 50,000`);
+});
+
+Deno.test("forgets what is not to be kept, and shrinks", () => {
+  const table = new SpellingTable<number>();
+  for (let i = 0; i < 5_000; i++) table.add(spelled(`n${i}:1|c`), i);
+  table.retain((value) => value % 100 === 0);
+  assertEquals(table.size, 50);
+  assertEquals(table.find(spelled("n100:1|c")), 100);
+  assertEquals(table.find(spelled("n101:1|c")), undefined);
+  table.retain(() => false);
+  assertEquals([table.size, table.text], [0, 0]);
+});
+
+Deno.test("takes only so many names that were chosen to meet in one place", () => {
+  const table = new SpellingTable<number>();
+  for (let i = 0; i < 1_000; i++) table.add(spelled(`n${i}:1|c`, 42), i);
+  assert(table.size <= 16, `${table.size}`);
+  assertEquals(table.find(spelled("n0:1|c", 42)), 0);
+  assertEquals(table.find(spelled("n999:1|c", 42)), undefined);
+});

@@ -52,8 +52,8 @@ export interface AggregateOptions {
   /** Upper bounds of the buckets of histograms, ascending, in the unit that is
    * exposed; summaries by default. */
   readonly buckets?: readonly number[] | undefined;
-  /** Sweeps in a row without a sample that a series outlives; any number of
-   * them by default. */
+  /** After how many sweeps in a row without a sample a series goes; it stays
+   * for ever by default. */
   readonly idleSweeps?: number;
   /** Names of metrics that the samples must not write to. */
   readonly reserved?: Iterable<string>;
@@ -229,8 +229,8 @@ export class Aggregate implements Sink {
     series.writes++;
   }
 
-  /** Takes away the series that nobody has written to for more sweeps than
-   * {@link AggregateOptions.idleSweeps}, and answers how many. */
+  /** Takes away the series that nobody has written to for as many sweeps as
+   * {@link AggregateOptions.idleSweeps} says, and answers how many. */
   sweep(): number {
     const before = this.#size;
     for (const family of this.#families.values()) {
@@ -238,7 +238,7 @@ export class Aggregate implements Sink {
         const idle = series.writes === series.writesSwept;
         series.writesSwept = series.writes;
         series.idleSweeps = idle ? series.idleSweeps + 1 : 0;
-        if (series.idleSweeps > this.#idleSweeps) this.#remove(family, series);
+        if (series.idleSweeps >= this.#idleSweeps) this.#remove(family, series);
       }
     }
     const swept = before - this.#size;

@@ -81,13 +81,12 @@ function isOwnPage({ headers, url }: Request): boolean {
 /** Whether a page that calls the service by this name is one of its own. A name
  * of somebody else's can be made to lead to this machine (DNS rebinding). */
 function isOwnName(hostname: string, service: Service): boolean {
-  return hostname === "localhost" || isLoopback(hostname) ||
-    hostname === service.hostname;
+  return isLoopback(hostname) || hostname === service.hostname;
 }
 
 function isLoopback(hostname: string): boolean {
-  return /^127\.\d+\.\d+\.\d+$/.test(hostname) ||
-    /^\[?::1\]?$/.test(hostname);
+  return hostname === "localhost" || /^\[?::1\]?$/.test(hostname) ||
+    /^127\.\d+\.\d+\.\d+$/.test(hostname);
 }
 
 function text(status: number, line: string): Response {

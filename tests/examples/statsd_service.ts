@@ -123,7 +123,7 @@ export class StatsdService implements AsyncDisposable {
   /** Where StatsD comes in. */
   readonly udp: Deno.NetAddr;
   /** Where it comes in over TCP, if it does. */
-  readonly tcp: Deno.NetAddr;
+  readonly tcp: Deno.ConnectOptions & { readonly hostname: string };
   /** Where HTTP is served, without a slash at the end. */
   readonly http: string;
   /** Resolves when the process has ended. */
@@ -131,12 +131,12 @@ export class StatsdService implements AsyncDisposable {
   readonly #statsd: Statsd;
 
   private constructor(statsd: Statsd, [, ways = "", http]: RegExpExecArray) {
-    const address = <T extends "udp" | "tcp">(transport: T) => {
+    const address = (transport: string) => {
       const [, hostname = "", port = ""] =
         ways.match(`${transport} ([^ ,]+):(\\d+)`) ?? [];
-      return { transport, hostname, port: Number(port) };
+      return { hostname, port: Number(port) };
     };
-    this.udp = address("udp");
+    this.udp = { transport: "udp", ...address("udp") };
     this.tcp = address("tcp");
     this.http = http ?? "";
     this.ended = statsd.ended;
@@ -184,14 +184,23 @@ export class StatsdService implements AsyncDisposable {
     return (await this.scrape()).get(name);
   }
 
-  /** Waits until a counter of /metrics has got as far as `least`. */
+  /** Waits until a value of /metrics has got as far as `least`. */
   async reaches(name: string, least: number): Promise<void> {
+    await this.#until(name, (value) => value >= least);
+  }
+
+  /** Waits until a value of /metrics has gone down to `most`. */
+  async falls(name: string, most: number): Promise<void> {
+    await this.#until(name, (value) => value <= most);
+  }
+
+  async #until(name: string, good: (value: number) => boolean): Promise<void> {
     const start = performance.now();
     for (;;) {
       const value = await this.sample(name);
-      if (value !== undefined && value >= least) return;
+      if (value !== undefined && good(value)) return;
       if (performance.now() - start > STUCK) {
-        throw new Error(`${name} stays at ${value}, below ${least}`);
+        throw new Error(`${name} stays at ${value}: ${good}`);
       }
       await delay(2);
     }

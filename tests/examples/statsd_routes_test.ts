@@ -1,0 +1,146 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { background } from "@curfew/context";
+import { pageResponse } from "../../examples/statsd/page.ts";
+import { routesOf, type Service } from "../../examples/statsd/routes.ts";
+
+const OPEN = "application/openmetrics-text; version=1.0.0";
+const BROWSER = { "sec-fetch-mode": "cors" };
+
+async function ask(
+  what: string,
+  headers: Record<string, string> = {},
+  service: Partial<Service> = {},
+): Promise<[status: number, text: string, headers: Headers]> {
+  const [method = "", url = ""] = what.split(" ");
+  const handler = routesOf({
+    hostname: "127.0.0.1",
+    isReady: () => true,
+    exposition: (format) => `${format} `.repeat(500),
+    page: pageResponse,
+    events: () => new Response("events"),
+    quit: undefined,
+    ...service,
+  });
+  const response = await handler(
+    background(),
+    new Request(url, { method, headers }),
+  );
+  return [response.status, await response.text(), response.headers];
+}
+
+Deno.test("is ready for as long as the service is", async () => {
+  const url = "GET http://localhost/-/ready";
+  assertEquals((await ask(url)).slice(0, 2), [200, "ready\n"]);
+  const stopping = { isReady: () => false };
+  assertEquals((await ask(url, {}, stopping)).slice(0, 2), [503, "stopping\n"]);
+});
+
+const HOSTS: [bound: string, host: string, status: number][] = [
+  ["127.0.0.1", "127.0.0.1:9102", 200],
+  ["127.0.0.1", "localhost:9102", 200],
+  ["127.0.0.1", "[::1]:9102", 200],
+  ["127.0.0.1", "127.8.8.8", 200],
+  ["127.0.0.1", "evil.example", 421],
+  ["127.0.0.1", "evil.example:9102", 421],
+  ["127.0.0.1", "127.0.0.1.evil.example", 421],
+  ["127.0.0.1", "localhost.evil.example", 421],
+  ["127.0.0.1", "192.168.0.7", 421],
+  ["::1", "evil.example", 421],
+  ["::1", "[::1]", 200],
+  ["localhost", "evil.example", 421],
+  ["localhost", "localhost", 200],
+  ["0.0.0.0", "metrics.example", 200],
+  ["192.168.0.7", "metrics.example", 200],
+];
+
+for (const [bound, host, status] of HOSTS) {
+  Deno.test(`bound to ${bound} it answers ${host} with ${status}`, async () => {
+    for (const path of ["", "metrics", "events", "-/ready"]) {
+      const [actual] = await ask(`GET http://${host}/${path}`, {}, {
+        hostname: bound,
+      });
+      assertEquals(actual, status, path);
+    }
+  });
+}
+
+const QUITS: [headers: Record<string, string>, status: number][] = [
+  [{}, 200],
+  [{ "sec-fetch-site": "none" }, 200],
+  [{ "sec-fetch-site": "same-origin", origin: "http://localhost:9102" }, 200],
+  [{ origin: "http://localhost:9102" }, 200],
+  [{ origin: "http://localhost:9103" }, 403],
+  [{ origin: "http://evil.example" }, 403],
+  [{ origin: "null" }, 403],
+  [{ "sec-fetch-site": "cross-site" }, 403],
+  [{ "sec-fetch-site": "same-site" }, 403],
+  [{ "sec-fetch-site": "cross-site", origin: "http://localhost:9102" }, 403],
+];
+
+for (const [headers, status] of QUITS) {
+  const sent = JSON.stringify(headers);
+  Deno.test(`answers POST /-/quit with ${status} given ${sent}`, async () => {
+    let quits = 0;
+    const quit = () => {
+      quits++;
+    };
+    const what = "POST http://localhost:9102/-/quit";
+    const [actual] = await ask(what, { ...BROWSER, ...headers }, { quit });
+    assertEquals([actual, quits], [status, status === 200 ? 1 : 0]);
+    // Without --lifecycle nobody may.
+    assertEquals((await ask(what, headers))[0], 403);
+  });
+}
+
+Deno.test("writes the format and the coding that are asked for", async () => {
+  const [, plain, text] = await ask("GET http://localhost/metrics");
+  assertMatch(plain, /^text /);
+  assertEquals(
+    text.get("content-type"),
+    "text/plain; version=0.0.4; charset=utf-8",
+  );
+  assertEquals(text.get("content-encoding"), null);
+  assertEquals(text.get("vary"), "accept, accept-encoding");
+  const [, body, open] = await ask("GET http://localhost/metrics", {
+    accept: OPEN,
+  });
+  assertMatch(body, /^openmetrics /);
+  assertEquals(open.get("content-type"), `${OPEN}; charset=utf-8`);
+});
+
+Deno.test("compresses what is asked for so, and shorter it is", async () => {
+  const handler = routesOf({
+    ...{ hostname: "127.0.0.1", isReady: () => true, page: pageResponse },
+    ...{ events: () => new Response(), quit: undefined },
+    exposition: () => "metric 1\n".repeat(1_000),
+  });
+  const response = await handler(
+    background(),
+    new Request("http://localhost/metrics", {
+      headers: { "accept-encoding": "gzip" },
+    }),
+  );
+  assertEquals(response.headers.get("content-encoding"), "gzip");
+  const zipped = await response.bytes();
+  assert(zipped.length < 1_000, `${zipped.length} bytes`);
+  const body = new Blob([zipped]).stream()
+    .pipeThrough(new DecompressionStream("gzip"));
+  assertEquals(
+    await new Response(body).text(),
+    "metric 1\n".repeat(1_000),
+  );
+});
+
+Deno.test("the page runs its own script and style, and nobody else's", async () => {
+  const [status, page, headers] = await ask("GET http://localhost/");
+  assertEquals(status, 200);
+  const policy = headers.get("content-security-policy") ?? "";
+  const [, nonce = ""] = policy.match(/script-src 'nonce-([\w-]{36})';/) ?? [];
+  assertEquals(page.match(/<(script|style)/g)?.length, 2);
+  assertEquals(page.split(`nonce="${nonce}"`).length, 3);
+  assert(policy.includes("default-src 'none'"));
+  assert(!policy.includes("unsafe"));
+  assert(!page.includes("://"), "something external");
+  const [, , again] = await ask("GET http://localhost/");
+  assert(!again.get("content-security-policy")!.includes(nonce));
+});

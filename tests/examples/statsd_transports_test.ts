@@ -1,0 +1,237 @@
+// Every way in, with a real client, and what becomes of it at the end.
+
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { Writable } from "node:stream";
+// deno-lint-ignore no-import-prefix -- the tests of statsd have a use for it
+import { type ClientOptions, StatsD } from "npm:hot-shots@17.1.1";
+import { MAX_LINE } from "../../examples/statsd/parse.ts";
+import { runStatsd, StatsdService } from "./statsd_service.ts";
+
+const encoder = new TextEncoder();
+
+/** A directory for a socket, which is gone afterwards. */
+class SocketPath implements Disposable {
+  readonly #directory = Deno.makeTempDirSync();
+  readonly path = `${this.#directory}/statsd.sock`;
+
+  [Symbol.dispose](): void {
+    Deno.removeSync(this.#directory, { recursive: true });
+  }
+}
+
+/** A Unix datagram socket that sends to another. */
+class UnixSender implements Disposable {
+  readonly #to: Deno.UnixAddr;
+  readonly #path: string;
+  readonly #conn: Deno.DatagramConn;
+
+  constructor(path: string) {
+    this.#to = { transport: "unixpacket", path };
+    this.#path = `${path}.client`;
+    this.#conn = Deno.listenDatagram({
+      transport: "unixpacket",
+      path: this.#path,
+    });
+  }
+
+  async send(text: string): Promise<void> {
+    await this.#conn.send(encoder.encode(text), this.#to);
+  }
+
+  [Symbol.dispose](): void {
+    this.#conn.close();
+    Deno.removeSync(this.#path);
+  }
+}
+
+async function write(conn: Deno.Conn, text: string): Promise<void> {
+  const data = encoder.encode(text);
+  for (let at = 0; at < data.length;) at += await conn.write(data.subarray(at));
+}
+
+/** Sends through a client of hot-shots, in packets, and answers what it sent. */
+async function sendMetrics(
+  options: ClientOptions,
+  count: number,
+  pause: (sent: number) => Promise<void>,
+): Promise<void> {
+  const client = new StatsD({
+    ...{ datadog: false, includeDataDogTags: false, maxBufferSize: 1_000 },
+    ...options,
+  });
+  const flush = () =>
+    new Promise<void>((resolve, reject) =>
+      client.flush((error) => error ? reject(error) : resolve())
+    );
+  for (let i = 1; i <= count; i++) {
+    client.increment("counter", i, ["way:in"]);
+    client.increment("sampled", 1, 1);
+    client.gauge("gauge", i);
+    client.timing("timing", i);
+    client.histogram("histogram", i);
+    client.set("set", i);
+    if (i % 50 !== 0) continue;
+    await flush();
+    await pause(6 * i);
+  }
+  await flush();
+  await new Promise<void>((resolve) => client.close(() => resolve()));
+}
+
+const TRANSPORTS = ["udp", "tcp", "unixgram"] as const;
+
+for (const transport of TRANSPORTS) {
+  Deno.test(`6,000 metrics of hot-shots over ${transport} add up exactly`, async () => {
+    using socket = new SocketPath();
+    await using service = await StatsdService.start(
+      ...["--tcp", "0", "--unixgram", socket.path],
+    );
+    using sender = new UnixSender(socket.path);
+    // Its own Unix transport is a native add-on; a stream stands in for that, with
+    // a datagram for what it writes at once.
+    const stream = new Writable({
+      decodeStrings: false,
+      write(text, _encoding, callback) {
+        sender.send(text).then(() => callback(), callback);
+      },
+    });
+    const { hostname, port } = service[transport === "tcp" ? "tcp" : "udp"];
+    const n = 1_000;
+    await sendMetrics(
+      transport === "unixgram"
+        ? { protocol: "stream", stream }
+        : { protocol: transport, host: hostname, port },
+      n,
+      // UDP may lose a packet when the kernel holds a few hundred of them.
+      (sent) => service.reaches("statsd_lines_total", sent),
+    );
+    const samples = await service.scrape();
+    const sum = n * (n + 1) / 2;
+    for (
+      const [name, value] of [
+        ['counter_total{way="in"}', sum],
+        ["sampled_total", n],
+        ["gauge", n],
+        ["timing_sum", sum / 1000],
+        ["timing_count", n],
+        ["histogram_sum", sum],
+        ["histogram_count", n],
+        ["set", n],
+        ["statsd_lines_total", 6 * n],
+      ] as const
+    ) assertEquals(samples.get(name), value, name);
+    service.kill("SIGTERM");
+    const stopped = await service.stopped();
+    assertEquals([stopped.lines, stopped.errors], [6 * n, 0]);
+    for (const other of TRANSPORTS) {
+      assertEquals(stopped[other].bytes > 0, other === transport, other);
+    }
+  });
+}
+
+Deno.test("a last line without an end counts when its connection is closed", async () => {
+  await using service = await StatsdService.start("--tcp", "0");
+  const conn = await Deno.connect(service.tcp);
+  await write(conn, "a:1|c\na:20|c");
+  conn.close();
+  await service.reaches("a_total", 21);
+});
+
+Deno.test("SIGTERM loses nothing of connections that stay open", async () => {
+  await using service = await StatsdService.start("--tcp", "0");
+  using stack = new DisposableStack();
+  const conns: Deno.TcpConn[] = [];
+  for (let i = 0; i < 20; i++) {
+    conns.push(stack.use(await Deno.connect(service.tcp)));
+  }
+  const line = "a:1|c\n";
+  for (let round = 0; round < 50; round++) {
+    for (const conn of conns) await write(conn, line.repeat(40));
+  }
+  // The last of each has no end yet, and was received all the same.
+  for (const conn of conns) await write(conn, "a:1|c");
+  service.kill("SIGTERM");
+  const { lines, samples, errors, tcp } = await service.stopped();
+  assertEquals([lines, samples, errors], [40_020, 40_020, 0]);
+  assertEquals([tcp.received, tcp.failed, tcp.dropped], [20, 0, 0]);
+});
+
+Deno.test("SIGTERM loses nothing of a connection that was made right before it", async () => {
+  await using service = await StatsdService.start("--tcp", "0");
+  const conns = await Promise.all(
+    Array.from({ length: 50 }, () => Deno.connect(service.tcp)),
+  );
+  for (const conn of conns) {
+    await write(conn, "a:1|c");
+    conn.close();
+  }
+  service.kill("SIGTERM");
+  const { lines } = await service.stopped();
+  assertEquals(lines, 50);
+});
+
+Deno.test("SIGTERM loses nothing that a Unix socket has received", async () => {
+  using socket = new SocketPath();
+  await using service = await StatsdService.start("--unixgram", socket.path);
+  using sender = new UnixSender(socket.path);
+  for (let i = 0; i < 2_000; i++) await sender.send("a:1|c\nb:1|c");
+  service.kill("SIGTERM");
+  const { lines, unixgram } = await service.stopped();
+  assertEquals([lines, unixgram.received], [4_000, 2_000]);
+  await assertRejects(() => Deno.lstat(socket.path), Deno.errors.NotFound);
+});
+
+Deno.test("a connection that never ends its line costs one error", async () => {
+  await using service = await StatsdService.start("--tcp", "0");
+  using conn = await Deno.connect(service.tcp);
+  const part = "x".repeat(MAX_LINE);
+  for (let i = 0; i < 100; i++) await write(conn, part);
+  await write(conn, "\na:1|c\n");
+  await service.reaches("a_total", 1);
+  assertEquals(
+    await service.sample('statsd_sample_errors_total{reason="line_too_long"}'),
+    1,
+  );
+  assertEquals(await service.sample("statsd_lines_total"), 2);
+});
+
+Deno.test("a connection is gone from what is held when its client has gone", async () => {
+  await using service = await StatsdService.start("--tcp", "0");
+  const held = 'statsd_backlog{transport="tcp"}';
+  const conn = await Deno.connect(service.tcp);
+  await service.reaches(held, 1);
+  conn.close();
+  await service.falls(held, 0);
+});
+
+Deno.test("takes over a socket that a killed service has left behind", async () => {
+  using socket = new SocketPath();
+  {
+    await using killed = await StatsdService.start("--unixgram", socket.path);
+    killed.kill("SIGKILL");
+    await killed.ended;
+  }
+  await Deno.lstat(socket.path);
+  await using service = await StatsdService.start("--unixgram", socket.path);
+  using sender = new UnixSender(socket.path);
+  await sender.send("a:1|c");
+  await service.reaches("a_total", 1);
+  const second = await runStatsd(
+    ...["--udp", "0", "--http", "0", "--unixgram", socket.path],
+  );
+  assertEquals([second.code, second.stdout], [1, ""]);
+  assertStringIncludes(second.stderr, `--unixgram: ${socket.path} is in use`);
+  await sender.send("a:1|c");
+  await service.reaches("a_total", 2);
+});
+
+Deno.test("leaves a file alone that is no socket", async () => {
+  using socket = new SocketPath();
+  await Deno.writeTextFile(socket.path, "precious");
+  const { code, stderr } = await runStatsd(
+    ...["--udp", "0", "--http", "0", "--unixgram", socket.path],
+  );
+  assertEquals(code, 1);
+  assertStringIncludes(stderr, "is in use");
+  assertEquals(await Deno.readTextFile(socket.path), "precious");
+});

@@ -46,7 +46,10 @@ export function finalReport(
   const errors = Object.values(aggregate.errors).reduce((a, b) => a + b);
   const sockets = intakes.map(({ transport, stats }) =>
     `${transport} received ${stats.received} (${stats.bytes} bytes), ` +
-    `failed ${stats.failed}, dropped ${stats.dropped}`
+    `failed ${stats.failed}, dropped ${stats.dropped}` +
+    (stats.kernelDropped === undefined
+      ? ""
+      : `, by the kernel ${stats.kernelDropped}`)
   );
   return [
     `${lines} lines, ${samples} samples, ${errors} errors, ${size} series`,

@@ -15,6 +15,8 @@ export interface Socket {
   bytes: number;
   failed: number;
   dropped: number;
+  /** Undefined where the kernel does not tell. */
+  kernelDropped: number | undefined;
 }
 
 /** What it says there of all. */
@@ -44,7 +46,8 @@ const STOPPED = new RegExp(
 );
 
 const SOCKET = new RegExp(
-  "(\\w+) received (\\d+) \\((\\d+) bytes\\), failed (\\d+), dropped (\\d+)",
+  "(\\w+) received (\\d+) \\((\\d+) bytes\\), failed (\\d+), " +
+    "dropped (\\d+)(?:, by the kernel (\\d+))?",
   "g",
 );
 
@@ -70,9 +73,9 @@ class Statsd implements AsyncDisposable {
   readonly #process: Deno.ChildProcess;
   #over = false;
 
-  constructor(args: string[]) {
+  constructor(args: string[], permissions: string[] = PERMISSIONS) {
     this.#process = new Deno.Command(Deno.execPath(), {
-      args: ["run", ...PERMISSIONS, "examples/statsd/main.ts", ...args],
+      args: ["run", ...permissions, "examples/statsd/main.ts", ...args],
       cwd: new URL("../..", import.meta.url),
       env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" },
       stdin: "null",
@@ -144,8 +147,17 @@ export class StatsdService implements AsyncDisposable {
   }
 
   /** Starts it on free ports, and waits until it listens. */
-  static async start(...flags: string[]): Promise<StatsdService> {
-    const statsd = new Statsd(["--udp", "0", "--http", "0", ...flags]);
+  static start(...flags: string[]): Promise<StatsdService> {
+    return StatsdService.startWith(PERMISSIONS, ...flags);
+  }
+
+  /** The same with permissions of its own. */
+  static async startWith(
+    permissions: string[],
+    ...flags: string[]
+  ): Promise<StatsdService> {
+    const args = ["--udp", "0", "--http", "0", ...flags];
+    const statsd = new Statsd(args, permissions);
     return new StatsdService(statsd, await statsd.listening);
   }
 
@@ -220,14 +232,18 @@ export class StatsdService implements AsyncDisposable {
       throw new Error(`it has ended with ${code}: ${stdout}${stderr}`);
     }
     const count = (name: string) => Number(groups[name]);
-    const none = { received: 0, bytes: 0, failed: 0, dropped: 0 };
+    const none = {
+      ...{ received: 0, bytes: 0, failed: 0, dropped: 0 },
+      kernelDropped: undefined,
+    };
     const sockets = (groups["sockets"] ?? "").matchAll(SOCKET).map(
-      ([, name, received, bytes, failed, dropped]) =>
+      ([, name, received, bytes, failed, dropped, byKernel]) =>
         [name, {
           received: Number(received),
           bytes: Number(bytes),
           failed: Number(failed),
           dropped: Number(dropped),
+          kernelDropped: byKernel === undefined ? undefined : Number(byKernel),
         }] as const,
     );
     return {

@@ -401,7 +401,10 @@ Deno.test("a service that is asked to end before anything came says so", async (
   service.kill("SIGTERM");
   const { why, ...counts } = await service.stopped();
   assertEquals(why, "AbortError: SIGTERM received");
-  const none = { received: 0, bytes: 0, failed: 0, dropped: 0 };
+  const none = {
+    ...{ received: 0, bytes: 0, failed: 0, dropped: 0 },
+    kernelDropped: undefined,
+  };
   assertEquals(counts, {
     ...{ lines: 0, samples: 0, errors: 0, series: 0 },
     ...{ udp: none, tcp: none, unixgram: none },

@@ -1,0 +1,102 @@
+/**
+ * Whether the gateway of examples/statsd loses a line when it is told to end:
+ * sends a million lines, in packets of ten, below the rate at which the kernel
+ * would drop some, SIGTERM at a random point, over and over. What was sent before
+ * the signal must be in the last report, every time. What comes after it is no
+ * good line, so that it cannot stand in for one that was lost.
+ *
+ *     deno run -A tests/bench/statsd_loss.ts [--runs=20] [--lines=1000000]
+ *         [--rate=4000] [--seed=1]
+ *
+ * The rate is in packets a second. The load runs in this process: it knows what
+ * has left it when it sends the signal.
+ *
+ * @module
+ */
+
+import { StatsdService } from "../examples/statsd_service.ts";
+import { option, row } from "./partner.ts";
+import { packets } from "./statsd_load.ts";
+
+const LINES = 10;
+/** In ms. */
+const LONGEST_PAUSE = 10;
+
+/** What one run came to. */
+interface Outcome {
+  /** Lines sent when the signal was. */
+  readonly before: number;
+  /** Lines sent in all: nobody tells a client to stop. */
+  readonly sent: number;
+  /** Samples in the last report. */
+  readonly counted: number;
+  /** Packets that the kernel had no room for. */
+  readonly kernelDropped: number;
+}
+
+/** Sends until `signalAt` lines are out, then the signal, and then the rest. */
+export async function interrupt(
+  lines: number,
+  signalAt: number,
+  rate: number,
+): Promise<Outcome> {
+  // Of what the kernel drops only a service tells that may do everything.
+  await using service = await StatsdService.startWith(["--allow-all"]);
+  const socket = Deno.listenDatagram({
+    transport: "udp",
+    hostname: "127.0.0.1",
+    port: 0,
+  });
+  const good = packets(LINES);
+  const late = new TextEncoder().encode("late\n".repeat(LINES));
+  let running = true;
+  service.ended.finally(() => running = false);
+  let before = 0;
+  let sent = 0;
+  let at = performance.now();
+  while (running && sent < lines) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    // What a busy machine has kept from being sent is not sent at once.
+    const elapsed = Math.min(performance.now() - at, LONGEST_PAUSE);
+    at = performance.now();
+    for (let due = elapsed * rate / 1000; due > 0 && running; due--) {
+      const packet = before === 0 ? good[sent / LINES % good.length]! : late;
+      // After the end nobody is there, which is no business of a client.
+      await socket.send(packet, service.udp).catch(() => {});
+      sent += LINES;
+      if (before > 0 || sent < signalAt) continue;
+      service.kill("SIGTERM");
+      before = sent;
+    }
+  }
+  socket.close();
+  const { samples: counted, udp } = await service.stopped();
+  return { before, sent, counted, kernelDropped: udp.kernelDropped ?? 0 };
+}
+
+if (import.meta.main) {
+  const runs = option("runs", 20);
+  const lines = option("lines", 1_000_000);
+  const rate = option("rate", 4_000);
+  const seed = option("seed", Date.now() % 2 ** 32);
+  console.log(`seed ${seed}\n`);
+  let state = seed;
+  row("run", "before SIGTERM", "counted", "lost", "kernel drops", "after it");
+  row("---:", "---:", "---:", "---:", "---:", "---:");
+  let lost = 0;
+  for (let run = 1; run <= runs; run++) {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    const at = Math.ceil(state / 2 ** 32 * lines / LINES) * LINES;
+    const outcome = await interrupt(lines, at, rate);
+    const { before, counted, sent, kernelDropped } = outcome;
+    const missing = before - counted;
+    lost += missing;
+    const cells = [
+      ...[run, before, counted, missing],
+      ...[kernelDropped, sent - before],
+    ];
+    row(...cells.map((cell) => cell.toLocaleString("en")));
+  }
+  console.log(`\n${runs} runs lost ${lost} lines`);
+  if (lost !== 0) Deno.exit(1);
+}

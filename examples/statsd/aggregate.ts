@@ -275,13 +275,10 @@ export class Aggregate implements Sink {
   }
 
   /** Everything there is to expose: the metrics sent, and this object's own,
-   * whose names begin with `statsd_`. Read it before the next sample. */
+   * whose names begin with `statsd_`. */
   *families(): Generator<Family> {
     yield* this.#ownFamilies();
-    for (const family of this.#families.values()) {
-      const { name, help, type } = family;
-      yield { name, help, type, samples: family.exposed() };
-    }
+    yield* this.#families.values();
   }
 
   #addMember(series: SetSeries, member: string): boolean {
@@ -333,7 +330,7 @@ export class Aggregate implements Sink {
       this.#budget.text -= length;
       this.#size++;
     }
-    family?.legalNames.add(name);
+    if (!family?.legalNames.includes(name)) family?.legalNames.push(name);
     this.#kinds.set(name, kind);
     // A spelling with faulty tags is resolved anew each time, to count them.
     if (errors === 0) this.#remember(sample, series);
@@ -349,7 +346,7 @@ export class Aggregate implements Sink {
       name,
       kind,
       exposedType(kind, this.#buckets),
-      `StatsD ${kind} ${sent}.`,
+      sent,
     );
     const names = lineNames(name, family.type);
     if (names.some((name) => this.#taken.has(name))) {
@@ -443,29 +440,37 @@ export class Aggregate implements Sink {
   }
 }
 
-class SampledFamily {
+class SampledFamily implements Family {
   readonly name: string;
   readonly kind: SeriesKind;
   readonly type: Family["type"];
-  readonly help: string;
   /** By their labels, as the exposition writes them. */
   readonly series = new Map<string, Series>();
   /** The legal names that lead here; a counter may have two. */
-  readonly legalNames = new Set<string>();
+  readonly legalNames: string[] = [];
+  readonly #sent: string;
 
   constructor(
     name: string,
     kind: SeriesKind,
     type: Family["type"],
-    help: string,
+    sent: string,
   ) {
     this.name = name;
     this.kind = kind;
     this.type = type;
-    this.help = help;
+    this.#sent = sent;
   }
 
-  *exposed(): Generator<Exposed> {
+  get help(): string {
+    return `StatsD ${this.kind} ${this.#sent}.`;
+  }
+
+  get samples(): Iterable<Exposed> {
+    return this.#exposed();
+  }
+
+  *#exposed(): Generator<Exposed> {
     for (const series of this.series.values()) yield* series.exposed();
   }
 }

@@ -40,58 +40,70 @@ export interface Family {
   readonly samples: Iterable<Exposed>;
 }
 
+/** About how many characters are written at once. */
+const CHUNK = 32_768;
+
 /**
- * Writes the families of all `sources` as one exposition, sorted by name.
+ * Writes the families of all `sources`, in their order, as one exposition. No
+ * name may stand on the lines of two families.
  *
- * A name is written once: a family whose lines would bear a name of a family
- * written for an earlier source, or earlier in the same one, is left out, for
- * a scrape with a name in it twice would be refused as a whole.
+ * It is written a piece at a time, as it is read: of a hundred thousand series the
+ * whole text would take more memory than they do. What is added meanwhile may be
+ * in it or not, but the lines of one series belong together.
  */
-export function expose(
+export function* expose(
   format: Format,
   ...sources: Iterable<Family>[]
-): string {
-  const taken = new Set<string>();
-  const families: Family[] = [];
-  for (const source of sources) {
-    for (const family of source) {
-      const names = lineNames(family.name, family.type);
-      if (names.some((name) => taken.has(name))) continue;
-      for (const name of names) taken.add(name);
-      families.push(family);
-    }
-  }
-  families.sort((a, b) => a.name < b.name ? -1 : 1);
-
+): Generator<string> {
   const open = format === "openmetrics";
+  const families = sources.flatMap((source) => [...source]);
+  const names = new Set(open ? families.map(({ name }) => name) : []);
   let text = "";
   for (const family of families) {
-    const { name, help, samples } = family;
-    const { title, type } = open ? openMetricsTitle(family, taken) : {
-      title: name,
-      type: family.type,
-    };
-    const escapedHelp = open ? escapeValue(help) : escapeBreaks(help);
-    text += `# HELP ${title} ${escapedHelp}\n# TYPE ${title} ${type}\n`;
-    for (const sample of samples) {
+    text += head(family, open ? openMetricsTitle(family, names) : family, open);
+    for (const sample of family.samples) {
       const { suffix = "", value } = sample;
-      text += `${name}${suffix}${braced(sample, open)} ${floatText(value)}\n`;
+      text += `${family.name}${suffix}${braced(sample, open)} ` +
+        `${floatText(value)}\n`;
+      // Whoever reads slowly must not see half a series of then and half of now.
+      if (text.length < CHUNK || !isLast(sample)) continue;
+      yield text;
+      text = "";
     }
   }
-  return open ? `${text}# EOF\n` : text;
+  yield open ? `${text}# EOF\n` : text;
+}
+
+/** Whether a line is the last one of its series. */
+function isLast({ suffix, quantile }: Exposed): boolean {
+  return suffix === "_count" ||
+    (suffix === undefined && quantile === undefined);
+}
+
+/** How an exposition calls a family. */
+interface Title {
+  readonly name: string;
+  readonly type: Family["type"] | "unknown";
+}
+
+function head({ help }: Family, { name, type }: Title, open: boolean): string {
+  const escaped = open ? escapeValue(help) : escapeBreaks(help);
+  return `# HELP ${name} ${escaped}\n# TYPE ${name} ${type}\n`;
 }
 
 /** What OpenMetrics calls a family: a counter without the end of its name, as
- * long as nothing else is called so. */
+ * long as no line of another family is called so. */
 function openMetricsTitle(
   { name, type }: Family,
-  taken: ReadonlySet<string>,
-): { title: string; type: Family["type"] | "unknown" } {
-  if (type !== "counter") return { title: name, type };
+  names: ReadonlySet<string>,
+): Title {
+  if (type !== "counter") return { name, type };
   const base = name.replace(/_total$/, "");
-  return base === name || taken.has(base)
-    ? { title: name, type: "unknown" }
-    : { title: base, type };
+  const taken = names.has(base) ||
+    names.has(base.replace(/_(sum|count|bucket|created)$/, ""));
+  return base === name || taken
+    ? { name, type: "unknown" }
+    : { name: base, type };
 }
 
 function braced({ labels = "", le, quantile }: Exposed, open: boolean): string {

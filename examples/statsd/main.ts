@@ -22,7 +22,7 @@ import {
 } from "@curfew/context";
 import { getLogger } from "@std/log";
 import { Aggregate } from "./aggregate.ts";
-import { expose, type Format } from "./expose.ts";
+import { expose, type Format, lineNames } from "./expose.ts";
 import { hostPort, INTAKE_GRACE, openIntakes, SocketFailed } from "./intake.ts";
 import { setUpLog } from "./log.ts";
 import { type Options, readOptions, USAGE } from "./options.ts";
@@ -59,7 +59,9 @@ export async function serve(
     maxSeries: options.maxSeries,
     buckets: options.buckets,
     idleSweeps: SWEEPS,
-    reserved: [...ownFamilies([])].map(({ name }) => name),
+    reserved: [...ownFamilies([])].flatMap(({ name, type }) =>
+      lineNames(name, type)
+    ),
   });
   await using sockets = new AsyncDisposableStack();
   const onError = (message: string) => log.error(message);

@@ -14,8 +14,8 @@ export interface Service {
   readonly hostname: string;
   /** Whether it wants more. */
   isReady(): boolean;
-  /** Everything there is to expose. */
-  exposition(format: Format): string;
+  /** Everything there is to expose, piece by piece. */
+  exposition(format: Format): Iterable<string>;
   /** The page. */
   page(): Response;
   /** What keeps the page up to date. */
@@ -54,10 +54,13 @@ function metrics(service: Service, request: Request): Response {
     "content-type": CONTENT_TYPES[format],
     "vary": "accept, accept-encoding",
   });
-  const plain = new Response(service.exposition(format), { headers });
-  if (!acceptsGzip(request.headers.get("accept-encoding"))) return plain;
+  const body = ReadableStream.from(service.exposition(format))
+    .pipeThrough(new TextEncoderStream());
+  if (!acceptsGzip(request.headers.get("accept-encoding"))) {
+    return new Response(body, { headers });
+  }
   headers.set("content-encoding", "gzip");
-  return new Response(plain.body!.pipeThrough(new CompressionStream("gzip")), {
+  return new Response(body.pipeThrough(new CompressionStream("gzip")), {
     headers,
   });
 }

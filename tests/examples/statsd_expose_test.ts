@@ -7,12 +7,17 @@ import {
   CONTENT_TYPES,
   expose,
   type Family,
+  type Format,
   labelText,
   legalLabel,
   legalName,
 } from "../../examples/statsd/expose.ts";
 import { parsePacket } from "../../examples/statsd/parse.ts";
 import { ownFamilies } from "../../examples/statsd/telemetry.ts";
+
+function written(format: Format, ...sources: Iterable<Family>[]): string {
+  return [...expose(format, ...sources)].join("");
+}
 
 function gauge(name: string, value: number): Family {
   return { name, help: "A gauge.", type: "gauge", samples: [{ value }] };
@@ -25,8 +30,8 @@ Deno.test("names the versions of the formats", () => {
   });
 });
 
-Deno.test("writes families with their help and type, sorted by name", () => {
-  const text = expose("text", [
+Deno.test("writes families with their help and type, in their order", () => {
+  const text = written("text", [
     {
       name: "b_seconds",
       help: "How long\nb \\ takes.",
@@ -41,28 +46,28 @@ Deno.test("writes families with their help and type, sorted by name", () => {
   ], [gauge("B", 3)]);
   assertEquals(
     text,
-    `# HELP B A gauge.
-# TYPE B gauge
-B 3
-# HELP a A gauge.
-# TYPE a gauge
-a -1
-# HELP b_seconds How long\\nb \\\\ takes.
+    `# HELP b_seconds How long\\nb \\\\ takes.
 # TYPE b_seconds summary
 b_seconds{x="1",quantile="0.5"} 0.25
 b_seconds_sum{x="1"} 2.5
 b_seconds_count{x="1"} 10
+# HELP a A gauge.
+# TYPE a gauge
+a -1
+# HELP B A gauge.
+# TYPE B gauge
+B 3
 `,
   );
 });
 
 Deno.test("writes nothing for no family", () => {
-  assertEquals(expose("text"), "");
-  assertEquals(expose("text", [], []), "");
+  assertEquals(written("text"), "");
+  assertEquals(written("text", [], []), "");
 });
 
 Deno.test("writes OpenMetrics: titles, floats in labels, quotes in help, an end", () => {
-  const text = expose("openmetrics", [
+  const text = written("openmetrics", [
     {
       name: "c_total",
       help: 'Say "c".',
@@ -89,9 +94,6 @@ Deno.test("writes OpenMetrics: titles, floats in labels, quotes in help, an end"
 # TYPE c counter
 c_total 3
 c_total{x="1"} 4
-# HELP g A gauge.
-# TYPE g gauge
-g 1
 # HELP h A histogram.
 # TYPE h histogram
 h_bucket{x="1",le="0.5"} 1
@@ -99,10 +101,13 @@ h_bucket{x="1",le="1.0"} 2
 h_bucket{x="1",le="+Inf"} 3
 h_sum{x="1"} 9
 h_count{x="1"} 3
+# HELP g A gauge.
+# TYPE g gauge
+g 1
 # EOF
 `,
   );
-  assertEquals(expose("openmetrics"), "# EOF\n");
+  assertEquals(written("openmetrics"), "# EOF\n");
 });
 
 Deno.test("gives a counter its whole name in OpenMetrics where the short one is taken", () => {
@@ -112,7 +117,7 @@ Deno.test("gives a counter its whole name in OpenMetrics where the short one is 
     type: "counter",
     samples: [{ value: 2 }],
   };
-  const text = expose("openmetrics", [gauge("a", 1), counter]);
+  const text = written("openmetrics", [gauge("a", 1), counter]);
   assertEquals(
     text,
     `# HELP a A gauge.
@@ -140,31 +145,10 @@ const VALUES: [value: number, text: string][] = [
 Deno.test("writes every float as Prometheus reads it", () => {
   for (const [value, text] of VALUES) {
     assertEquals(
-      expose("text", [gauge("a", value)]).split("\n")[2],
+      written("text", [gauge("a", value)]).split("\n")[2],
       `a ${text}`,
     );
   }
-});
-
-Deno.test("writes a name once, for the first that has it", () => {
-  const summary: Family = {
-    name: "a",
-    help: "A summary.",
-    type: "summary",
-    samples: [{ suffix: "_sum", value: 1 }],
-  };
-  assertEquals(
-    expose("text", [gauge("a", 1)], [gauge("a", 2)]),
-    expose("text", [gauge("a", 1)]),
-  );
-  assertEquals(
-    expose("text", [summary], [gauge("a_sum", 2)]),
-    expose("text", [summary]),
-  );
-  assertEquals(
-    expose("text", [gauge("a_count", 2)], [summary]),
-    expose("text", [gauge("a_count", 2)]),
-  );
 });
 
 const NAMES: [text: string, name: string][] = [
@@ -220,7 +204,7 @@ function exposed(
 ): string {
   const aggregate = new Aggregate(options);
   parsePacket(encoder.encode(packet), aggregate);
-  return expose("text", aggregate.families(), own);
+  return written("text", aggregate.families(), own);
 }
 
 /** Checks the lines of an exposition as a scrape would, as far as a test can

@@ -15,7 +15,7 @@ async function ask(
   const handler = routesOf({
     hostname: "127.0.0.1",
     isReady: () => true,
-    exposition: (format) => `${format} `.repeat(500),
+    exposition: (format) => Array<string>(500).fill(`${format} `),
     page: pageResponse,
     events: () => new Response("events"),
     quit: undefined,
@@ -112,7 +112,7 @@ Deno.test("compresses what is asked for so, and shorter it is", async () => {
   const handler = routesOf({
     ...{ hostname: "127.0.0.1", isReady: () => true, page: pageResponse },
     ...{ events: () => new Response(), quit: undefined },
-    exposition: () => "metric 1\n".repeat(1_000),
+    exposition: () => ["metric 1\n".repeat(1_000)],
   });
   const response = await handler(
     background(),

@@ -1,5 +1,6 @@
 /**
- * The service with traffic of its own making, for ten seconds: to look at.
+ * The service with traffic of its own making, to look at: for ten seconds, or as
+ * many as its argument says.
  *
  * @module
  */
@@ -16,8 +17,13 @@ import { setUpLog } from "./log.ts";
 import { graceOf, serve } from "./main.ts";
 import { readOptions } from "./options.ts";
 
+const seconds = Number(Deno.args[0] ?? 10);
+if (!(seconds > 0) || Deno.args.length > 1) {
+  console.error("demo: the one argument must be a number of seconds above 0");
+  Deno.exit(2);
+}
+
 /** In ms. */
-const DURATION = 10_000;
 const PAUSE = 20;
 const ROUTES = ["/", "/search", "/cart", "/checkout", "/login"];
 
@@ -28,10 +34,10 @@ const options = readOptions([
 
 setUpLog();
 await main(async (parent) => {
-  using ctx = withTimeout(parent, DURATION);
+  using ctx = withTimeout(parent, seconds * 1_000);
   await using traffic = group(ctx);
   await serve(ctx, options, (url, [udp, tcp]) => {
-    console.log(`\nOpen ${url}/ within ${DURATION / 1000} seconds.\n`);
+    console.log(`\nOpen ${url}/ now: it ends in ${seconds} s.\n`);
     traffic.go((ctx) => overUdp(ctx, portOf(udp!.at)));
     traffic.go((ctx) => overTcp(ctx, portOf(tcp!.at)));
   });

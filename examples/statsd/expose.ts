@@ -101,7 +101,7 @@ function openMetricsTitle(
   const base = name.replace(/_total$/, "");
   const taken = names.has(base) ||
     names.has(base.replace(/_(sum|count|bucket|created)$/, ""));
-  return base === name || taken
+  return base === name || base === "" || taken
     ? { name, type: "unknown" }
     : { name: base, type };
 }

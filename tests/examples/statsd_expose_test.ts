@@ -110,26 +110,27 @@ g 1
   assertEquals(written("openmetrics"), "# EOF\n");
 });
 
-Deno.test("gives a counter its whole name in OpenMetrics where the short one is taken", () => {
-  const counter: Family = {
-    name: "a_total",
-    help: "A counter.",
-    type: "counter",
-    samples: [{ value: 2 }],
-  };
-  const text = written("openmetrics", [gauge("a", 1), counter]);
-  assertEquals(
-    text,
-    `# HELP a A gauge.
-# TYPE a gauge
-a 1
-# HELP a_total A counter.
-# TYPE a_total unknown
-a_total 2
-# EOF
-`,
-  );
-});
+/** Counters whose name OpenMetrics would not have as it makes it of theirs. */
+const WHOLE: [name: string, beside: Family][] = [
+  ["a_total", gauge("a", 1)],
+  ["a_sum_total", { ...gauge("a", 1), type: "summary", samples: [] }],
+  ["a_bucket_total", { ...gauge("a", 1), type: "histogram", samples: [] }],
+  ["_total", gauge("a", 1)],
+];
+
+for (const [name, beside] of WHOLE) {
+  Deno.test(`gives ${name} beside a ${beside.type} its whole name in OpenMetrics`, () => {
+    const counter: Family = {
+      ...{ name, help: "A counter.", type: "counter" },
+      samples: [{ value: 2 }],
+    };
+    const lines =
+      `# HELP ${name} A counter.\n# TYPE ${name} unknown\n${name} 2\n`;
+    for (const families of [[beside, counter], [counter, beside]]) {
+      assertStringIncludes(written("openmetrics", families), lines);
+    }
+  });
+}
 
 const VALUES: [value: number, text: string][] = [
   [0, "0"],

@@ -67,7 +67,7 @@ export const INTAKE_GRACE = 5_000;
 const SILENCE = 20;
 
 /** How long, in ms, connections are still accepted that were made before. */
-const LAST_ACCEPTS = 50;
+const LAST_ACCEPTS = 200;
 
 /** Of TCP; each may keep the start of one line. */
 const MAX_CONNECTIONS = 1_000;

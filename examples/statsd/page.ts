@@ -61,6 +61,8 @@ export interface IntakeState extends IntakeStats {
 const HISTORY = 60;
 /** How many series are shown. */
 const BUSIEST = 10;
+/** How many pages may be open: they must not keep a scrape from being answered. */
+export const MAX_VIEWERS = 20;
 /** How many events may wait for a page that does not read them. */
 const WAITING = 4;
 
@@ -130,6 +132,9 @@ export class Monitor {
 
   /** A stream of events, until the server of `ctx` says that it is to end. */
   events(ctx: Context): Response {
+    if (this.#viewers.size >= MAX_VIEWERS) {
+      return new Response("too many pages are open\n", { status: 503 });
+    }
     let viewer: ReadableStreamDefaultController<Uint8Array>;
     const body = new ReadableStream<Uint8Array>({
       start: async (controller) => {

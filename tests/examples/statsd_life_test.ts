@@ -1,6 +1,6 @@
 // The service in this process, where the clock can be set and the log be read.
 
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import {
   background,
   type CancelableContext,
@@ -9,9 +9,10 @@ import {
 import { BaseHandler, type LogRecord, setup } from "@std/log";
 import { FakeTime } from "@std/testing/time";
 import { Aggregate } from "../../examples/statsd/aggregate.ts";
+import { SocketFailed } from "../../examples/statsd/intake.ts";
 import { serve } from "../../examples/statsd/main.ts";
 import { readOptions } from "../../examples/statsd/options.ts";
-import { Monitor } from "../../examples/statsd/page.ts";
+import { MAX_VIEWERS, Monitor } from "../../examples/statsd/page.ts";
 
 /** Keeps the log. */
 class Kept extends BaseHandler {
@@ -41,18 +42,32 @@ class Life implements AsyncDisposable {
   url = "";
   #udp = 0;
 
+  /** The sockets that it has opened. */
+  readonly sockets: Deno.DatagramConn[] = [];
+
   private constructor(flags: string[]) {
     setup({
       handlers: { kept: this.log },
       loggers: { default: { level: "INFO", handlers: ["kept"] } },
     });
     const options = readOptions(["--udp", "0", "--http", "0", ...flags]);
+    const { listenDatagram } = Deno;
+    Deno.listenDatagram = (options) => {
+      const socket = listenDatagram(
+        options as Deno.UdpListenOptions & { transport: "udp" },
+      );
+      this.sockets.push(socket);
+      return socket;
+    };
     this.ended = serve(
       this.ctx,
       options,
       (url, [udp]) =>
         this.#listening.resolve([url, Number(udp!.at.split(":")[1])]),
     );
+    Deno.listenDatagram = listenDatagram;
+    // Whoever waits for it is told.
+    this.ended.catch(() => {});
   }
 
   static async start(...flags: string[]): Promise<Life> {
@@ -88,7 +103,7 @@ class Life implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.ctx.cancel();
     this.#time.restore();
-    await this.ended;
+    await Promise.allSettled([this.ended]);
     this.#socket.close();
   }
 }
@@ -107,6 +122,17 @@ Deno.test("a lame duck is not ready, takes lines and answers scrapes until it is
     life.log.records.at(-1)!,
     /^INFO stopped \(enough\): 2 lines, 2 samples, 0 errors, 1 series; udp /,
   );
+});
+
+Deno.test("a service whose socket has failed ends, and says which", async () => {
+  await using life = await Life.start();
+  for (const socket of life.sockets) socket.close();
+  await assertRejects(
+    () => life.ended,
+    SocketFailed,
+    "the socket of udp has failed",
+  );
+  assert(life.log.records.some((record) => record.startsWith("ERROR udp: ")));
 });
 
 Deno.test("a series is gone once nobody has written to it for its time to live", async () => {
@@ -181,4 +207,17 @@ Deno.test("nothing piles up for a page that does not read", async () => {
   const phases: string[] = [];
   for await (const { phase } of eventsOf(page.body!)) phases.push(phase);
   assertEquals(phases, [...Array(4).fill("serving"), "gone"]);
+});
+
+Deno.test("so many pages and no more may be open, and one that is closed makes room", async () => {
+  using ctx = withCancel(background());
+  const monitor = new Monitor(ctx, ctx, new Aggregate(), []);
+  const pages = Array.from({ length: MAX_VIEWERS }, () => monitor.events(ctx));
+  const refused = monitor.events(ctx);
+  assertEquals([pages.at(-1)?.status, refused.status], [200, 503]);
+  await refused.body?.cancel();
+  await pages[0]?.body?.cancel();
+  const next = monitor.events(ctx);
+  assertEquals(next.status, 200);
+  for (const page of [...pages.slice(1), next]) await page.body?.cancel();
 });

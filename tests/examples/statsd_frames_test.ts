@@ -89,10 +89,12 @@ Deno.test("counts a line that is too long once, and reads on behind it", () => {
   const found = framed([
     ...Array<string>(3 * MAX_LINE / 1_024).fill("x".repeat(1_024)),
     "x\na:1|c\n",
+    "b:2|c\nc:3",
+    "|c\n",
   ]);
   assertEquals(found.errors, ["line_too_long"]);
-  assertEquals(found.samples, ["a=1"]);
-  assertEquals(found.lines, 2);
+  assertEquals(found.samples, ["a=1", "b=2", "c=3"]);
+  assertEquals(found.lines, 4);
 });
 
 Deno.test("takes a line of the greatest length", () => {

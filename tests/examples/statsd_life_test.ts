@@ -116,6 +116,10 @@ Deno.test("a lame duck is not ready, takes lines and answers scrapes until it is
   assertEquals(await life.ask("/-/ready"), [503, "stopping\n"]);
   assertEquals(await life.ask("/-/healthy"), [200, "healthy\n"]);
   await life.send(2, "a:1|c");
+  const { body } = await fetch(`${life.url}/events`);
+  const events = eventsOf(body!);
+  assertEquals((await events.next()).value.phase, "lame duck");
+  await events.return(undefined);
   await life.pass(100);
   await life.ended;
   assertMatch(
@@ -220,4 +224,21 @@ Deno.test("so many pages and no more may be open, and one that is closed makes r
   const next = monitor.events(ctx);
   assertEquals(next.status, 200);
   for (const page of [...pages.slice(1), next]) await page.body?.cancel();
+});
+
+Deno.test("a page hears at once of each step to the end", async () => {
+  using ctx = withCancel(background());
+  using open = withCancel(background());
+  using http = withCancel(background());
+  const events = eventsOf(
+    new Monitor(ctx, open, new Aggregate(), []).events(http).body!,
+  );
+  const phase = async () => (await events.next()).value.phase;
+  assertEquals(await phase(), "serving");
+  ctx.cancel();
+  assertEquals(await phase(), "lame duck");
+  open.cancel();
+  assertEquals(await phase(), "draining");
+  http.cancel();
+  assertEquals(await phase(), "gone");
 });

@@ -146,6 +146,26 @@ for (const [line, samples] of GOOD) {
   });
 }
 
+Deno.test("reads every decimal number as the language does", () => {
+  const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 1;
+  console.log(`seed ${seed}`);
+  const random = lcg(seed);
+  const digits = (most: number) =>
+    Array.from(
+      { length: Math.floor(random() * (most + 1)) },
+      () => Math.floor(random() * 10),
+    ).join("");
+  for (let i = 0; i < 20_000; i++) {
+    const point = random() < 0.7 ? "." : "";
+    const exponent = random() < 0.2 ? `e${Math.floor(random() * 40) - 20}` : "";
+    const text = `${digits(12)}${point}${digits(12)}${exponent}`;
+    const value = Number(text);
+    if (!/\d/.test(text.split("e")[0]!)) continue;
+    const found = parse(`foo:${text}|h`);
+    assertEquals(found.samples.map(({ value }) => value), [value], text);
+  }
+});
+
 // The lines of statsd_exporter's own benchmark, with what it makes of them.
 const MIXED: [line: string, samples: number][] = [
   ["foo1:2|c", 1],

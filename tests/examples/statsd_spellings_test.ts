@@ -48,6 +48,18 @@ Deno.test("tells apart what differs in one byte, or in where it is cut", () => {
   for (const line of lines) assertEquals(table.find(spelled(line)), line);
 });
 
+Deno.test("tells apart what has the same hash", () => {
+  const table = new SpellingTable<string>();
+  table.add(spelled("a:1|c", 42), "a");
+  assertEquals(table.find(spelled("b:1|c", 42)), undefined);
+  // One byte of tags goes into the hash by exclusive or.
+  const other = 42 ^ "x".charCodeAt(0) ^ "y".charCodeAt(0);
+  table.add(spelled("a:1|c|#x", 42), "x");
+  assertEquals(table.find(spelled("a:1|c|#y", other)), undefined);
+  table.add(spelled("a:1|c|#y", other), "y");
+  assertEquals(table.find(spelled("a:1|c|#x", 42)), "x");
+});
+
 Deno.test("finds each of 50,000 after it has grown", () => {
   const table = new SpellingTable<number>();
   const line = (i: number) => `name.${i}:1|c|#tag:${i % 7}`;

@@ -114,8 +114,8 @@ function openUdp(
     (_ctx, { data }) => parsePacket(data, sink),
   );
   return new Opened("udp", hostPort(server.addr), server, () => {
-    const { received, bytes, failed, dropped } = server.stats;
-    const { kernelDropped, pending } = server.stats;
+    const { stats } = server;
+    const { received, bytes, failed, dropped, kernelDropped, pending } = stats;
     return { received, bytes, failed, dropped, kernelDropped, pending };
   });
 }
@@ -215,18 +215,22 @@ function openTcp(
     },
     async (ctx, conn) => {
       const framer = new LineFramer(sink);
-      for await (const chunk of chunks(ctx, conn)) {
-        bytes += chunk.length;
-        framer.push(chunk);
+      try {
+        for await (const chunk of chunks(ctx, conn)) {
+          bytes += chunk.length;
+          framer.push(chunk);
+        }
+      } finally {
+        // Also of a connection that was reset: it has been received.
+        framer.end();
       }
-      framer.end();
     },
   );
   return new Opened("tcp", hostPort(server.addr), server, () => {
-    const { accepted, open, failed, refused, forced } = server.stats;
+    const { accepted, open, failed, refused } = server.stats;
     return {
       ...{ received: accepted, bytes, pending: open, dropped: refused },
-      ...{ failed: failed + forced, kernelDropped: undefined },
+      ...{ failed, kernelDropped: undefined },
     };
   });
 }

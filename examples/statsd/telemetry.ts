@@ -13,8 +13,10 @@ import type { Intake, IntakeStats } from "./intake.ts";
 /** The families of the sockets and the process; names and types without any
  * socket, for whoever wants to know which names are taken. */
 export function* ownFamilies(intakes: readonly Intake[]): Generator<Family> {
+  // Looked at once: of what the kernel has dropped a file tells.
+  const sockets = intakes.map(({ transport, stats }) => ({ transport, stats }));
   for (const { name, help, type, read } of SOCKETS) {
-    yield { name, help, type, samples: exposeEach(intakes, read) };
+    yield { name, help, type, samples: exposeEach(sockets, read) };
   }
   const { user, system } = process.cpuUsage();
   yield {
@@ -105,10 +107,10 @@ const SOCKETS: readonly SocketFamily[] = [
 ];
 
 function* exposeEach(
-  intakes: readonly Intake[],
+  sockets: readonly Pick<Intake, "transport" | "stats">[],
   read: SocketFamily["read"],
 ): Generator<Exposed> {
-  for (const { transport, stats } of intakes) {
+  for (const { transport, stats } of sockets) {
     const value = read(stats);
     if (value === undefined) continue;
     yield { labels: labelText([["transport", transport]]), value };

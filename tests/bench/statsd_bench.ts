@@ -110,11 +110,14 @@ function freePort(transport: "udp" | "tcp"): number {
   return (socket.addr as Deno.NetAddr).port;
 }
 
-/** In µs; the kernel counts in hundredths of a second. */
+/** In µs, of all threads; /proc/PID/stat counts in hundredths of a second only. */
 function cpuOf(pid: number): number {
-  const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) * 10_000;
+  let ns = 0;
+  for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
+    const text = Deno.readTextFileSync(`/proc/${pid}/task/${name}/schedstat`);
+    ns += Number(text.split(" ")[0]);
+  }
+  return ns / 1000;
 }
 
 function fileOf(name: string): string {

@@ -1,6 +1,7 @@
 // Every way in, with a real client, and what becomes of it at the end.
 
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { connect } from "node:net";
 import { Writable } from "node:stream";
 // deno-lint-ignore no-import-prefix -- the tests of statsd have a use for it
 import { type ClientOptions, StatsD } from "npm:hot-shots@17.1.1";
@@ -134,6 +135,17 @@ Deno.test("a last line without an end counts when its connection is closed", asy
   const conn = await Deno.connect(service.tcp);
   await write(conn, "a:1|c\na:20|c");
   conn.close();
+  await service.reaches("a_total", 21);
+});
+
+Deno.test("a last line without an end counts when its connection is reset", async () => {
+  await using service = await StatsdService.start("--tcp", "0");
+  const { hostname, port } = service.tcp;
+  const socket = connect({ host: hostname, port });
+  await new Promise((resolve) => socket.write("a:1|c\na:20|c", resolve));
+  // When the first is counted, the second has been received.
+  await service.reaches("a_total", 1);
+  socket.resetAndDestroy();
   await service.reaches("a_total", 21);
 });
 

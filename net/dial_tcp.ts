@@ -76,7 +76,6 @@ export async function dialTcp(
   options: DialTcpOptions | DialTlsOptions,
 ): Promise<Deno.TcpConn | Deno.TlsConn> {
   assertContext("dialTcp", ctx);
-  if (ctx.err !== undefined) throw ctx.err;
   const { port, hostname = "127.0.0.1" } = options;
   const conn = await connect(ctx, hostname, port);
   return "tls" in options
@@ -93,7 +92,7 @@ async function connect(
   try {
     conn = await Deno.connect({ hostname, port, signal: ctx.signal });
   } catch (error) {
-    throw ctx.err ?? dialError(error, hostname, port);
+    throw dialError(error, hostname, port);
   }
   if (ctx.err === undefined) return conn;
   conn.close();

@@ -32,6 +32,12 @@ Deno.test("dialTcp() on a done ctx rejects with its err and does not connect", a
   ctx.cancel();
   const error = await assertRejects(() => dialTcp(ctx, listener.addr));
   assertStrictEquals(error, ctx.err);
+  using conn = await dialTcp(background(), listener.addr);
+  using accepted = await listener.accept();
+  assertEquals(
+    (accepted.remoteAddr as Deno.NetAddr).port,
+    (conn.localAddr as Deno.NetAddr).port,
+  );
 });
 
 Deno.test("dialTcp() that is cancelled while it connects rejects with ctx.err, and nothing stays open", async () => {
@@ -56,6 +62,8 @@ Deno.test("dialTcp() ends at the deadline of ctx", async () => {
   try {
     using ctx = withTimeout(background(), 1_000);
     const dialled = dialTcp(ctx, { port: 9 });
+    dialled.catch(() => {});
+    await time.runMicrotasks();
     time.tick(1_000);
     const error = await assertRejects(() => dialled);
     assertStrictEquals(error, ctx.err);

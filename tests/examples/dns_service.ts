@@ -1,11 +1,6 @@
 /** The forwarder of examples/dns, run as a process of its own. */
 
-/** How a process ended, and all that it had printed. */
-export interface Ended {
-  code: number;
-  stdout: string;
-  stderr: string;
-}
+import { type Ended, Program } from "./program.ts";
 
 /** What the forwarder says in its last line. */
 export interface Stopped {
@@ -16,9 +11,6 @@ export interface Stopped {
   failed: number;
   dropped: number;
 }
-
-/** Against tests that would wait for ever, in ms. */
-const TOO_LONG = 100_000;
 
 const LISTENING = /^listening on 127\.0\.0\.1:(\d+), udp and tcp\n/;
 
@@ -31,82 +23,33 @@ const STOPPED = new RegExp(
 
 /** Runs the forwarder with arguments that have it end by itself. */
 export async function runDns(...args: string[]): Promise<Ended> {
-  await using dns = new DnsProcess(args);
+  await using dns = startDns(args);
   return await dns.ended;
 }
 
-/** A process that runs the forwarder, or tries to. */
-class DnsProcess implements AsyncDisposable {
-  readonly ended: Promise<Ended>;
-  /** Resolves with the port. */
-  readonly listening: Promise<number>;
-  readonly #process: Deno.ChildProcess;
-  #over = false;
-
-  constructor(args: string[]) {
-    this.#process = new Deno.Command(Deno.execPath(), {
-      args: [
-        ...["run", "--no-prompt", "--allow-net", "--allow-read"],
-        ...["examples/dns/main.ts", ...args],
-      ],
-      cwd: new URL("../..", import.meta.url),
-      env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" },
-      stdin: "null",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    this.#process.status.then(() => this.#over = true);
-    const listening = Promise.withResolvers<number>();
-    this.listening = listening.promise;
-    this.ended = this.#run(listening);
-    // Whoever waits for only one of the two must not be told of the other.
-    this.listening.catch(() => {});
-    this.ended.catch(() => {});
-  }
-
-  kill(signal: Deno.Signal): void {
-    this.#process.kill(signal);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#over) this.kill("SIGKILL");
-    await this.ended;
-  }
-
-  async #run(listening: PromiseWithResolvers<number>): Promise<Ended> {
-    const guard = setTimeout(() => this.kill("SIGKILL"), TOO_LONG);
-    const errors = new Response(this.#process.stderr).text();
-    let stdout = "";
-    for await (
-      const text of this.#process.stdout.pipeThrough(new TextDecoderStream())
-    ) {
-      stdout += text;
-      const port = LISTENING.exec(stdout)?.[1];
-      if (port !== undefined) listening.resolve(Number(port));
-    }
-    const stderr = await errors;
-    const { code } = await this.#process.status;
-    clearTimeout(guard);
-    listening.reject(new Error(`it has ended with ${code}: ${stderr}`));
-    return { code, stdout, stderr };
-  }
+function startDns(args: string[]): Program {
+  return new Program([
+    ...["run", "--no-prompt", "--allow-net", "--allow-read"],
+    ...["examples/dns/main.ts", ...args],
+  ]);
 }
 
 /** The running forwarder: `await using` kills it if it still runs. */
 export class DnsService implements AsyncDisposable {
   /** Where it listens, over UDP and TCP. */
   readonly addr: Deno.NetAddr;
-  readonly #process: DnsProcess;
+  readonly #process: Program;
 
-  private constructor(process: DnsProcess, port: number) {
+  private constructor(process: Program, port: number) {
     this.#process = process;
     this.addr = { transport: "udp", hostname: "127.0.0.1", port };
   }
 
   /** Starts it on a free port, and waits until it listens. */
   static async start(...flags: string[]): Promise<DnsService> {
-    const process = new DnsProcess(["--listen", "0", ...flags]);
-    return new DnsService(process, await process.listening);
+    const process = startDns(["--listen", "0", ...flags]);
+    const [, port] = await process.prints(LISTENING);
+    return new DnsService(process, Number(port));
   }
 
   /** Starts one that answers from these lines. */

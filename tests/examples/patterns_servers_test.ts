@@ -2,7 +2,7 @@
 // numbers that are taken out below: each step of a story waits for the one before.
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { documented, Program } from "./patterns_program.ts";
+import { documented, start } from "./patterns_program.ts";
 
 /** The arguments each is run with for a test. */
 const programs: Record<string, string[]> = {
@@ -24,16 +24,16 @@ function withoutNumbers(output: string): string {
 for (const [name, args] of Object.entries(programs)) {
   Deno.test(`${name}: prints what its comment shows`, async () => {
     const { output } = await documented(name);
-    await using program = await Program.start(name, ...args);
-    const { code, stdout, stderr } = await program.end();
+    await using program = await start(name, ...args);
+    const { code, stdout, stderr } = await program.ended;
     assertEquals(stderr, "");
     assertEquals(withoutNumbers(stdout), withoutNumbers(output));
     assertEquals(code, 0);
   });
 
   Deno.test(`${name}: does not take an argument it does not know`, async () => {
-    await using program = await Program.start(name, "--fats");
-    const { code, stdout, stderr } = await program.end();
+    await using program = await start(name, "--fats");
+    const { code, stdout, stderr } = await program.ended;
     assertMatch(stderr, /^unknown argument "--fats"; there (is|are) .*\n$/);
     assertEquals([code, stdout], [2, ""]);
   });
@@ -41,8 +41,8 @@ for (const [name, args] of Object.entries(programs)) {
 
 for (const port of ["x", "65536", "-1", ""]) {
   Deno.test(`udp_read.ts: "${port}" is not a port`, async () => {
-    await using program = await Program.start("udp_read.ts", `--port=${port}`);
-    const { code, stdout, stderr } = await program.end();
+    await using program = await start("udp_read.ts", `--port=${port}`);
+    const { code, stdout, stderr } = await program.ended;
     assertEquals(
       stderr,
       `--port must be a number from 0 to 65535, got "${port}"\n`,
@@ -59,15 +59,15 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
     name: `signals_and_server.ts: ${signal} ends the server too`,
     ignore,
     async fn() {
-      await using program = await Program.start(
+      await using program = await start(
         "signals_and_server.ts",
         "--until-signal",
       );
-      const [, url = ""] = await program.line(/listening on (.*)/);
+      const [, url = ""] = await program.prints(/listening on (.*)/);
       const reply = await fetch(`${url}/hello`);
       assertEquals(await reply.text(), "hello");
       program.kill(signal);
-      const { code, stdout, stderr } = await program.end();
+      const { code, stdout, stderr } = await program.ended;
       assertEquals(stderr, "");
       assertEquals(stdout.split("\n").slice(1), [
         `signals: ended, AbortError: ${signal} received`,
@@ -84,11 +84,11 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
     ignore,
     async fn() {
       const args = ["--until-signal", "--fast", "--port", "0"];
-      await using program = await Program.start("udp_read.ts", ...args);
+      await using program = await start("udp_read.ts", ...args);
       // Further than it comes without the flag.
-      await program.line(/^read: hello 4$/);
+      await program.prints(/^read: hello 4$/m);
       program.kill(signal);
-      const { code, stdout, stderr } = await program.end();
+      const { code, stdout, stderr } = await program.ended;
       assertEquals(stderr, "");
       const lines = stdout.trimEnd().split("\n");
       const read = lines.filter((line) =>

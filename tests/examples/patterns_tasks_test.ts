@@ -2,7 +2,7 @@
 // comments show is what the programs print, line by line.
 
 import { assertEquals } from "@std/assert";
-import { documented, Program } from "./patterns_program.ts";
+import { documented, start, startOnFakeClock } from "./patterns_program.ts";
 
 const names = [
   "wait_group.ts",
@@ -32,8 +32,8 @@ function anyOrder(output: string): string[] {
 for (const name of names) {
   Deno.test(`${name}: prints what its comment shows`, async () => {
     const { output } = await documented(name);
-    await using program = Program.startOnFakeClock(name);
-    const { code, stdout, stderr } = await program.end();
+    await using program = startOnFakeClock(name);
+    const { code, stdout, stderr } = await program.ended;
     assertEquals(stderr, "");
     assertEquals(anyOrder(stdout), anyOrder(output));
     assertEquals(code, 0);
@@ -44,8 +44,8 @@ for (const name of names) {
   Deno.test(`${name}: needs no permission, and less time with --fast`, async () => {
     const { command, output } = await documented(name);
     assertEquals(command, ["run", `examples/patterns/${name}`]);
-    await using program = await Program.start(name, "--fast");
-    const { code, stdout, stderr } = await program.end();
+    await using program = await start(name, "--fast");
+    const { code, stdout, stderr } = await program.ended;
     assertEquals(stderr, "");
     // Of the rest a slow machine may print more or less.
     const last = (text: string) => text.trimEnd().split("\n").at(-1);
@@ -54,8 +54,8 @@ for (const name of names) {
   });
 
   Deno.test(`${name}: does not take an argument it does not know`, async () => {
-    await using program = await Program.start(name, "--fats");
-    const { code, stdout, stderr } = await program.end();
+    await using program = await start(name, "--fats");
+    const { code, stdout, stderr } = await program.ended;
     assertEquals(
       stderr,
       'unknown argument "--fats"; there is only --fast\n',

@@ -9,90 +9,50 @@ import {
   assertNotEquals,
   assertRejects,
 } from "@std/assert";
-
-/** Against tests that would wait for ever, in ms. */
-const TOO_LONG = 100_000;
+import { type Ended, Program } from "./program.ts";
 
 const RESTARTED =
   /restarted: process (?<now>\d+) has replaced process (?<old>\d+)\n/;
 
 /** A program of examples/patterns; `await using` kills it if it still runs. */
-class Program implements AsyncDisposable {
-  readonly #process: Deno.ChildProcess;
-  readonly #stdout: ReadableStreamDefaultReader<string>;
-  readonly #stderr: Promise<string>;
-  readonly #guard = setTimeout(() => this.#kill("SIGKILL"), TOO_LONG);
-  #unread = "";
-  #over = false;
+class Restartable implements AsyncDisposable {
+  readonly #program: Program;
 
   constructor(name: string, ...flags: string[]) {
-    this.#process = new Deno.Command(Deno.execPath(), {
-      args: [
-        ...["run", "--unstable-net", "-A", `examples/patterns/${name}`],
-        ...["--port", "0", ...flags],
-      ],
-      cwd: new URL("../..", import.meta.url),
-      env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" },
-      stdin: "null",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    this.#process.status.then(() => this.#over = true);
-    this.#stderr = new Response(this.#process.stderr).text();
-    this.#stdout = this.#process.stdout
-      .pipeThrough(new TextDecoderStream()).getReader();
+    this.#program = new Program([
+      ...["run", "--unstable-net", "-A", `examples/patterns/${name}`],
+      ...["--port", "0", ...flags],
+    ]);
   }
 
   /** Waits until it listens, and tells where. */
   async port(): Promise<number> {
-    const [, port] = await this.#prints(/listening on port (\d+)\n/);
+    const [, port] = await this.#program.prints(/listening on port (\d+)\n/);
     return Number(port);
   }
 
   /** Has it restart, and waits until the old process has ended. */
   async restart(): Promise<{ now: string; old: string }> {
-    this.#kill("SIGHUP");
-    const { groups = {} } = await this.#prints(RESTARTED);
+    this.#program.kill("SIGHUP");
+    const { groups = {} } = await this.#program.prints(RESTARTED);
     return { now: groups["now"] ?? "", old: groups["old"] ?? "" };
   }
 
   /** Kills the parent, and waits until the server has ended too: it holds the
    * other end of stderr. */
   async die(): Promise<string> {
-    this.#kill("SIGKILL");
-    return await this.#stderr;
+    this.#program.kill("SIGKILL");
+    return (await this.#program.ended).stderr;
   }
 
   /** Ends it, and gives its exit code and what is on its stderr. */
-  async end(): Promise<{ code: number; stderr: string }> {
-    this.#kill("SIGTERM");
-    const { code } = await this.#process.status;
-    return { code, stderr: await this.#stderr };
+  async end(): Promise<Ended> {
+    this.#program.kill("SIGTERM");
+    return await this.#program.ended;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#over) this.#kill("SIGKILL");
-    clearTimeout(this.#guard);
-    await this.#process.status;
-    await this.#stdout.cancel();
-    await this.#stderr;
-  }
-
-  #kill(signal: Deno.Signal): void {
-    this.#process.kill(signal);
-  }
-
-  async #prints(pattern: RegExp): Promise<RegExpExecArray> {
-    for (;;) {
-      const match = pattern.exec(this.#unread);
-      if (match !== null) {
-        this.#unread = this.#unread.slice(match.index + match[0].length);
-        return match;
-      }
-      const { value, done } = await this.#stdout.read();
-      if (done) throw new Error(`it has ended: ${await this.#stderr}`);
-      this.#unread += value;
-    }
+    await this.#program[Symbol.asyncDispose]();
   }
 }
 
@@ -207,7 +167,7 @@ class Load implements AsyncDisposable {
 
 /** Restarts a program five times under load. */
 async function restartUnderLoad(
-  program: Program,
+  program: Restartable,
   ...headers: string[]
 ): Promise<void> {
   const port = await program.port();
@@ -243,7 +203,7 @@ for (const name of ["restart.ts", "restart_shared_fd.ts"]) {
     name: `${name}: keep-alive clients lose no request`,
     ignore,
     async fn() {
-      await using program = new Program(name, ...lameDuck);
+      await using program = new Restartable(name, ...lameDuck);
       await restartUnderLoad(program);
     },
   });
@@ -252,7 +212,7 @@ for (const name of ["restart.ts", "restart_shared_fd.ts"]) {
     name: `${name}: a request in flight is finished by the old process`,
     ignore,
     async fn() {
-      await using program = new Program(name, ...lameDuck);
+      await using program = new Restartable(name, ...lameDuck);
       using connection = await Connection.open(await program.port());
       const first = await connection.request("/");
       const slow = connection.request("/?ms=2000");
@@ -269,7 +229,12 @@ for (const name of ["restart.ts", "restart_shared_fd.ts"]) {
     name: `${name}: what is in flight when the grace is over is cut`,
     ignore,
     async fn() {
-      await using program = new Program(name, ...lameDuck, "--grace", "100");
+      await using program = new Restartable(
+        name,
+        ...lameDuck,
+        "--grace",
+        "100",
+      );
       using connection = await Connection.open(await program.port());
       await connection.request("/");
       const cut = assertRejects(() => connection.request("/?ms=3600000"));
@@ -285,7 +250,7 @@ for (const name of ["restart.ts", "restart_shared_fd.ts"]) {
     name: `${name}: where the parent dies, the server drains and ends`,
     ignore,
     async fn() {
-      await using program = new Program(name, ...lameDuck);
+      await using program = new Restartable(name, ...lameDuck);
       using connection = await Connection.open(await program.port());
       await connection.request("/");
       const slow = connection.request("/?ms=1500");
@@ -300,7 +265,7 @@ Deno.test({
   name: "restart_shared_fd.ts: a connection for each request loses none either",
   ignore,
   async fn() {
-    await using program = new Program("restart_shared_fd.ts");
+    await using program = new Restartable("restart_shared_fd.ts");
     await restartUnderLoad(program, "Connection: close");
   },
 });

@@ -1,13 +1,7 @@
 /** The service of examples/statsd, run as a process of its own. */
 
 import { delay } from "@std/async";
-
-/** How a process ended, and all that it had printed. */
-export interface Ended {
-  code: number;
-  stdout: string;
-  stderr: string;
-}
+import { type Ended, Program } from "./program.ts";
 
 /** What the service says of a socket in its last line. */
 export interface Socket {
@@ -32,10 +26,9 @@ export interface Stopped {
   unixgram: Socket;
 }
 
-/** Against tests that would wait for ever, in ms: a counter that stays where it
- * is, and a process that does not end. Far above what any of them takes. */
+/** Against tests that would wait for ever, in ms, for a counter that stays where
+ * it is; far above what any of them takes. */
 const STUCK = 30_000;
-const TOO_LONG = 100_000;
 
 const LISTENING = /listening on (.+) and (http:\S+)\/metrics\n/;
 
@@ -53,7 +46,7 @@ const SOCKET = new RegExp(
 
 /** Runs the service with arguments that have it end by itself. */
 export async function runStatsd(...args: string[]): Promise<Ended> {
-  await using statsd = new Statsd(args);
+  await using statsd = startStatsd(args);
   return await statsd.ended;
 }
 
@@ -65,60 +58,10 @@ const PERMISSIONS = [
   "--allow-write",
 ];
 
-/** A process that runs the service, or tries to. */
-class Statsd implements AsyncDisposable {
-  readonly ended: Promise<Ended>;
-  /** Resolves with the log line that says where the service listens. */
-  readonly listening: Promise<RegExpExecArray>;
-  readonly #process: Deno.ChildProcess;
-  #over = false;
-
-  constructor(args: string[], permissions: string[] = PERMISSIONS) {
-    this.#process = new Deno.Command(Deno.execPath(), {
-      args: ["run", ...permissions, "examples/statsd/main.ts", ...args],
-      cwd: new URL("../..", import.meta.url),
-      env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" },
-      stdin: "null",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    this.#process.status.then(() => this.#over = true);
-    const listening = Promise.withResolvers<RegExpExecArray>();
-    this.listening = listening.promise;
-    this.ended = this.#run(listening);
-    // Whoever waits for only one of the two must not be told of the other.
-    this.listening.catch(() => {});
-    this.ended.catch(() => {});
-  }
-
-  kill(signal: Deno.Signal): void {
-    this.#process.kill(signal);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#over) this.kill("SIGKILL");
-    await this.ended;
-  }
-
-  async #run(
-    listening: PromiseWithResolvers<RegExpExecArray>,
-  ): Promise<Ended> {
-    const guard = setTimeout(() => this.kill("SIGKILL"), TOO_LONG);
-    const errors = new Response(this.#process.stderr).text();
-    let stdout = "";
-    for await (
-      const text of this.#process.stdout.pipeThrough(new TextDecoderStream())
-    ) {
-      stdout += text;
-      const match = LISTENING.exec(stdout);
-      if (match !== null) listening.resolve(match);
-    }
-    const stderr = await errors;
-    const { code } = await this.#process.status;
-    clearTimeout(guard);
-    listening.reject(new Error(`it has ended with ${code}: ${stderr}`));
-    return { code, stdout, stderr };
-  }
+function startStatsd(args: string[], permissions = PERMISSIONS): Program {
+  return new Program(
+    ["run", ...permissions, "examples/statsd/main.ts", ...args],
+  );
 }
 
 /** The running service: `await using` kills it if it still runs. */
@@ -131,9 +74,9 @@ export class StatsdService implements AsyncDisposable {
   readonly http: string;
   /** Resolves when the process has ended. */
   readonly ended: Promise<Ended>;
-  readonly #statsd: Statsd;
+  readonly #statsd: Program;
 
-  private constructor(statsd: Statsd, [, ways = "", http]: RegExpExecArray) {
+  private constructor(statsd: Program, [, ways = "", http]: RegExpExecArray) {
     const address = (transport: string) => {
       const [, hostname = "", port = ""] =
         ways.match(`${transport} ([^ ,]+):(\\d+)`) ?? [];
@@ -157,8 +100,8 @@ export class StatsdService implements AsyncDisposable {
     ...flags: string[]
   ): Promise<StatsdService> {
     const args = ["--udp", "0", "--http", "0", ...flags];
-    const statsd = new Statsd(args, permissions);
-    return new StatsdService(statsd, await statsd.listening);
+    const statsd = startStatsd(args, permissions);
+    return new StatsdService(statsd, await statsd.prints(LISTENING));
   }
 
   /** The port of its HTTP server. */

@@ -78,7 +78,7 @@ export async function dialTcp(
   assertContext("dialTcp", ctx);
   const { port, hostname = "127.0.0.1" } = options;
   const conn = await connect(ctx, hostname, port);
-  return "tls" in options
+  return "tls" in options && options.tls !== undefined
     ? await secure(ctx, conn, hostname, options.tls)
     : conn;
 }
@@ -106,7 +106,13 @@ async function secure(
   hostname: string,
   tls: DialTlsOptions["tls"],
 ): Promise<Deno.TlsConn> {
-  const secured = await Deno.startTls(conn, { hostname, ...tls });
+  let secured: Deno.TlsConn;
+  try {
+    secured = await Deno.startTls(conn, { hostname, ...tls });
+  } catch (error) {
+    conn.close();
+    throw error;
+  }
   const stop = closeOnDone(ctx, secured);
   try {
     await secured.handshake();
@@ -128,6 +134,12 @@ function dialError(error: unknown, hostname: string, port: number): unknown {
       `dialTcp: nobody listens at ${at}`,
       { cause: error },
     );
+  }
+  // That a name cannot be looked up has no class of its own, and does not name it.
+  if (error instanceof Error && error.constructor === Error) {
+    return new Error(`dialTcp: cannot connect to ${at}: ${error.message}`, {
+      cause: error,
+    });
   }
   return error;
 }

@@ -1,5 +1,6 @@
 /** A UDP socket, opened. */
 
+import { assertUnstableNet } from "./arguments.ts";
 import { listenError } from "./listen_error.ts";
 import type { MulticastGroup } from "./multicast.ts";
 
@@ -28,13 +29,7 @@ export function listenUdp(
 ): Deno.DatagramConn {
   const { port, reuseAddress = false, multicast = [] } = options;
   const { hostname = anyAddress(multicast) ?? "127.0.0.1" } = options;
-  // It type-checks all the same: the flag is the user's, not the package's.
-  if (typeof Deno.listenDatagram !== "function") {
-    throw new TypeError(
-      `${caller}: Deno has UDP only with --unstable-net, or with ` +
-        '"unstable": ["net"] in the deno.json of your workspace',
-    );
-  }
+  assertUnstableNet(caller, "UDP");
   try {
     return Deno.listenDatagram({
       transport: "udp",

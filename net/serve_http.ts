@@ -2,7 +2,6 @@
 
 import { background } from "../context/background.ts";
 import type { CancelableContext, Context } from "../context/context.ts";
-import { assertContext } from "../context/tree.ts";
 import { withTimeout } from "../context/with_deadline.ts";
 import { withValue } from "../context/with_value.ts";
 import { Exchange, ExchangeList, type ExchangeOptions } from "./exchange.ts";
@@ -15,7 +14,13 @@ import type {
 } from "./http_server.ts";
 import { lastCallFor, Lifetime, realTimers } from "./lifetime.ts";
 import { listenError } from "./listen_error.ts";
-import { assertAbove0, assertRange } from "./option_range.ts";
+import {
+  assertAbove0,
+  assertArguments,
+  assertRange,
+  assertUnstableNet,
+} from "./arguments.ts";
+import { reporter } from "./report.ts";
 import { closing, failed, refused } from "./replies.ts";
 import { httpServerKey, localAddrKey } from "./request_context.ts";
 
@@ -113,10 +118,7 @@ export function serveHttp(
   options: ServeHttpOptions,
   handler: HttpHandler,
 ): HttpServer {
-  assertContext("serveHttp", ctx);
-  if (typeof handler !== "function") {
-    throw new TypeError("serveHttp: the third argument must be a function");
-  }
+  assertArguments("serveHttp", ctx, options, handler);
   if (ctx.err !== undefined) throw ctx.err;
   return new Server(ctx, options, handler);
 }
@@ -130,7 +132,7 @@ const clientWatch = 25;
 
 class Server implements HttpServer {
   readonly finished: Promise<ShutdownReport>;
-  readonly #onError: (error: unknown, request?: Request) => void;
+  readonly #report: (error: unknown, request?: Request) => void;
   readonly #onStateChange: ((state: HttpServerState) => void) | undefined;
   readonly #lameDuck: number;
   readonly #maxInFlight: number;
@@ -157,11 +159,10 @@ class Server implements HttpServer {
       requestTimeout = Infinity,
       maxInFlight = Infinity,
       maxBodyBytes = Infinity,
-      onError = (error) => console.error("serveHttp:", error),
     } = options;
     assertRange("serveHttp", { lameDuck, maxInFlight, maxBodyBytes }, 0);
     assertAbove0("serveHttp", { requestTimeout });
-    this.#onError = onError;
+    this.#report = reporter("serveHttp", options.onError);
     this.#onStateChange = options.onStateChange;
     this.#lameDuck = lameDuck;
     this.#maxInFlight = maxInFlight;
@@ -293,6 +294,7 @@ class Server implements HttpServer {
 
   #listen(options: ServeHttpOptions): Deno.HttpServer {
     const { port, hostname, path, tls, reusePort, onListen } = options;
+    if (reusePort) assertUnstableNet("serveHttp", "reusePort");
     try {
       const listener = Deno.serve(
         {
@@ -363,14 +365,6 @@ class Server implements HttpServer {
     if (this.#inFlight.size === 0) return Promise.resolve();
     this.#idle ??= Promise.withResolvers();
     return this.#idle.promise;
-  }
-
-  #report(error: unknown, request?: Request): void {
-    try {
-      this.#onError(error, request);
-    } catch (second) {
-      console.error("serveHttp: onError has thrown", second);
-    }
   }
 
   #describe(): string | undefined {

@@ -3,12 +3,17 @@
 import { background } from "../context/background.ts";
 import type { Context } from "../context/context.ts";
 import { WaitGroup } from "../context/wait_group.ts";
-import { assertContext } from "../context/tree.ts";
 import { withTimeout } from "../context/with_deadline.ts";
 import { withValue } from "../context/with_value.ts";
+import {
+  assertAbove0,
+  assertArguments,
+  assertRange,
+  assertUnstableNet,
+} from "./arguments.ts";
 import { lastCallFor, Lifetime, realTimers } from "./lifetime.ts";
 import { listenError } from "./listen_error.ts";
-import { assertAbove0, assertRange } from "./option_range.ts";
+import { reporter } from "./report.ts";
 import { localAddrKey, remoteAddrKey } from "./request_context.ts";
 import { TcpConnection, type TcpConnectionOptions } from "./tcp_connection.ts";
 
@@ -34,7 +39,7 @@ import { TcpConnection, type TcpConnectionOptions } from "./tcp_connection.ts";
  *
  * @param ctx The values of the server's context; done when the peer has closed,
  * when the connection is idle, at the hard moment, and when the handler has
- * returned.
+ * returned or closed the connection.
  * @param conn The connection. Its reads and writes reject with `ctx.err` where the
  * end of `ctx` cuts them short.
  */
@@ -49,9 +54,16 @@ export interface ServeTcpOptions {
   port: number;
   /** The address to listen on; `127.0.0.1` by default. */
   hostname?: string;
-  /** For TLS: the certificate and its private key, both as PEM text. */
+  /**
+   * For TLS: the certificate and its private key, both as PEM text. Deno keeps the
+   * socket of a peer that never finishes the handshake until the peer closes it,
+   * whatever is closed here: put a proxy in front where peers are not trusted.
+   */
   tls?: { cert: string; key: string };
-  /** Whether other processes may share the port; Linux only, false by default. */
+  /**
+   * Whether other processes may share the port; false by default. Linux only, and
+   * needs `--unstable-net`.
+   */
   reusePort?: boolean;
   /** How many connections may be open, closed at once beyond it; no limit by default. */
   maxConnections?: number;
@@ -95,7 +107,7 @@ export interface TcpStats {
   handled: number;
   /** Connections whose handler has thrown, or did not end in time. */
   failed: number;
-  /** Connections closed at once because there were `maxConnections`. */
+  /** Connections closed at once: there were `maxConnections`, or it was too late. */
   refused: number;
   /** Connections that were open at the hard moment, and cut. */
   forced: number;
@@ -174,10 +186,7 @@ export function serveTcp(
   options: ServeTcpOptions,
   handler: TcpHandler,
 ): TcpServer {
-  assertContext("serveTcp", ctx);
-  if (typeof handler !== "function") {
-    throw new TypeError("serveTcp: the third argument must be a function");
-  }
+  assertArguments("serveTcp", ctx, options, handler);
   if (ctx.err !== undefined) throw ctx.err;
   return new Server(ctx, options, handler);
 }
@@ -192,7 +201,7 @@ const peerWatch = 25;
 class Server implements TcpServer {
   readonly finished: Promise<TcpStats>;
   readonly #handler: TcpHandler;
-  readonly #onError: (error: unknown, conn?: Deno.Conn<Deno.NetAddr>) => void;
+  readonly #report: (error: unknown, conn?: Deno.Conn<Deno.NetAddr>) => void;
   readonly #maxConnections: number;
   readonly #lameDuck: number;
   readonly #connection: TcpConnectionOptions;
@@ -222,13 +231,12 @@ class Server implements TcpServer {
       allowHalfOpen = false,
       lameDuck = 0,
       grace = 10_000,
-      onError = (error) => console.error("serveTcp:", error),
     } = options;
     assertAbove0("serveTcp", { idleTimeout });
     assertRange("serveTcp", { maxConnections }, 1);
     assertRange("serveTcp", { lameDuck }, 0);
     this.#handler = handler;
-    this.#onError = onError;
+    this.#report = reporter("serveTcp", options.onError);
     this.#maxConnections = maxConnections;
     this.#lameDuck = lameDuck;
     this.#connection = { idleTimeout, allowHalfOpen };
@@ -314,7 +322,9 @@ class Server implements TcpServer {
 
   #serve(accepted: Deno.TcpConn | Deno.TlsConn): void {
     this.#counts.accepted++;
-    if (this.#open.size >= this.#maxConnections) {
+    // At the hard moment it may have been on its way out of the listener.
+    const late = this.#lifetime.work.err !== undefined;
+    if (late || this.#open.size >= this.#maxConnections) {
       this.#counts.refused++;
       accepted.close();
       return;
@@ -380,14 +390,6 @@ class Server implements TcpServer {
     this.#lifetime.serving.cancel(error);
   }
 
-  #report(error: unknown, conn?: Deno.Conn<Deno.NetAddr>): void {
-    try {
-      this.#onError(error, conn);
-    } catch (second) {
-      console.error("serveTcp: onError has thrown", second);
-    }
-  }
-
   #describe(): string | undefined {
     const { size } = this.#open;
     return size === 0 ? undefined : `serveTcp with ${size} connections`;
@@ -398,6 +400,7 @@ function listen(
   options: ServeTcpOptions,
 ): Deno.TcpListener | Deno.TlsListener {
   const { port, hostname = "127.0.0.1", reusePort = false, tls } = options;
+  if (reusePort) assertUnstableNet("serveTcp", "reusePort");
   try {
     return tls === undefined
       ? Deno.listen({ port, hostname, reusePort })

@@ -1,7 +1,7 @@
 /** A UDP server. */
 
 import type { Context } from "../context/context.ts";
-import { assertContext } from "../context/tree.ts";
+import { assertArguments } from "./arguments.ts";
 import { listenUdp, type ListenUdpOptions } from "./listen_udp.ts";
 import {
   type DatagramHandler,
@@ -86,7 +86,7 @@ export function serveUdp(
   options: ServeUdpOptions,
   handler: DatagramHandler,
 ): UdpServer {
-  assertContext("serveUdp", ctx);
+  assertArguments("serveUdp", ctx, options, handler);
   if (ctx.err !== undefined) throw ctx.err;
   return new Server(ctx, options, handler);
 }

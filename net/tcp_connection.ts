@@ -14,8 +14,13 @@ export interface TcpConnectionOptions {
   readonly allowHalfOpen: boolean;
 }
 
-/** How much is read ahead, in bytes, to see whether the peer is still there. */
-const readAhead = 16_384;
+/**
+ * How much is read ahead, in bytes, to see whether the peer is still there: a
+ * little at a time, for each connection that nobody reads has a buffer of that
+ * size, up to what is enough for most requests.
+ */
+const readAheadStep = 512;
+const readAheadLimit = 16_384;
 
 /** How long, in ms, what nobody will read any more is still taken from the peer. */
 const lingerTime = 1_000;
@@ -48,8 +53,10 @@ export class TcpConnection implements Deno.Conn<Deno.NetAddr> {
   #ahead: Uint8Array = new Uint8Array();
   /** How it has ended, if it was not well. */
   #end: { error: unknown } | "closed" | undefined;
+  /** What has told that the peer has gone. */
   #reset: unknown;
   #closed = false;
+  #writeClosed = false;
 
   constructor(
     parent: Context,
@@ -105,6 +112,7 @@ export class TcpConnection implements Deno.Conn<Deno.NetAddr> {
   }
 
   async closeWrite(): Promise<void> {
+    this.#writeClosed = true;
     try {
       await this.#conn.closeWrite();
     } catch (error) {
@@ -147,6 +155,7 @@ export class TcpConnection implements Deno.Conn<Deno.NetAddr> {
   close(): void {
     this.#closed = true;
     this.#idle.stop();
+    this.ctx.cancel();
     try {
       this.#conn.close();
     } catch (error) {
@@ -162,22 +171,23 @@ export class TcpConnection implements Deno.Conn<Deno.NetAddr> {
   /** Called every now and then: from the second time on without a read it reads. */
   watch(): void {
     const idle = this.#reading === 0 && this.#watching === undefined &&
-      this.#ahead.length === 0 && this.#end === undefined;
+      this.#ahead.length < readAheadLimit && this.#end === undefined &&
+      !this.#closed;
     if (idle && this.#quiet) this.#watching = this.#readAhead();
     this.#quiet = idle;
   }
 
   async #readAhead(): Promise<void> {
-    const buffer = new Uint8Array(readAhead);
+    const buffer = new Uint8Array(readAheadStep);
     try {
       const n = await this.#conn.read(buffer);
       if (n === null) {
         this.#end = "closed";
-        // A handler that reads will be told in its turn.
-        if (this.#reading === 0) this.#peerClosed();
+        // A handler that reads, or has something left to, will be told in turn.
+        if (this.#reading === 0 && this.#ahead.length === 0) this.#peerClosed();
       } else {
         this.#idle.touch();
-        this.#ahead = buffer.subarray(0, n);
+        this.#ahead = joined(this.#ahead, buffer.subarray(0, n));
       }
     } catch (error) {
       this.#end = { error: this.#failed(error) };
@@ -200,15 +210,16 @@ export class TcpConnection implements Deno.Conn<Deno.NetAddr> {
 
   /** The error that a read or write is to fail with. */
   #failed(error: unknown): unknown {
-    if (isReset(error)) {
-      this.#reset = error;
-      this.ctx.cancel(new ClientGone({ cause: error }));
+    // Closed under it: the context says why.
+    if (this.#closed) return this.ctx.err ?? error;
+    // To write after closeWrite(), or what is no bytes, is the handler's mistake.
+    if (this.#writeClosed && error instanceof Deno.errors.BrokenPipe) {
       return error;
     }
-    // Closed under it: the context says why.
-    const closed = error instanceof Deno.errors.BadResource ||
-      error instanceof Deno.errors.Interrupted;
-    return closed ? this.ctx.err ?? error : error;
+    if (error instanceof TypeError || error instanceof RangeError) return error;
+    if (isReset(error)) this.#reset = error;
+    this.ctx.cancel(new ClientGone({ cause: error }));
+    return error;
   }
 
   /** Whether `error` only tells of the end that is known already. */
@@ -244,10 +255,11 @@ export class TcpConnection implements Deno.Conn<Deno.NetAddr> {
   }
 
   async #linger(): Promise<void> {
-    await this.#conn.closeWrite();
+    // Before all else: a write that the handler has given up may be stuck.
     const timer = realTimers.setTimeout(() => this.close(), lingerTime);
-    const buffer = new Uint8Array(readAhead);
+    const buffer = new Uint8Array(readAheadLimit);
     try {
+      await this.#conn.closeWrite();
       while (await this.#conn.read(buffer) !== null);
     } finally {
       realTimers.clearTimeout(timer);
@@ -255,8 +267,17 @@ export class TcpConnection implements Deno.Conn<Deno.NetAddr> {
   }
 }
 
+/** Errors of a peer that is not there any more; the last one is that of TLS. */
 function isReset(error: unknown): boolean {
   return error instanceof Deno.errors.ConnectionReset ||
     error instanceof Deno.errors.ConnectionAborted ||
-    error instanceof Deno.errors.BrokenPipe;
+    error instanceof Deno.errors.BrokenPipe ||
+    error instanceof Deno.errors.UnexpectedEof;
+}
+
+function joined(one: Uint8Array, other: Uint8Array): Uint8Array {
+  const both = new Uint8Array(one.length + other.length);
+  both.set(one);
+  both.set(other, one.length);
+  return both;
 }

@@ -2,14 +2,14 @@
 
 import { afterFunc } from "../context/after_func.ts";
 import type { CancelableContext, Context } from "../context/context.ts";
-import { assertContext } from "../context/tree.ts";
 import { WaitGroup } from "../context/wait_group.ts";
 import { withCancel } from "../context/with_cancel.ts";
+import { assertAbove0, assertArguments, assertRange } from "./arguments.ts";
 import { Backlog } from "./backlog.ts";
 import { type Datagram, LentDatagram } from "./datagram.ts";
 import { IdleTimeout, IdleTimer } from "./idle_timer.ts";
 import { listenUdp, type ListenUdpOptions } from "./listen_udp.ts";
-import { assertAbove0, assertRange } from "./option_range.ts";
+import { reporter } from "./report.ts";
 import {
   type Receiver,
   type UdpCounts,
@@ -149,10 +149,7 @@ export function udpPeers(
   options: UdpPeersOptions,
   handler: PeerHandler,
 ): UdpPeersServer {
-  assertContext("udpPeers", ctx);
-  if (typeof handler !== "function") {
-    throw new TypeError("udpPeers: the third argument must be a function");
-  }
+  assertArguments("udpPeers", ctx, options, handler);
   const { idleTimeout = 60_000, maxPeers = 1_024, backlog = 64 } = options;
   assertAbove0("udpPeers", { idleTimeout });
   assertRange("udpPeers", { maxPeers, backlog }, 1);
@@ -179,14 +176,7 @@ class Server implements UdpPeersServer {
     options: UdpPeersOptions & Limits,
     handler: PeerHandler,
   ) {
-    const { onError = (error) => console.error("udpPeers:", error) } = options;
-    const report = (error: unknown, peer?: UdpPeer) => {
-      try {
-        onError(error, peer);
-      } catch (second) {
-        console.error("udpPeers: onError has thrown", second);
-      }
-    };
+    const report = reporter("udpPeers", options.onError);
     const conn = listenUdp("udpPeers", options);
     this.addr = conn.addr as Deno.NetAddr;
     try {
@@ -312,8 +302,8 @@ class Peer implements UdpPeer {
   readonly #counts: UdpCounts;
   readonly #waiting: Backlog<Uint8Array<ArrayBuffer>>;
   readonly #idle: IdleTimer;
-  /** Whether the handler is at work on a datagram. */
-  #busy = false;
+  /** Datagrams that the handler is at work on. */
+  #busy = 0;
   /** Resolves when there is something to look at again. */
   #news: PromiseWithResolvers<void> | undefined;
 
@@ -332,7 +322,7 @@ class Peer implements UdpPeer {
   }
 
   get pending(): number {
-    return this.#waiting.size + (this.#busy ? 1 : 0);
+    return this.#waiting.size + this.#busy;
   }
 
   /** Puts a datagram in the queue; false if it is full, or the peer at its end. */
@@ -352,16 +342,25 @@ class Peer implements UdpPeer {
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Datagram> {
-    return { next: () => this.#next() };
+    // Each iterator for itself: there may be several at work.
+    let given = 0;
+    return {
+      next: async () => {
+        this.#settle(given, false);
+        given = 0;
+        const result = await this.#next();
+        if (!result.done) given++;
+        return result;
+      },
+    };
   }
 
   async #next(): Promise<IteratorResult<Datagram>> {
-    this.#settle(false);
     while (this.ctx.err === undefined) {
       const data = this.#waiting.shift();
       if (data !== undefined) {
         this.#idle.touch();
-        this.#busy = true;
+        this.#busy++;
         const datagram = new LentDatagram<Deno.NetAddr>(
           (reply) => this.send(reply),
         );
@@ -380,17 +379,18 @@ class Peer implements UdpPeer {
     news?.resolve();
   }
 
-  /** The handler is no longer at work on the datagram it had. */
-  #settle(failed: boolean): void {
-    if (!this.#busy) return;
-    this.#busy = false;
-    if (failed) this.#counts.failed++;
-    else this.#counts.handled++;
+  /** The handler is no longer at work on that many datagrams. */
+  #settle(count: number, failed: boolean): void {
+    // At the end all were settled, whoever has not heard of it.
+    const settled = Math.min(count, this.#busy);
+    this.#busy -= settled;
+    if (failed) this.#counts.failed += settled;
+    else this.#counts.handled += settled;
   }
 
   /** The handler has returned, or is given up. */
   end(failed: boolean): void {
-    this.#settle(failed);
+    this.#settle(this.#busy, failed);
     this.#counts.dropped += this.#waiting.clear();
     this.#idle.stop();
     this.ctx.cancel();

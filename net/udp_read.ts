@@ -2,9 +2,10 @@
 
 import type { Context } from "../context/context.ts";
 import { WaitGroup } from "../context/wait_group.ts";
+import { assertRange } from "./arguments.ts";
 import { Backlog } from "./backlog.ts";
 import { type Datagram, LentDatagram } from "./datagram.ts";
-import { assertRange } from "./option_range.ts";
+import { reporter } from "./report.ts";
 import {
   type Receiver,
   type UdpCounts,
@@ -108,20 +109,10 @@ export class UdpReader<Addr extends Deno.Addr> {
     if (typeof handler !== "function") {
       throw new TypeError(`${name}: the third argument must be a function`);
     }
-    const {
-      concurrency = 1,
-      backlog = 1_024,
-      onError = (error) => console.error(`${name}:`, error),
-    } = options;
+    const { concurrency = 1, backlog = 1_024 } = options;
     assertRange(name, { concurrency }, 1);
     assertRange(name, { backlog }, 0);
-    const report = (error: unknown, datagram?: Datagram<Addr>) => {
-      try {
-        onError(error, datagram);
-      } catch (second) {
-        console.error(`${name}: onError has thrown`, second);
-      }
-    };
+    const report = reporter(name, options.onError);
     this.socket = new UdpSocket(name, ctx, conn, options, report);
     this.finished = this.socket.serve(
       new Handlers({
@@ -160,6 +151,8 @@ class Handlers<Addr extends Deno.Addr> implements Receiver {
   /** For the next handler; a new one once that has taken it along. */
   #lent: LentDatagram<Addr>;
   #running = 0;
+  /** What comes now has come after the soft moment. */
+  #drained = false;
   /** All is counted: whoever still runs is left behind. */
   #over = false;
 
@@ -181,6 +174,10 @@ class Handlers<Addr extends Deno.Addr> implements Receiver {
     buffer: Uint8Array<ArrayBuffer>,
   ): boolean {
     const { backlog, concurrency } = this.#options;
+    if (this.#drained) {
+      this.#counts.dropped++;
+      return false;
+    }
     if (this.#running < concurrency) {
       // A handler that is still at it keeps the buffer its data lies in.
       return this.#handle(data, addr as Addr, buffer);
@@ -200,24 +197,28 @@ class Handlers<Addr extends Deno.Addr> implements Receiver {
     datagram.lend(data, addr);
     this.#running++;
     let result: void | Promise<void>;
+    let pending: boolean;
     try {
       result = this.#options.handler(this.#ctx, datagram);
+      pending = typeof result?.then === "function";
     } catch (error) {
       this.#failed(error, datagram);
       return false;
     }
-    if (typeof result?.then !== "function") {
+    if (!pending) {
       this.#handled(datagram);
       return false;
     }
     this.#lent = new LentDatagram(this.#options.socket.send);
     this.active.add();
-    result.then(
-      () => this.#handled(datagram),
-      (error) => this.#failed(error, datagram),
-    ).then(() => {
-      if (buffer !== undefined) this.#options.socket.giveBack(buffer);
-      this.#next();
+    // The next one in the same turn: what is received in between would take its
+    // place before the backlog.
+    Promise.resolve(result).then(() => {
+      this.#handled(datagram);
+      this.#next(buffer);
+    }, (error) => {
+      this.#failed(error, datagram);
+      this.#next(buffer);
     });
     return true;
   }
@@ -237,9 +238,10 @@ class Handlers<Addr extends Deno.Addr> implements Receiver {
     datagram.takeBack();
   }
 
-  /** A handler has ended: the next one's turn. */
-  #next(): void {
-    const { backlog, concurrency } = this.#options;
+  /** A handler has ended, and left its buffer: the next one's turn. */
+  #next(buffer: Uint8Array<ArrayBuffer> | undefined): void {
+    const { backlog, concurrency, socket } = this.#options;
+    if (buffer !== undefined) socket.giveBack(buffer);
     while (this.#running < concurrency) {
       const waiting = backlog.shift();
       if (waiting === undefined) break;
@@ -249,7 +251,9 @@ class Handlers<Addr extends Deno.Addr> implements Receiver {
     this.active.done();
   }
 
-  drained(): void {}
+  drained(): void {
+    this.#drained = true;
+  }
 
   describe(): string | undefined {
     return this.pending === 0

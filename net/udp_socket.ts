@@ -2,10 +2,10 @@
 
 import type { Context } from "../context/context.ts";
 import type { WaitGroup } from "../context/wait_group.ts";
+import { assertRange } from "./arguments.ts";
 import { KernelDrops } from "./kernel_drops.ts";
 import { lastCallFor, Lifetime, realTimers } from "./lifetime.ts";
 import { joinGroups, type MulticastGroup } from "./multicast.ts";
-import { assertRange } from "./option_range.ts";
 import type { UdpStats } from "./udp_stats.ts";
 
 /** What every loop that reads a UDP socket can be told. */
@@ -70,6 +70,8 @@ export class UdpSocket {
   readonly #conn: Deno.DatagramConn;
   readonly #onError: (error: unknown) => void;
   readonly #maxDatagramSize: number;
+  /** In ms. */
+  readonly #grace: number;
   /**
    * Deno cannot send by a Unix socket while it waits for something to come in, so
    * the handlers come first. Nothing is lost by that: senders wait too.
@@ -98,6 +100,7 @@ export class UdpSocket {
     this.#conn = conn;
     this.#onError = onError;
     this.#maxDatagramSize = maxDatagramSize;
+    this.#grace = grace;
     // One byte more shows what was longer: the platform truncates in silence.
     this.#buffers = new BufferPool(maxDatagramSize + 1);
     this.#isUnix = conn.addr.transport === "unixpacket";
@@ -133,7 +136,7 @@ export class UdpSocket {
     } else {
       lifetime.onSoft(() => {
         lifetime.startGrace(() => this.#close());
-        this.#leave().catch(this.#onError);
+        if (!this.#closed) this.#leave().catch(this.#onError);
         this.#drain(receiver);
       });
       await this.#read(receiver);
@@ -234,16 +237,24 @@ export class UdpSocket {
     this.lifetime.serving.cancel(error);
   }
 
-  /** Goes on until the kernel has nothing left and the handlers are done. */
+  /**
+   * Goes on until the kernel has nothing left and the handlers are done. Where
+   * there is no end to what comes in, half of the grace is left to the handlers.
+   */
   #drain(receiver: Receiver): void {
     const { counts } = this;
+    const latest = performance.now() + this.#grace / 2;
     let received = counts.received;
     let quiet = 0;
+    let drained = false;
     const look = () => {
       quiet = counts.received === received ? quiet + 1 : 0;
       received = counts.received;
-      if (quiet === 2) receiver.drained();
-      if (quiet >= 2 && receiver.active.count === 0) this.#close();
+      if (!drained && (quiet === 2 || performance.now() >= latest)) {
+        drained = true;
+        receiver.drained();
+      }
+      if (drained && receiver.active.count === 0) this.#close();
       else this.#drainTimer = realTimers.setTimeout(look, silence);
     };
     if (!this.#closed) this.#drainTimer = realTimers.setTimeout(look, silence);
@@ -288,6 +299,9 @@ function mostBytes(addr: Deno.Addr): number | undefined {
   return addr.hostname.includes(":") ? 65_527 : 65_507;
 }
 
+/** How many buffers are kept for later; a burst must not hold its memory for ever. */
+const spareBuffers = 32;
+
 /** Receive buffers: one for the socket, and one for each handler at work. */
 class BufferPool {
   readonly #size: number;
@@ -302,7 +316,7 @@ class BufferPool {
   }
 
   give(buffer: Uint8Array<ArrayBuffer>): void {
-    this.#free.push(buffer);
+    if (this.#free.length < spareBuffers) this.#free.push(buffer);
   }
 }
 

@@ -1,0 +1,62 @@
+/** What a user is told whose arguments make no sense. */
+
+import type { Context } from "../context/context.ts";
+import { assertContext } from "../context/tree.ts";
+
+/** Throws unless these are what a server can be made of. */
+export function assertArguments(
+  caller: string,
+  ctx: Context,
+  options: unknown,
+  handler: unknown,
+): void {
+  assertContext(caller, ctx);
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(
+      `${caller}: the second argument must be an object with options`,
+    );
+  }
+  if (typeof handler !== "function") {
+    throw new TypeError(`${caller}: the third argument must be a function`);
+  }
+}
+
+/** Throws unless every option lies in the range. */
+export function assertRange(
+  caller: string,
+  options: Record<string, number>,
+  least: number,
+  most: number = Infinity,
+): void {
+  for (const [key, value] of Object.entries(options)) {
+    const good = typeof value === "number" && value >= least && value <= most;
+    if (good) continue;
+    const range = most === Infinity
+      ? `${least} or more`
+      : `${least} to ${most}`;
+    throw new RangeError(`${caller}: ${key} must be ${range}, got ${value}`);
+  }
+}
+
+/** Throws unless every option, a time in ms, is more than none. */
+export function assertAbove0(
+  caller: string,
+  options: Record<string, number>,
+): void {
+  for (const [key, value] of Object.entries(options)) {
+    if (typeof value === "number" && value > 0) continue;
+    throw new RangeError(`${caller}: ${key} must be above 0 ms, got ${value}`);
+  }
+}
+
+/**
+ * Throws unless Deno runs with what it calls unstable of the network. The types
+ * are there without it, and some of it ends the process where it is used.
+ */
+export function assertUnstableNet(caller: string, what: string): void {
+  if (typeof Deno.listenDatagram === "function") return;
+  throw new TypeError(
+    `${caller}: Deno has ${what} only with --unstable-net, or with ` +
+      '"unstable": ["net"] in the deno.json of your workspace',
+  );
+}

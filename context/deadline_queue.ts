@@ -6,6 +6,8 @@ export interface QueuedDeadline {
   readonly at: number;
   /** Where it stands in the queue, -1 while it does not; kept by the queue. */
   place: number;
+  /** Which it is of all that were ever added; kept by the queue. */
+  order: number;
   /** Called once it is due, after it has been taken out. */
   expire(): void;
 }
@@ -49,6 +51,7 @@ function holdNode(
  */
 class DeadlineQueue {
   readonly #heap: QueuedDeadline[] = [];
+  #added = 0;
   /** How many listen to a context with a deadline. */
   #held = 0;
   #alarm: AbortSignal | undefined;
@@ -66,6 +69,7 @@ class DeadlineQueue {
     if (first !== undefined && first.at <= now && this.#held === 0) {
       this.#expire(now);
     }
+    entry.order = this.#added++;
     this.#heap.push(entry);
     this.#up(entry, this.#heap.length - 1);
     if (this.#held > 0) this.#arm();
@@ -77,7 +81,7 @@ class DeadlineQueue {
     entry.place = -1;
     const last = this.#heap.pop()!;
     if (last === entry) return;
-    if (last.at < entry.at) this.#up(last, place);
+    if (isBefore(last, entry)) this.#up(last, place);
     else this.#down(last, place);
   }
 
@@ -183,7 +187,7 @@ class DeadlineQueue {
     while (place > 0) {
       const above = (place - 1) >> 1;
       const other = heap[above]!;
-      if (other.at <= entry.at) break;
+      if (isBefore(other, entry)) break;
       heap[place] = other;
       other.place = place;
       place = above;
@@ -198,9 +202,11 @@ class DeadlineQueue {
     for (;;) {
       let below = 2 * place + 1;
       if (below >= length) break;
-      if (below + 1 < length && heap[below + 1]!.at < heap[below]!.at) below++;
+      if (below + 1 < length && isBefore(heap[below + 1]!, heap[below]!)) {
+        below++;
+      }
       const other = heap[below]!;
-      if (other.at >= entry.at) break;
+      if (isBefore(entry, other)) break;
       heap[place] = other;
       other.place = place;
       place = below;
@@ -208,6 +214,11 @@ class DeadlineQueue {
     heap[place] = entry;
     entry.place = place;
   }
+}
+
+/** What is due at the same time is due in the order in which it was added. */
+function isBefore(one: QueuedDeadline, other: QueuedDeadline): boolean {
+  return one.at < other.at || (one.at === other.at && one.order < other.order);
 }
 
 /** The one queue. */

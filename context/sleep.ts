@@ -43,6 +43,7 @@ export function sleep(ctx: Context, ms: number): Promise<void> {
 class Sleeper implements QueuedDeadline, Watch {
   readonly at: number;
   place = -1;
+  order = 0;
   readonly #ctx: Context;
   readonly #resolve: () => void;
   readonly #reject: (error: unknown) => void;

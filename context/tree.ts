@@ -671,6 +671,7 @@ export class Node extends TreeContext implements CancelableContext {
 class DeadlineNode extends Node implements QueuedDeadline {
   readonly at: number;
   place = -1;
+  order = 0;
   readonly #exceeded: Ending;
 
   constructor(parent: Context, at: number, exceeded: Ending) {

@@ -10,6 +10,7 @@ import {
 } from "@curfew/context";
 import { assertDone, assertOpen } from "./assert_done.ts";
 import { ChildProcess } from "./child_process.ts";
+import { Random } from "./random.ts";
 
 /** The order in which contexts with these timeouts fire, by timeout. */
 function firing(timeouts: number[], time: FakeTime): number[] {
@@ -344,3 +345,27 @@ for (const [program, err] of lives) {
     assertEquals(code, 0);
   });
 }
+
+Deno.test("what is due at the same time ends in the order in which it was made", () => {
+  using time = new FakeTime();
+  const seed = Math.floor(Math.random() * 2 ** 32);
+  const random = new Random(seed);
+  const ended: number[] = [];
+  const made = Array.from({ length: 300 }, (_, n) => {
+    const ms = 10 * (1 + random.below(3));
+    const ctx = withTimeout(background(), ms);
+    ctx.signal.addEventListener("abort", () => ended.push(n));
+    return { n, ms, ctx };
+  });
+  // Those that are taken out leave the others in their order.
+  const left = made.filter(({ ctx }) => {
+    if (random.below(4) > 0) return true;
+    ctx.cancel();
+    return false;
+  });
+  ended.length = 0;
+  time.tick(100);
+  // The sort of an array is stable.
+  const expected = left.toSorted((a, b) => a.ms - b.ms).map(({ n }) => n);
+  assertEquals(ended, expected, `seed ${seed}`);
+});

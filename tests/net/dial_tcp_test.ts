@@ -141,3 +141,29 @@ Deno.test("a certificate that is not trusted is an error", async () => {
   );
   await accepting;
 });
+
+Deno.test("a hostname that TLS does not take is an error, and nothing stays open", async () => {
+  using listener = listen();
+  const { port } = listener.addr;
+  const dialled = dialTcp(background(), { hostname: "127.1", port, tls: {} });
+  await assertRejects(() => dialled, TypeError);
+  using accepted = await listener.accept();
+  assertEquals(await accepted.read(new Uint8Array(1)), null);
+});
+
+Deno.test("dialTcp() without what TLS needs does without TLS", async () => {
+  using listener = listen();
+  const options = { port: listener.addr.port, tls: undefined };
+  using conn = await dialTcp(background(), options as { port: number });
+  using accepted = await listener.accept();
+  await conn.write(new Uint8Array([1]));
+  assertEquals(await accepted.read(new Uint8Array(10)), 1);
+});
+
+Deno.test("dialTcp() names what it cannot look up", async () => {
+  await assertRejects(
+    () => dialTcp(background(), { hostname: "no-such-name.invalid", port: 9 }),
+    Error,
+    "dialTcp: cannot connect to no-such-name.invalid:9: ",
+  );
+});

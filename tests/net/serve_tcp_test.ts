@@ -7,6 +7,7 @@ import {
   dialTcp,
   IdleTimeout,
   localAddrKey,
+  orDone,
   remoteAddrKey,
   serveTcp,
   type ServeTcpOptions,
@@ -26,6 +27,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
+import { connect } from "node:net";
 import { running } from "../../context/running.ts";
 import { realTimers } from "../../net/lifetime.ts";
 import { turn, until } from "./udp_client.ts";
@@ -181,6 +183,27 @@ Deno.test("a peer that is waited for sees the end at once", async () => {
   await conn.write(new Uint8Array(50_000));
   assertEquals(await conn.read(new Uint8Array(1)), null);
   assertEquals(server.stats.open, 1);
+});
+
+Deno.test("a write that the handler has given up does not keep the connection", async () => {
+  await using server = serveTcp(
+    background(),
+    { port: 0 },
+    async (ctx, conn) => {
+      await conn.read(new Uint8Array(10));
+      const given = withCancel(ctx);
+      const stuck = (async () => {
+        for (;;) await orDone(given, conn.write(new Uint8Array(65_536)));
+      })();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      given.cancel();
+      await stuck.catch(() => {});
+    },
+  );
+  using conn = await dial(server);
+  await conn.write(new Uint8Array(50_000));
+  // The peer never reads.
+  await until(() => server.stats.handled === 1);
 });
 
 Deno.test("a peer that goes on sending is waited for no longer than a while", async () => {
@@ -357,6 +380,60 @@ Deno.test("a peer that resets ends the ctx, and the failed write is no news", as
   assert(why.cause instanceof Error);
   await until(() => server.stats.failed === 1);
   assertEquals(errors, []);
+});
+
+Deno.test("a peer that resets ends the ctx, though something of it is unread", async () => {
+  const seen = Promise.withResolvers<unknown>();
+  const entered = Promise.withResolvers<void>();
+  await using server = serveTcp(background(), { port: 0 }, async (ctx) => {
+    entered.resolve();
+    await ctx.done;
+    seen.resolve(cause(ctx));
+  });
+  const { hostname, port } = server.addr;
+  const socket = connect(port, hostname);
+  const closed = new Promise((resolve) => socket.on("close", resolve));
+  await new Promise<void>((resolve) => socket.write("x", () => resolve()));
+  await entered.promise;
+  // Deno's own connections have no way to reset.
+  socket.resetAndDestroy();
+  const why = await seen.promise;
+  assertInstanceOf(why, ClientGone);
+  assertInstanceOf(why.cause, Deno.errors.ConnectionReset);
+  await closed;
+});
+
+Deno.test("a handler that closes its connection has ended its ctx", async () => {
+  await using server = serveTcp(
+    background(),
+    { port: 0 },
+    async (ctx, conn) => {
+      conn.close();
+      await ctx.done;
+      const error = await assertRejects(() => conn.read(new Uint8Array(1)));
+      assertStrictEquals(error, ctx.err);
+    },
+  );
+  using _conn = await dial(server);
+  await until(() => server.stats.handled === 1);
+});
+
+Deno.test("to write after closeWrite() is the handler's mistake, and told", async () => {
+  const errors: unknown[] = [];
+  await using server = serveTcp(
+    background(),
+    { port: 0, onError: (error) => errors.push(error) },
+    async (ctx, conn) => {
+      await conn.closeWrite();
+      const error = await assertRejects(() => conn.write(encode("x")));
+      assertEquals(ctx.err, undefined);
+      throw error;
+    },
+  );
+  using conn = await dial(server);
+  await readToEnd(conn);
+  await until(() => server.stats.failed === 1);
+  assertInstanceOf(errors[0], Deno.errors.BrokenPipe);
 });
 
 // Time.
@@ -758,15 +835,16 @@ Deno.test("serveTcp() leaves nothing on its ctx, and says what it holds until th
 
 // Where it listens.
 
+const read = (name: string) =>
+  Deno.readTextFileSync(new URL(`./testdata/${name}`, import.meta.url));
+const pem = {
+  cert: read("localhost_cert.pem"),
+  key: read("localhost_key.pem"),
+};
+
 Deno.test("serveTcp() serves TLS", async () => {
-  const pem = (name: string) =>
-    Deno.readTextFileSync(new URL(`./testdata/${name}`, import.meta.url));
-  const cert = pem("localhost_cert.pem");
-  await using server = serveTcp(
-    background(),
-    { port: 0, tls: { cert, key: pem("localhost_key.pem") } },
-    echo,
-  );
+  const { cert } = pem;
+  await using server = serveTcp(background(), { port: 0, tls: pem }, echo);
   const { port } = server.addr;
   using conn = await dialTcp(background(), {
     hostname: "localhost",
@@ -775,6 +853,71 @@ Deno.test("serveTcp() serves TLS", async () => {
   });
   await conn.write(encode("secret"));
   assertEquals(await readText(conn, 6), "secret");
+});
+
+for (
+  const [what, text] of [
+    ["speaks no TLS", "GET / HTTP/1.1\r\n\r\n"],
+    ["only looks whether the port is open", ""],
+  ] as const
+) {
+  for (const reads of [true, false]) {
+    Deno.test(`the ctx of a TLS connection whose peer ${what} is done, the handler ${reads ? "reads" : "does not read"}`, async () => {
+      const seen = Promise.withResolvers<unknown>();
+      await using server = serveTcp(
+        background(),
+        { port: 0, tls: pem, onError: () => {} },
+        async (ctx, conn) => {
+          if (reads) await conn.read(new Uint8Array(1)).catch(() => {});
+          await ctx.done;
+          seen.resolve(cause(ctx));
+        },
+      );
+      using conn = await dial(server);
+      if (text !== "") await conn.write(encode(text));
+      await conn.closeWrite();
+      const why = await seen.promise;
+      assertInstanceOf(why, ClientGone);
+      assertInstanceOf(why.cause, Error);
+    });
+  }
+}
+
+Deno.test("a connection that was accepted as the grace was over is closed", async () => {
+  for (let round = 0; round < 40; round++) {
+    const ctx = withCancel(background());
+    const server = serveTcp(ctx, { port: 0, grace: 0 }, async (_ctx, conn) => {
+      ctx.cancel();
+      await conn.read(new Uint8Array(1)).catch(() => {});
+    });
+    const conns = await Promise.allSettled(
+      Array.from({ length: 10 }, () => dial(server)),
+    );
+    const stats = await server.finished;
+    assertConserved(stats);
+    for (const conn of conns) {
+      if (conn.status === "rejected") continue;
+      // Closed or reset: the server lets go of it either way.
+      await conn.value.read(new Uint8Array(1)).catch(() => {});
+      conn.value.close();
+    }
+  }
+});
+
+Deno.test("serveTcp() tells who wants reusePort without --unstable-net what to do", async () => {
+  const script = new URL("testdata/reuse_port.ts", import.meta.url).href;
+  const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-config", "--no-lock", "--quiet", "--allow-net", script],
+  }).output();
+  const lines = new TextDecoder().decode(stdout).trim().split("\n");
+  assertEquals(
+    lines.map((line) => line.slice(0, line.indexOf(" only"))),
+    [
+      "TypeError: serveTcp: Deno has reusePort",
+      "TypeError: serveHttp: Deno has reusePort",
+    ],
+  );
+  assertEquals(code, 0);
 });
 
 Deno.test("serveTcp() on a done ctx throws its err and opens no socket", () => {
@@ -825,5 +968,11 @@ Deno.test("serveTcp() wants a context and a handler", () => {
       serveTcp(background(), { port: 0 }, undefined as unknown as typeof echo),
     TypeError,
     "serveTcp: the third argument must be a function",
+  );
+  assertThrows(
+    () =>
+      serveTcp(background(), undefined as unknown as { port: number }, echo),
+    TypeError,
+    "serveTcp: the second argument must be an object with options",
   );
 });

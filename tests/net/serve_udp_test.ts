@@ -235,6 +235,102 @@ Deno.test("serveUdp() calls asynchronous handlers one after another, in order of
   assertEquals(got, sent);
 });
 
+// Whatever is received between the end of one handler and the next one's turn
+// must not go before what waits.
+for (const concurrency of [1, 3]) {
+  for (const ticks of [0, 1, 2, 3, 4, 5, 6]) {
+    Deno.test(`serveUdp() keeps the order of arrival with ${concurrency} handlers of ${ticks} microtasks`, async () => {
+      const ctx = withCancel(background());
+      const begun: number[] = [];
+      const server = serveUdp(
+        ctx,
+        { port: 0, concurrency },
+        async (_ctx, datagram) => {
+          begun.push(Number(textOf(datagram)));
+          for (let n = 0; n < ticks; n++) await undefined;
+        },
+      );
+      using client = new UdpClient(server.addr);
+      const bursts = 40;
+      for (let burst = 0; burst < bursts; burst++) {
+        const texts = numbered(50).map((n) => String(burst * 50 + Number(n)));
+        await client.send(...texts);
+        await until(() => begun.length === 50 * (burst + 1));
+      }
+      ctx.cancel();
+      await server.finished;
+      assertEquals(begun, begun.toSorted((a, b) => a - b));
+    });
+  }
+}
+
+Deno.test("serveUdp() takes a handler's result that is no real promise", async () => {
+  const ctx = withCancel(background());
+  const results: unknown[] = [
+    { then: (resolve: () => void) => resolve() },
+    { then: (_: unknown, reject: (error: unknown) => void) => reject("no") },
+    {
+      get then() {
+        throw "no";
+      },
+    },
+  ];
+  const server = serveUdp(
+    ctx,
+    { port: 0, onError: () => {} },
+    () => results.shift() as Promise<void>,
+  );
+  using client = new UdpClient(server.addr);
+  await client.send("resolves", "rejects", "throws");
+  await until(() => server.stats.handled + server.stats.failed === 3);
+  ctx.cancel();
+  const stats = await server.finished;
+  assertEquals([stats.handled, stats.failed], [1, 2]);
+});
+
+Deno.test("an onError that rejects harms nobody", async () => {
+  await using server = serveUdp(
+    background(),
+    { port: 0, onError: () => Promise.reject(new Error("no log")) },
+    () => {
+      throw new Error("no");
+    },
+  );
+  using client = new UdpClient(server.addr);
+  using silent = silenced();
+  await client.send("x");
+  await until(() => silent.lines === 1);
+  assertEquals(server.stats.failed, 1);
+});
+
+Deno.test("serveUdp() leaves half of the grace to the handlers where there is no end to what comes in", async () => {
+  const ctx = withCancel(background());
+  let cut = 0;
+  const server = serveUdp(
+    ctx,
+    { port: 0, grace: 2_000 },
+    async (handlerCtx) => {
+      await turn();
+      if (handlerCtx.err !== undefined) cut++;
+    },
+  );
+  using client = new UdpClient(server.addr);
+  let over = false;
+  const sending = (async () => {
+    while (!over) {
+      await client.send("more");
+      await turn();
+    }
+  })();
+  await until(() => server.stats.handled > 10);
+  ctx.cancel();
+  const stats = await server.finished;
+  over = true;
+  await sending;
+  assertEquals([cut, stats.failed], [0, 0]);
+  assertConserved(stats);
+});
+
 Deno.test("serveUdp() runs no more handlers at once than concurrency says, begun in order", async () => {
   const ctx = withCancel(background());
   const begun: string[] = [];

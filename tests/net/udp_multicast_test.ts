@@ -65,6 +65,43 @@ Deno.test({
 });
 
 Deno.test({
+  name: "a socket with a group that fails is told of once",
+  ignore,
+  async fn() {
+    const errors: unknown[] = [];
+    const failure = new Deno.errors.NotConnected("the device is gone");
+    const { listenDatagram } = Deno;
+    Deno.listenDatagram = ((options: Deno.UdpListenOptions) => {
+      const conn = listenDatagram({ ...options, transport: "udp" });
+      const { receive } = conn;
+      conn.receive = async (buffer) => {
+        conn.receive = receive;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        void buffer;
+        throw failure;
+      };
+      return conn;
+    }) as typeof Deno.listenDatagram;
+    try {
+      const server = serveUdp(
+        background(),
+        {
+          port: 0,
+          multicast: [group],
+          onError: (error) => errors.push(error),
+        },
+        () => {},
+      );
+      await server.finished;
+      await new Promise((resolve) => setTimeout(resolve));
+      assertEquals(errors, [failure]);
+    } finally {
+      Deno.listenDatagram = listenDatagram;
+    }
+  },
+});
+
+Deno.test({
   name: "serveUdp() with a group still takes what is sent to it alone",
   ignore,
   async fn() {

@@ -97,6 +97,33 @@ Deno.test("the iteration of a peer can be left and begun again", async () => {
   await server.finished;
 });
 
+Deno.test("two iterations of one peer share its datagrams, and each is accounted for", async () => {
+  const ctx = withCancel(background());
+  let taken = 0;
+  const server = udpPeers(ctx, { port: 0 }, async (_ctx, peer) => {
+    const take = async () => {
+      for await (const datagram of peer) {
+        assertConserved(server.stats);
+        taken++;
+        if (textOf(datagram) === "end") return;
+      }
+    };
+    await Promise.all([take(), take()]);
+  });
+  using client = new UdpClient(server.addr);
+  for (let n = 0; n < 10; n++) {
+    await client.send("a", "b");
+    await until(() => taken === 2 * (n + 1));
+    assertConserved(server.stats);
+  }
+  await client.send("end", "end");
+  await until(() => server.stats.peers === 0);
+  ctx.cancel();
+  const stats = await server.finished;
+  assertConserved(stats);
+  assertEquals([stats.handled, taken], [22, 22]);
+});
+
 Deno.test("the data of a peer's datagrams may be kept", async () => {
   const ctx = withCancel(background());
   const kept: Uint8Array[] = [];

@@ -107,6 +107,7 @@ export interface MainOptions {
  * - `f` has returned, or has failed only because of the signal: exit code 0.
  * - `f` has failed otherwise: the error on stderr, exit code 1.
  * - A second signal has come: exit at once, 130 for `SIGINT`, 143 for `SIGTERM`.
+ *   At a terminal, what comes within 100 ms of a Ctrl-C belongs to it.
  * - `f` has not settled `grace` ms after the signal: exit at once, code 1.
  *
  * In the last two cases one line on stderr says what was still running. Timers
@@ -157,8 +158,14 @@ export function main(
   });
   // One set of listeners for as long as the program runs: to take one away and
   // add the next loses signals in between.
+  let interruptedAt = -Infinity;
   const listeners = new SignalListeners("main", signals, (signal) => {
-    if (ctx.err !== undefined) return overtime.cutShort(signal);
+    if (ctx.err !== undefined) {
+      const echo = signal === "SIGINT" && Deno.stdin.isTerminal() &&
+        performance.now() - interruptedAt < keyPress;
+      return echo ? undefined : overtime.cutShort(signal);
+    }
+    if (signal === "SIGINT") interruptedAt = performance.now();
     overtime.start();
     ctx.cancel(new SignalError(signal));
   });
@@ -200,6 +207,12 @@ const defaultSignals: readonly Deno.Signal[] = ["SIGINT", "SIGTERM"];
 
 /** In ms: longer than any program runs. */
 const century = 100 * 365 * 24 * 3_600_000;
+
+/**
+ * In ms: what comes from a terminal within this is one Ctrl-C. The terminal sends
+ * it to the whole group, and `deno task` passes it on to its child once more.
+ */
+const keyPress = 100;
 
 /** Signals and their numbers, where those are the same on all systems. */
 const signalNumbers: { readonly [name: string]: number } = {

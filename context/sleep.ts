@@ -6,7 +6,8 @@ import { assertContext, type Ending, Node, type Watch } from "./tree.ts";
 
 /**
  * Waits. The process is kept alive meanwhile, as by `setTimeout`, and nothing is
- * left behind on `ctx` whichever comes first.
+ * left behind on `ctx` whichever comes first. Waits that are over in the same ms
+ * end in the order in which they began.
  *
  * @param ctx What ends the wait early.
  * @param ms How long, in ms, of any size; `Infinity` waits for the end of `ctx`.

@@ -22,7 +22,8 @@ const endOfTime = 8.64e15;
  * `WithDeadlineCause`.
  *
  * Where `parent` has an earlier deadline that one stays in force, and the result
- * is a plain `withCancel`.
+ * is a plain `withCancel`. Deadlines due in the same ms end in the order in which
+ * they were made.
  *
  * The process is kept alive for the deadline only while somebody listens: while
  * the context or one under it has had its signal or promise asked for, or has an

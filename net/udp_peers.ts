@@ -99,8 +99,8 @@ export interface UdpPeersServer extends AsyncDisposable {
  * something, for protocols that are a conversation. Follows the UDP listener of
  * pion/transport for Go.
  *
- * When `ctx` is done it takes in what the kernel still holds and then no new
- * peers; those that it has go on until their handlers return, which can await
+ * When `ctx` is done it takes in what the kernel still holds, for half of the grace
+ * at most, and then no new peers; those that it has go on until their handlers return, which can await
  * `softDone(ctx)`. When the grace is over their contexts are cancelled.
  *
  * At most `maxPeers` times `backlog` datagrams are held, whoever sends them.

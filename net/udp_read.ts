@@ -42,8 +42,9 @@ export interface UdpReadOptions<Addr extends Deno.Addr = Deno.NetAddr>
 
 /**
  * Reads datagrams from a socket you opened until `ctx` is done, then closes it:
- * derives a local context, reads, takes in what the kernel still holds, closes
- * the socket, waits for the handlers, returns.
+ * derives a local context, reads, takes in what the kernel still holds (for half of
+ * the grace at most; what comes later is dropped and counted), waits for the
+ * handlers, closes the socket, returns.
  *
  * A socket that fails, or that somebody else closes, ends this loop and leaves
  * `ctx` alone. Errors that pass, such as an ICMP message that surfaces as

@@ -12,7 +12,11 @@ import type { UdpStats } from "./udp_stats.ts";
 export interface UdpSocketOptions {
   /** The largest datagram taken, in bytes; 65,507 by default, the most there is. */
   maxDatagramSize?: number;
-  /** How long, in ms, what is in flight may take once ctx is done; 1,000 by default. */
+  /**
+   * How long, in ms, what is in flight may take once ctx is done; 1,000 by default.
+   * Half of it at most is for datagrams that still come in; the rest is left to the
+   * handlers.
+   */
   grace?: number;
 }
 

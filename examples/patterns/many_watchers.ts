@@ -6,19 +6,18 @@
  *   see without a `sync.WaitGroup` beside it.
  * - Here: when `cancel` returns, every context under it is done, as main shows by
  *   looking. The `group` knows its tasks, so to wait for them takes nothing more.
- *   The tasks run in any order.
  *
  *     deno run examples/patterns/many_watchers.ts
  *
  * ```text
  * gate: watches
- * cellar: watches
  * tower: watches
+ * cellar: watches
  * main: 3 tasks are to stop
  * main: their context is done: true
  * gate: stopped, the night is over
- * cellar: stopped, the night is over
  * tower: stopped, the night is over
+ * cellar: stopped, the night is over
  * main: all have ended
  * ```
  *

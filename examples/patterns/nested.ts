@@ -18,8 +18,8 @@
  *
  * ```text
  * work1: is running (no note)
- * work3: is running (andes, pass from main)
  * work2: is running (no note)
+ * work3: is running (andes, pass from main)
  * work2: is told: TimeoutError: context deadline exceeded
  * work3: is told: TimeoutError: context deadline exceeded
  * main: work2 and work3 have ended

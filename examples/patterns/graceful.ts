@@ -18,6 +18,7 @@
  * main: shutdown, 2 requests are in flight
  * server: draining
  * client: /late: 503 Service Unavailable
+ * main: 2 requests are still in flight
  * client: /work: 200 done
  * main: 3 seconds more for what is left
  * server: /endless is told: Error: serveHttp: the grace of 3000 ms is over
@@ -29,7 +30,7 @@
  *   refused: 1,
  *   forced: 1,
  *   forcedRequests: [ "GET /endless" ],
- *   duration: 5004
+ *   duration: 5002
  * }
  * ```
  *
@@ -39,10 +40,21 @@
  * @module
  */
 
-import { cause, type Context, main, serveHttp, sleep } from "@curfew/context";
+import {
+  cause,
+  type Context,
+  main,
+  orDone,
+  serveHttp,
+  sleep,
+} from "@curfew/context";
 
-/** How long it takes to answer, in seconds. */
-const paths: Record<string, number> = { "/work": 2, "/endless": Infinity };
+const work = Promise.withResolvers<void>();
+/** What has to be over before there is an answer. */
+const paths: Record<string, Promise<void>> = {
+  "/work": work.promise,
+  "/endless": new Promise(() => {}),
+};
 
 async function serveAndEnd(ctx: Context): Promise<void> {
   const begun = new Map<string, () => void>();
@@ -55,7 +67,7 @@ async function serveAndEnd(ctx: Context): Promise<void> {
     const { pathname } = new URL(url);
     begun.get(pathname)?.();
     try {
-      await sleep(ctx, (paths[pathname] ?? 0) * second);
+      await orDone(ctx, paths[pathname] ?? Promise.resolve());
     } catch (error) {
       console.log(`server: ${pathname} is told: ${cause(ctx)}`);
       throw error;
@@ -85,11 +97,14 @@ async function serveAndEnd(ctx: Context): Promise<void> {
   }
 
   const endless = await begin("/endless");
-  const work = await begin("/work");
+  const slow = await begin("/work");
   console.log(`main: shutdown, ${server.inFlight} requests are in flight`);
   server.shutdown("a new version is out");
   console.log(await ask("/late"));
-  console.log(await work.answer);
+  console.log(`main: ${server.inFlight} requests are still in flight`);
+  await sleep(ctx, 2 * second);
+  work.resolve();
+  console.log(await slow.answer);
   console.log("main: 3 seconds more for what is left");
   const report = await server.shutdown({ grace: 3 * second });
   console.log(await endless.answer);

@@ -31,12 +31,12 @@ export async function start(name: string, ...args: string[]): Promise<Program> {
   return new Program([...command, ...args]);
 }
 
-/** Starts one on a clock that jumps from timer to timer; it may do anything. */
-export function startOnFakeClock(name: string): Program {
+/** Starts one on the clock of testdata/patterns_clock.ts; it may do anything. */
+export function startOnFakeClock(name: string, ...args: string[]): Program {
   const files = [
     "./tests/examples/testdata/patterns_clock.ts",
     `./examples/patterns/${name}`,
   ];
   const imports = files.map((file) => `import "${file}";`);
-  return new Program(["eval", imports.join("\n")]);
+  return new Program(["eval", imports.join("\n"), ...args]);
 }

@@ -4,44 +4,38 @@
 import { assertEquals } from "@std/assert";
 import { documented, start, startOnFakeClock } from "./patterns_program.ts";
 
-const names = [
-  "wait_group.ts",
-  "done_channel.ts",
-  "one_watcher.ts",
-  "many_watchers.ts",
-  "nested.ts",
-  "levels.ts",
-];
+/** At which ms each line is printed, as its comment and its code promise. */
+const programs: Record<string, string> = {
+  "wait_group.ts": "0 0 0 2000 2000 2000",
+  "done_channel.ts":
+    "0 1000 2000 3000 4000 4500 5000 5000 5000 6000 6000 6500 6500 7000 7000 7000 8000 8000 8500 8500 8500 8500",
+  "one_watcher.ts": "1000 2000 3000 4000 5000 5500 5500 5500",
+  "many_watchers.ts": "2000 2000 2000 3000 3000 3000 3000 3000 3000",
+  "nested.ts": "2000 2000 2000 3000 3000 3000 4000 5000 5000",
+  "levels.ts": "2000 2000 2000 4000 4000 4000 4000",
+};
 
-/**
- * Tasks that do the same at the same time come in any order: of the lines in a
- * row that differ only in who says it, the order is taken out.
- */
-function anyOrder(output: string): string[] {
-  const said = (line: string) => line.slice(line.indexOf(":"));
-  const blocks: string[][] = [];
-  for (const line of output.trimEnd().split("\n")) {
-    const last = blocks.at(-1);
-    if (last?.[0] !== undefined && said(last[0]) === said(line)) {
-      last.push(line);
-    } else blocks.push([line]);
-  }
-  return blocks.flatMap((block) => block.sort());
-}
-
-for (const name of names) {
-  Deno.test(`${name}: prints what its comment shows`, async () => {
+for (const [name, times] of Object.entries(programs)) {
+  Deno.test(`${name}: prints what its comment shows, each line in its time`, async () => {
     const { output } = await documented(name);
     await using program = startOnFakeClock(name);
     const { code, stdout, stderr } = await program.ended;
-    assertEquals(stderr, "");
-    assertEquals(anyOrder(stdout), anyOrder(output));
+    assertEquals(stderr, `${times}\n`);
+    assertEquals(stdout, output);
     assertEquals(code, 0);
   });
-}
 
-for (const name of names) {
-  Deno.test(`${name}: needs no permission, and less time with --fast`, async () => {
+  Deno.test(`${name}: takes a fiftieth of the time with --fast`, async () => {
+    const { output } = await documented(name);
+    await using program = startOnFakeClock(name, "--fast");
+    const { code, stdout, stderr } = await program.ended;
+    const fast = times.split(" ").map((ms) => Number(ms) / 50);
+    assertEquals(stderr, `${fast.join(" ")}\n`);
+    assertEquals(stdout, output);
+    assertEquals(code, 0);
+  });
+
+  Deno.test(`${name}: needs no permission`, async () => {
     const { command, output } = await documented(name);
     assertEquals(command, ["run", `examples/patterns/${name}`]);
     await using program = await start(name, "--fast");

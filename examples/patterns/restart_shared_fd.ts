@@ -200,14 +200,37 @@ async function handle(ctx: Context, target: string): Promise<string> {
   return `process ${process.pid}\n`;
 }
 
+function refuse(message: string): never {
+  console.error(message);
+  Deno.exit(2);
+}
+
 const options = parseArgs(Deno.args, {
   string: ["port", "lame-duck", "grace"],
+  default: { "port": "8000", "lame-duck": "500", "grace": "10000" },
+  unknown: (arg) =>
+    refuse(
+      `unknown argument "${arg}"; there are --port, --lame-duck and --grace`,
+    ),
 });
+
+/** The number that a flag gives. */
+function numberOf(flag: "port" | "lame-duck" | "grace", most: number): number {
+  const text = options[flag];
+  if (!/^\d+$/.test(text) || Number(text) > most) {
+    refuse(`--${flag} must be a number from 0 to ${most}, got "${text}"`);
+  }
+  return Number(text);
+}
+
+/** In ms. */
+const hour = 3_600_000;
 const flags = {
-  port: Number(options.port ?? 8000),
+  port: numberOf("port", 65_535),
   /** In ms: longer than clients pause between two requests. */
-  lameDuck: Number(options["lame-duck"] ?? 500),
-  grace: Number(options.grace ?? 10_000),
+  lameDuck: numberOf("lame-duck", hour),
+  /** In ms. */
+  grace: numberOf("grace", hour),
 };
 
 if (import.meta.main) await main(cluster.isPrimary ? supervise : serve);

@@ -198,7 +198,31 @@ const ignore = Deno.build.os !== "linux";
  * sent to be read: on slow machines too. */
 const lameDuck = ["--lame-duck", "1000"];
 
+/** Flags that are none, and what is said of them. */
+const refused: Record<string, string> = {
+  "--prot=8000":
+    'unknown argument "--prot=8000"; there are --port, --lame-duck and --grace',
+  "8000": 'unknown argument "8000"; there are --port, --lame-duck and --grace',
+  "--port=x": '--port must be a number from 0 to 65535, got "x"',
+  "--port=65536": '--port must be a number from 0 to 65535, got "65536"',
+  "--lame-duck=1.5":
+    '--lame-duck must be a number from 0 to 3600000, got "1.5"',
+  "--grace=": '--grace must be a number from 0 to 3600000, got ""',
+};
+
 for (const name of ["restart.ts", "restart_shared_fd.ts"]) {
+  for (const [flag, message] of Object.entries(refused)) {
+    Deno.test(`${name}: does not take ${flag}`, async () => {
+      const file = `examples/patterns/${name}`;
+      await using program = new Program([
+        ...["run", "--unstable-net", "-A", file, flag],
+      ]);
+      const { code, stdout, stderr } = await program.ended;
+      assertEquals(stderr, `${message}\n`);
+      assertEquals([code, stdout], [2, ""]);
+    });
+  }
+
   Deno.test({
     name: `${name}: keep-alive clients lose no request`,
     ignore,

@@ -1,8 +1,8 @@
 /**
  * The tree of contexts: when work must stop, why, and what belongs to it.
  *
- * Web APIs only: but for `notifyContext` and `main`, which need `Deno`, it runs
- * unchanged in Node, Bun and browsers.
+ * Web APIs only: but for `notifyContext` and `main`, which need `Deno`, it runs in
+ * Node and Bun, of which the tests run it, and wherever else there are web APIs.
  *
  * @example A deadline, handed down
  * ```ts

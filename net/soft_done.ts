@@ -10,7 +10,9 @@ export const servingKey: Key<Context> = createKey("serving");
 /**
  * The soft moment of the server that `ctx` comes from. A handler's own context is
  * done at the hard moment only; one that could go on for ever, such as a stream of
- * events or a WebSocket, waits for this to say goodbye in time.
+ * events or a WebSocket, waits for this to say goodbye in time. What wants a
+ * context, as `every`, `sleep` and `untilDone` do, gets one that ends with it:
+ * `using soft = withCancel(ctx); softDone(ctx).then(() => soft.cancel());`
  *
  * @param ctx The context of a request, or one derived from it.
  * @returns A promise that resolves when the server's context is done, or `ctx`

@@ -279,7 +279,7 @@ const deepestChain = 100;
 function chainWay(depth: number): string {
   return depth <= deepestChain
     ? "a chain of any([parent, own])"
-    : "would take 14 s: left out";
+    : "takes seconds: left out";
 }
 
 function trees(depth: number, ours: () => unknown, chain: () => unknown) {

@@ -32,8 +32,6 @@ const TCP_CONNECTIONS = 64;
 const CONNECTION_QUERIES = 16;
 /** The longest query over TCP, in bytes. */
 const MAX_QUERY = 4_096;
-/** In ms: how long a client may say nothing while it waits for nothing. */
-const IDLE = 10_000;
 
 /** Serves one connection: answers go out as they are ready (RFC 7766). */
 async function converse(
@@ -56,7 +54,7 @@ async function converse(
 /** Runs the service until `ctx` is done. */
 async function serve(
   ctx: Context,
-  { listen, timeout }: Options,
+  { listen, timeout, idle }: Options,
   resolve: Resolve,
 ): Promise<void> {
   const desk = new Desk(resolve, timeout);
@@ -78,7 +76,7 @@ async function serve(
       serveTcp(ctx, {
         ...{ hostname, port, grace },
         maxConnections: TCP_CONNECTIONS,
-        idleTimeout: timeout + IDLE,
+        idleTimeout: timeout + idle,
         allowHalfOpen: true,
         onError: (error) => console.error(`dns: tcp: ${error}`),
       }, (ctx, conn) => converse(ctx, conn, desk)),

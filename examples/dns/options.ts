@@ -16,6 +16,7 @@ Usage: deno run --allow-net --allow-read examples/dns/main.ts [options]
   --upstream HOST:PORT  pass them on to this address, or
   --records FILE        answer them from this file
   --timeout MS          how long one query may take    (4000)
+  --idle MS             how long a connection may then be silent (10000)
   --help                show this
 
 A port of 0 takes a free one, the same for both; the log says which.
@@ -39,12 +40,14 @@ export interface Options {
   records: string | undefined;
   /** How long a query may take, in ms. */
   timeout: number;
+  /** How much longer than that a connection may be silent, in ms. */
+  idle: number;
   /** Whether the usage is asked for, and nothing else. */
   help: boolean;
 }
 
-/** The longest time for one query that can be asked for, in ms. */
-const MAX_TIMEOUT = 60_000;
+/** The longest time that can be asked for, in ms. */
+const MAX_TIME = 60_000;
 
 /**
  * Reads the command line.
@@ -61,16 +64,17 @@ export function readOptions(args: string[]): Options {
   // What parseArgs would take for something else.
   args.filter((arg) => /^--help=|^(--)?$/.test(arg)).forEach(unknown);
   const flags = parseArgs(args, {
-    string: ["listen", "upstream", "records", "timeout"],
+    string: ["listen", "upstream", "records", "timeout", "idle"],
     boolean: ["help"],
-    default: { listen: "5353", timeout: "4000" },
+    default: { listen: "5353", timeout: "4000", idle: "10000" },
     unknown,
   });
   const options: Options = {
     listen: readListen(flags.listen),
     upstream: readUpstream(flags.upstream),
     records: flags.records,
-    timeout: readTimeout(flags.timeout),
+    timeout: readTime("timeout", flags.timeout),
+    idle: readTime("idle", flags.idle),
     help: flags.help,
   };
   if (!options.help) assertOneSource(options);
@@ -127,10 +131,10 @@ function readEndpoint(text: string): Endpoint | undefined {
     : { hostname, port };
 }
 
-function readTimeout(text: string): number {
+function readTime(flag: string, text: string): number {
   const ms = Number(text);
-  if (/^\d+$/.test(text) && ms >= 1 && ms <= MAX_TIMEOUT) return ms;
+  if (/^\d+$/.test(text) && ms >= 1 && ms <= MAX_TIME) return ms;
   throw new RangeError(
-    `--timeout must be whole ms from 1 to ${MAX_TIMEOUT}; got "${text}"`,
+    `--${flag} must be whole ms from 1 to ${MAX_TIME}; got "${text}"`,
   );
 }

@@ -10,6 +10,7 @@ const DEFAULTS: Options = {
   upstream: undefined,
   records: undefined,
   timeout: 4000,
+  idle: 10_000,
   help: false,
 };
 
@@ -35,6 +36,7 @@ const GOOD: [args: string[], options: Partial<Options>][] = [
     listen: { hostname: "localhost", port: 53 },
   }],
   [["--records", "a", "--timeout", "60000"], { records: "a", timeout: 60_000 }],
+  [["--records", "a", "--idle", "1"], { records: "a", idle: 1 }],
 ];
 
 for (const [args, options] of GOOD) {
@@ -63,6 +65,7 @@ const BAD: [args: string[], message: string][] = [
   [["--records", "a", "--timeout", "0"], "--timeout must be whole ms from 1"],
   [["--records", "a", "--timeout", "1e3"], "--timeout must be whole ms"],
   [["--records", "a", "--timeout", "60001"], 'to 60000; got "60001"'],
+  [["--records", "a", "--idle", "0"], "--idle must be whole ms from 1"],
   [["--records", "a", "--port", "1"], 'unknown argument "--port"'],
   [["--records", "a", "--help=no"], 'unknown argument "--help=no"'],
   [["file"], 'unknown argument "file"; --help shows what there is'],
@@ -77,7 +80,9 @@ for (const [args, message] of BAD) {
 }
 
 Deno.test("dns: the usage names every flag", () => {
-  for (const flag of ["listen", "upstream", "records", "timeout", "help"]) {
+  for (
+    const flag of ["listen", "upstream", "records", "timeout", "idle", "help"]
+  ) {
     assertStringIncludes(USAGE, `--${flag}`);
   }
 });

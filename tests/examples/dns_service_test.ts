@@ -378,6 +378,30 @@ Deno.test("dns: at SIGTERM a connection with more queries than its share gets th
   assertEquals((await dns.stopped()).answered, answers);
 });
 
+Deno.test("dns: a connection that is silent for longer than it may is closed", async () => {
+  await using upstream = await TestUpstream.open();
+  await using dns = await DnsService.start(
+    ...[upstream.flag, "--timeout=30", "--idle=30"],
+  );
+  using client = await connect(dns, "tcp");
+  assertEquals(await client.receive(), undefined);
+  // That the service itself has gone would look the same.
+  dns.kill("SIGTERM");
+  assertEquals((await dns.stopped()).tcp, 0);
+});
+
+Deno.test("dns: a connection may be silent for as long as its query may take", async () => {
+  await using upstream = await TestUpstream.open();
+  await using dns = await DnsService.start(upstream.flag, PATIENT, "--idle=1");
+  using client = await connect(dns, "tcp");
+  await client.send(query("www.example"));
+  const received = client.receive();
+  const asked = await Promise.race([upstream.next(), received]);
+  assert(asked !== undefined && "reply" in asked, "it was closed");
+  await asked.reply(answer(asked.message, [192, 0, 2, 1]));
+  assertEquals(addressOf(await received), [192, 0, 2, 1]);
+});
+
 Deno.test("dns: SIGTERM ends a connection that asks nothing", async () => {
   await using upstream = await TestUpstream.open();
   await using dns = await DnsService.start(upstream.flag, PATIENT);

@@ -5,6 +5,9 @@
  */
 
 import {
+  afterFunc,
+  type CancelableContext,
+  cause,
   type Context,
   serveTcp,
   serveUdp,
@@ -12,6 +15,8 @@ import {
   softDone,
   udpRead,
   withCancel,
+  withoutCancel,
+  withTimeout,
 } from "@curfew/context";
 import { LineFramer } from "./frames.ts";
 import type { Endpoint, Options } from "./options.ts";
@@ -62,12 +67,12 @@ export class SocketFailed extends Error {
 /** How long, in ms, a socket may take for what it holds when it is to close. */
 export const INTAKE_GRACE = 5_000;
 
-/** In ms: at the end all that a client has sent is there when nothing has come
- * twice in a row for that long. */
+/** In ms: at the end everything is there that clients have sent when nothing has
+ * come on any connection, twice in a row, for that long. */
 const SILENCE = 20;
 
-/** How long, in ms, connections are still accepted that were made before. */
-const LAST_ACCEPTS = 200;
+/** How long, in ms, that is waited for where a client never stops. */
+const LONGEST_DRAIN = 4_000;
 
 /** Of TCP; each may keep the start of one line. */
 const MAX_CONNECTIONS = 1_000;
@@ -198,25 +203,29 @@ function removeIfThere(path: string): void {
 }
 
 function openTcp(
-  ctx: Context,
+  parent: Context,
   endpoint: Endpoint,
   sink: Sink,
   onError: OnError,
 ): Intake {
   let bytes = 0;
+  /** Connections accepted, and reads of all of them. */
+  let arrivals = 0;
+  const ctx = onceQuiet(parent, () => arrivals);
   const server = serveTcp(
     ctx,
     {
       ...endpoint,
       maxConnections: MAX_CONNECTIONS,
-      lameDuck: LAST_ACCEPTS,
-      grace: INTAKE_GRACE,
+      grace: INTAKE_GRACE - LONGEST_DRAIN,
       onError: (error) => onError(`tcp: ${error}`),
     },
     async (ctx, conn) => {
+      arrivals++;
       const framer = new LineFramer(sink);
       try {
         for await (const chunk of chunks(ctx, conn)) {
+          arrivals++;
           bytes += chunk.length;
           framer.push(chunk);
         }
@@ -235,25 +244,38 @@ function openTcp(
   });
 }
 
-/** What comes in on a connection, until its client closes it. Most never do: from
- * the soft moment on it is what has arrived, until there is a silence. */
+/**
+ * A context that is done once `ctx` is and nothing arrives any more. All
+ * connections are looked at as one: Deno reads about a hundred of them at a time,
+ * and while it is busy with those the others only seem to be silent.
+ */
+function onceQuiet(ctx: Context, arrivals: () => number): CancelableContext {
+  const quiet = withCancel(withoutCancel(ctx));
+  afterFunc(ctx, async () => {
+    using limit = withTimeout(quiet, LONGEST_DRAIN);
+    // Of the first silence a timer may tell before what is there has been read.
+    for (let silences = 0, before = arrivals(); silences < 2;) {
+      await sleep(limit, SILENCE).catch(() => {});
+      if (limit.err !== undefined) break;
+      silences = arrivals() === before ? silences + 1 : 0;
+      before = arrivals();
+    }
+    quiet.cancel(cause(ctx));
+  });
+  return quiet;
+}
+
+/** What comes in on a connection, until its client closes it. Most never do: then
+ * it is until the server wants to end. */
 async function* chunks(
   ctx: Context,
   conn: Deno.Conn,
 ): AsyncGenerator<Uint8Array> {
   const buffer = new Uint8Array(16_384);
-  let reads = 0;
   let closed = false;
-  softDone(ctx).then(async () => {
-    for (let quiet = 0, before = reads; quiet < 2;) {
-      await sleep(ctx, SILENCE);
-      quiet = reads === before ? quiet + 1 : 0;
-      before = reads;
-    }
+  softDone(ctx).then(() => {
     closed = true;
     conn.close();
-  }).catch(() => {
-    // The connection is over.
   });
   for (;;) {
     const length = await conn.read(buffer).catch((error) => {
@@ -261,7 +283,6 @@ async function* chunks(
       throw error;
     });
     if (length === null) return;
-    reads++;
     yield buffer.subarray(0, length);
   }
 }

@@ -1,6 +1,12 @@
 // Every way in, with a real client, and what becomes of it at the end.
 
-import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import { delay } from "@std/async";
 import { connect } from "node:net";
 import { Writable } from "node:stream";
 // deno-lint-ignore no-import-prefix -- the tests of statsd have a use for it
@@ -166,6 +172,48 @@ Deno.test("SIGTERM loses nothing of connections that stay open", async () => {
   const { lines, samples, errors, tcp } = await service.stopped();
   assertEquals([lines, samples, errors], [40_020, 40_020, 0]);
   assertEquals([tcp.received, tcp.failed, tcp.dropped], [20, 0, 0]);
+});
+
+Deno.test("SIGTERM loses nothing of more connections than are read at a time", async () => {
+  await using service = await StatsdService.start("--tcp", "0");
+  using stack = new DisposableStack();
+  const conns: Deno.TcpConn[] = [];
+  for (let i = 0; i < 900; i++) {
+    conns.push(stack.use(await Deno.connect(service.tcp)));
+  }
+  await service.reaches('statsd_backlog{transport="tcp"}', conns.length);
+  // While it stands still, the kernel keeps so much that to read it takes longer
+  // than a silence.
+  service.kill("SIGSTOP");
+  const lines = "abc.def:1|c|#a:b\n".repeat(1_000);
+  await Promise.all(conns.map((conn) => write(conn, lines)));
+  service.kill("SIGTERM");
+  service.kill("SIGCONT");
+  const { samples, tcp } = await service.stopped();
+  assertEquals([samples, tcp.failed], [900_000, 0]);
+});
+
+Deno.test("SIGTERM ends connections that never stop", async () => {
+  await using service = await StatsdService.start("--tcp", "0");
+  using conn = await Deno.connect(service.tcp);
+  let running = true;
+  service.ended.finally(() => running = false);
+  let sent = 0;
+  const sending = (async () => {
+    for (; running; sent++) {
+      await write(conn, "a:1|c\n");
+      await delay(1);
+    }
+  })().catch(() => {
+    // The service has closed it.
+  });
+  await service.reaches("a_total", 1);
+  const before = sent;
+  service.kill("SIGTERM");
+  const { samples, tcp } = await service.stopped();
+  await sending;
+  assert(samples >= before, `${samples} of ${before}`);
+  assertEquals([tcp.received, tcp.failed], [1, 0]);
 });
 
 Deno.test("SIGTERM loses nothing of connections that nobody has accepted yet", async () => {

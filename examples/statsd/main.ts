@@ -73,8 +73,14 @@ export async function serve(
   }
 
   const monitor = new Monitor(ctx, open, aggregate, intakes);
+  await using http = serveHttp(withoutCancel(ctx), {
+    ...options.http,
+    grace: HTTP_GRACE,
+    maxBodyBytes: 1_000,
+    onError: (error) => log.error(`http: ${error}`),
+  }, (ctx, request) => routes(ctx, request));
   const routes = routesOf({
-    hostname: options.http.hostname,
+    hostname: (http.addr as Deno.NetAddr).hostname,
     isReady: () => ctx.err === undefined,
     exposition: (format: Format) =>
       expose(format, ownFamilies(intakes), aggregate.families()),
@@ -82,13 +88,6 @@ export async function serve(
     events: (ctx: Context) => monitor.events(ctx),
     quit: options.lifecycle ? () => ctx.cancel("quit over HTTP") : undefined,
   });
-  await using http = serveHttp(withoutCancel(ctx), {
-    ...options.http,
-    grace: HTTP_GRACE,
-    maxInFlight: 100,
-    maxBodyBytes: 1_000,
-    onError: (error) => log.error(`http: ${error}`),
-  }, routes);
 
   await using chores = group(withoutCancel(ctx));
   chores.go((ctx) => monitor.watch(ctx));

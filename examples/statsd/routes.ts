@@ -4,7 +4,12 @@
  * @module
  */
 
-import type { HttpHandler } from "@curfew/context";
+import {
+  afterFunc,
+  type Context,
+  type HttpHandler,
+  withTimeout,
+} from "@curfew/context";
 import { CONTENT_TYPES, type Format } from "./expose.ts";
 import { acceptsGzip, chooseFormat } from "./negotiate.ts";
 
@@ -24,38 +29,71 @@ export interface Service {
   readonly quit: (() => void) | undefined;
 }
 
+/** How many scrapes may be under way. */
+export const MAX_SCRAPES = 10;
+
+/** How long, in ms, a scrape may take. */
+const SCRAPE_TIME = 30_000;
+
 /** A handler for everything that `service` is asked. */
 export function routesOf(service: Service): HttpHandler {
-  const routes: Record<string, HttpHandler> = {
-    "GET /": () => service.page(),
-    "GET /events": service.events,
-    "GET /metrics": (_ctx, request) => metrics(service, request),
-    "GET /-/healthy": () => text(200, "healthy"),
-    "GET /-/ready": () =>
-      service.isReady() ? text(200, "ready") : text(503, "stopping"),
-    "POST /-/quit": (_ctx, request) => quit(service, request),
+  const routes: Record<string, Record<string, HttpHandler>> = {
+    "/": { GET: () => service.page() },
+    "/events": { GET: service.events },
+    "/metrics": { GET: atMost(MAX_SCRAPES, SCRAPE_TIME, metricsOf(service)) },
+    "/-/healthy": { GET: () => text(200, "healthy") },
+    "/-/ready": {
+      GET: () => service.isReady() ? text(200, "ready") : text(503, "stopping"),
+    },
+    "/-/quit": { POST: (_ctx, request) => quit(service, request) },
   };
   return (ctx, request) => {
-    const { hostname, pathname } = new URL(request.url);
-    if (isLoopback(service.hostname) && !isOwnName(hostname, service)) {
+    const url = URL.parse(request.url);
+    if (url === null) return text(400, "the Host header is no name of a host");
+    const { hostname, pathname } = url;
+    // A name of somebody else's can be made to lead to this machine (DNS rebinding).
+    if (isLoopback(service.hostname) && !isLoopback(hostname)) {
       return text(421, "this is not the host that you are looking for");
     }
+    const route = Object.hasOwn(routes, pathname) ? routes[pathname] : {};
+    const methods = Object.keys(route ?? {});
     const method = request.method === "HEAD" ? "GET" : request.method;
-    const route = Object.hasOwn(routes, `${method} ${pathname}`)
-      ? routes[`${method} ${pathname}`]
-      : undefined;
-    return route?.(ctx, request) ?? text(404, "not found");
+    if (methods.length === 0) return text(404, "not found");
+    if (!methods.includes(method)) {
+      return text(405, "not with this method", { allow: methods.join(", ") });
+    }
+    return route![method]!(ctx, request);
   };
 }
 
-function metrics(service: Service, request: Request): Response {
+/**
+ * Answers with 503 what is asked while `count` others are being answered. One is
+ * given `ms`: then its ctx is done and the next may come, for a client that does
+ * not read must not keep out those that do.
+ */
+function atMost(count: number, ms: number, handler: HttpHandler): HttpHandler {
+  let underWay = 0;
+  return (ctx, request) => {
+    if (underWay >= count) return text(503, "too many at once");
+    underWay++;
+    const step = withTimeout(ctx, ms);
+    afterFunc(step, () => underWay--);
+    return handler(step, request);
+  };
+}
+
+function metricsOf(service: Service): HttpHandler {
+  return (ctx, request) => metrics(ctx, service, request);
+}
+
+function metrics(ctx: Context, service: Service, request: Request): Response {
   const format = chooseFormat(request.headers.get("accept"));
   const headers = new Headers({
     "content-type": CONTENT_TYPES[format],
     "vary": "accept, accept-encoding",
   });
   const body = ReadableStream.from(service.exposition(format))
-    .pipeThrough(new TextEncoderStream());
+    .pipeThrough(new TextEncoderStream(), { signal: ctx.signal });
   if (!acceptsGzip(request.headers.get("accept-encoding"))) {
     return new Response(body, { headers });
   }
@@ -81,21 +119,22 @@ function isOwnPage({ headers, url }: Request): boolean {
     (headers.get("origin") ?? origin) === origin;
 }
 
-/** Whether a page that calls the service by this name is one of its own. A name
- * of somebody else's can be made to lead to this machine (DNS rebinding). */
-function isOwnName(hostname: string, service: Service): boolean {
-  return isLoopback(hostname) || hostname === service.hostname;
-}
-
 function isLoopback(hostname: string): boolean {
+  // The last one is 127.0.0.0/8 among the addresses of IPv6, in either spelling.
   return hostname === "localhost" || /^\[?::1\]?$/.test(hostname) ||
-    /^127\.\d+\.\d+\.\d+$/.test(hostname);
+    /^127\.\d+\.\d+\.\d+$/.test(hostname) ||
+    /^\[?::ffff:(127\.[\d.]+|7f[\da-f]{2}:[\da-f]{1,4})\]?$/.test(hostname);
 }
 
-function text(status: number, line: string): Response {
+function text(
+  status: number,
+  line: string,
+  headers: Record<string, string> = {},
+): Response {
   return new Response(`${line}\n`, {
     status,
     headers: {
+      ...headers,
       "content-type": "text/plain; charset=utf-8",
       "cache-control": "no-store",
       "x-content-type-options": "nosniff",

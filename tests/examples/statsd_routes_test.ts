@@ -1,7 +1,12 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
-import { background } from "@curfew/context";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { FakeTime } from "@std/testing/time";
+import { background, DeadlineExceeded, withCancel } from "@curfew/context";
 import { pageResponse } from "../../examples/statsd/page.ts";
-import { routesOf, type Service } from "../../examples/statsd/routes.ts";
+import {
+  MAX_SCRAPES,
+  routesOf,
+  type Service,
+} from "../../examples/statsd/routes.ts";
 
 const OPEN = "application/openmetrics-text; version=1.0.0";
 const BROWSER = { "sec-fetch-mode": "cors" };
@@ -21,10 +26,8 @@ async function ask(
     quit: undefined,
     ...service,
   });
-  const response = await handler(
-    background(),
-    new Request(url, { method, headers }),
-  );
+  using ctx = withCancel(background());
+  const response = await handler(ctx, new Request(url, { method, headers }));
   return [response.status, await response.text(), response.headers];
 }
 
@@ -49,6 +52,8 @@ const HOSTS: [bound: string, host: string, status: number][] = [
   ["::1", "[::1]", 200],
   ["localhost", "evil.example", 421],
   ["localhost", "localhost", 200],
+  ["::ffff:127.0.0.1", "evil.example", 421],
+  ["::ffff:127.0.0.1", "[::ffff:127.0.0.1]", 200],
   ["0.0.0.0", "metrics.example", 200],
   ["192.168.0.7", "metrics.example", 200],
 ];
@@ -63,6 +68,47 @@ for (const [bound, host, status] of HOSTS) {
     }
   });
 }
+
+Deno.test("says which method is right where it is not the one used", async () => {
+  for (
+    const [what, status, allow] of [
+      ["POST http://localhost/metrics", 405, "GET"],
+      ["GET http://localhost/-/quit", 405, "POST"],
+      ["HEAD http://localhost/-/healthy", 200, null],
+      ["GET http://localhost/nowhere", 404, null],
+      ["GET http://localhost/toString", 404, null],
+    ] as const
+  ) {
+    const [actual, , headers] = await ask(what);
+    assertEquals([actual, headers.get("allow")], [status, allow], what);
+  }
+});
+
+Deno.test("scrapes that are not read keep out others for a while, and nothing else", async () => {
+  using time = new FakeTime();
+  using ctx = withCancel(background());
+  const handler = routesOf({
+    ...{ hostname: "127.0.0.1", isReady: () => true, page: pageResponse },
+    ...{ events: () => new Response(), quit: undefined },
+    exposition: function* () {
+      for (;;) yield "metric 1\n";
+    },
+  });
+  const status = async (path: string) =>
+    (await handler(ctx, new Request(`http://localhost/${path}`))).status;
+  const scrapes: Response[] = [];
+  for (let i = 0; i < MAX_SCRAPES; i++) {
+    scrapes.push(await handler(ctx, new Request("http://localhost/metrics")));
+  }
+  assertEquals(await status("metrics"), 503);
+  assertEquals(await status("-/healthy"), 200);
+  assertEquals(await status("-/ready"), 200);
+  await time.tickAsync(30_000);
+  assertEquals(await status("metrics"), 200);
+  for (const { body } of scrapes) {
+    await assertRejects(() => new Response(body).text(), DeadlineExceeded);
+  }
+});
 
 const QUITS: [headers: Record<string, string>, status: number][] = [
   [{}, 200],
@@ -114,8 +160,9 @@ Deno.test("compresses what is asked for so, and shorter it is", async () => {
     ...{ events: () => new Response(), quit: undefined },
     exposition: () => ["metric 1\n".repeat(1_000)],
   });
+  using ctx = withCancel(background());
   const response = await handler(
-    background(),
+    ctx,
     new Request("http://localhost/metrics", {
       headers: { "accept-encoding": "gzip" },
     }),

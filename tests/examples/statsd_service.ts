@@ -99,7 +99,8 @@ export class StatsdService implements AsyncDisposable {
     permissions: string[],
     ...flags: string[]
   ): Promise<StatsdService> {
-    const args = ["--udp", "0", "--http", "0", ...flags];
+    const given = (flag: string) => flags.includes(flag) ? [] : [flag, "0"];
+    const args = [...given("--udp"), ...given("--http"), ...flags];
     const statsd = startStatsd(args, permissions);
     return new StatsdService(statsd, await statsd.prints(LISTENING));
   }
@@ -107,6 +108,11 @@ export class StatsdService implements AsyncDisposable {
   /** The port of its HTTP server. */
   get httpPort(): number {
     return Number(new URL(this.http).port);
+  }
+
+  /** The address of its HTTP server. */
+  get httpHost(): string {
+    return new URL(this.http).hostname.replace(/^\[(.*)\]$/, "$1");
   }
 
   /** Asks its HTTP server for the status and the text of a path. */

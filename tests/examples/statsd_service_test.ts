@@ -596,9 +596,6 @@ Deno.test("says that it is healthy and ready, and knows no other paths", async (
     const [path, method] of [
       ["/index.html", "GET"],
       ["/metrics/", "GET"],
-      ["/-/quit", "GET"],
-      ["/metrics", "POST"],
-      ["/-/healthy", "DELETE"],
       ["/constructor", "GET"],
     ] as const
   ) {
@@ -615,6 +612,36 @@ Deno.test("POST /-/quit does nothing without --lifecycle", async () => {
     [403, "start with --lifecycle\n"],
   );
   await assertServes(service, sender);
+});
+
+/** Asks a service by a name that it may not know itself by. */
+async function askAs(
+  { httpHost, httpPort }: StatsdService,
+  host: string,
+): Promise<string> {
+  using conn = await Deno.connect({ hostname: httpHost, port: httpPort });
+  const request = `GET /-/healthy HTTP/1.1\r\nHost: ${host}\r\n` +
+    "Connection: close\r\n\r\n";
+  await conn.write(new TextEncoder().encode(request));
+  return (await new Response(conn.readable).text()).slice(9, 12);
+}
+
+Deno.test("bound to loopback, however that is spelled, it answers loopback names only", async () => {
+  for (const spelling of ["LOCALHOST:0", "127.1:0", "[0:0:0:0:0:0:0:1]:0"]) {
+    await using service = await StatsdService.start("--http", spelling);
+    assertEquals(await askAs(service, "localhost"), "200", spelling);
+    assertEquals(await askAs(service, "evil.example"), "421", spelling);
+  }
+});
+
+Deno.test("a Host header that is no host is the client's error, and not logged", async () => {
+  await using service = await StatsdService.start();
+  for (const host of ["a b", "["]) {
+    assertEquals(await askAs(service, host), "400", host);
+  }
+  service.kill("SIGTERM");
+  const { stdout } = await service.ended;
+  assert(!stdout.includes("ERROR"), stdout);
 });
 
 Deno.test("POST /-/quit ends a service with --lifecycle, which says so", async () => {

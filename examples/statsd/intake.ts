@@ -133,6 +133,7 @@ function openUnixgram(
 ): Intake {
   const ctx = withCancel(parent);
   const conn = listenUnixgram(path);
+  const file = Deno.lstatSync(path);
   let received = 0;
   let bytes = 0;
   let failed = 0;
@@ -151,7 +152,7 @@ function openUnixgram(
         onError(`unixgram: ${error}`);
       },
     },
-  ).then(() => removeIfThere(path));
+  ).then(() => removeIfSame(path, file));
   const server = {
     finished,
     [Symbol.asyncDispose]: () => {
@@ -194,9 +195,12 @@ async function isOpen(path: string): Promise<boolean> {
   }
 }
 
-function removeIfThere(path: string): void {
+/** Removes a file, unless there is another one by now: somebody may have taken
+ * the path over. */
+function removeIfSame(path: string, { dev, ino }: Deno.FileInfo): void {
   try {
-    Deno.removeSync(path);
+    const found = Deno.lstatSync(path);
+    if (found.dev === dev && found.ino === ino) Deno.removeSync(path);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }

@@ -285,6 +285,18 @@ Deno.test("takes over a socket that a killed service has left behind", async () 
   await service.reaches("a_total", 2);
 });
 
+Deno.test("leaves the socket of another service alone when it ends", async () => {
+  using socket = new SocketPath();
+  await using first = await StatsdService.start("--unixgram", socket.path);
+  Deno.removeSync(socket.path);
+  await using second = await StatsdService.start("--unixgram", socket.path);
+  first.kill("SIGTERM");
+  await first.stopped();
+  using sender = new UnixSender(socket.path);
+  await sender.send("a:1|c");
+  await second.reaches("a_total", 1);
+});
+
 Deno.test("leaves a file alone that is no socket", async () => {
   using socket = new SocketPath();
   await Deno.writeTextFile(socket.path, "precious");

@@ -41,13 +41,17 @@ export type Refusal = typeof REFUSALS[number];
 export interface AggregateOptions {
   /** Most series; 100,000 by default. */
   readonly maxSeries?: number;
-  /** Most members of all sets together; 1,000,000 by default. */
+  /** Most members of all sets together; 5 a series by default, and no less than
+   * 100,000. */
   readonly maxMembers?: number;
   /** Most observations kept for the quantiles of a series; 1,024 by default. */
   readonly maxObservations?: number;
-  /** Most of all of them, beyond the first of each series; 4,000,000 by default. */
+  /** Most of all of them, beyond the first of each series, one with a weight
+   * counting twice; 10 a series by default, and no less than 1,000,000. */
   readonly maxAllObservations?: number;
-  /** Most characters of names, labels and members; 512 a series by default. */
+  /** Most characters of names, labels and members, a name counting as often as it
+   * is kept; 384 a series by default, and no less than 4,000,000. As many again
+   * may be kept of spellings. */
   readonly maxText?: number;
   /** Upper bounds of the buckets of histograms, ascending, in the unit that is
    * exposed; summaries by default. */
@@ -114,13 +118,16 @@ export class Aggregate implements Sink {
   constructor(options: AggregateOptions = {}) {
     this.#maxSeries = options.maxSeries ?? 100_000;
     this.#maxObservations = options.maxObservations ?? 1_024;
-    this.#maxText = options.maxText ?? 512 * this.#maxSeries;
+    // So much at least that a few series may be large.
+    const scaled = (perSeries: number, least: number) =>
+      Math.max(perSeries * this.#maxSeries, least);
+    this.#maxText = options.maxText ?? scaled(384, 4_000_000);
     this.#buckets = options.buckets;
     this.#idleSweeps = options.idleSweeps ?? Infinity;
     this.#random = options.random ?? Math.random;
     this.#budget = {
-      members: options.maxMembers ?? 1_000_000,
-      observations: options.maxAllObservations ?? 4_000_000,
+      members: options.maxMembers ?? scaled(5, 100_000),
+      observations: options.maxAllObservations ?? scaled(10, 1_000_000),
       text: this.#maxText,
     };
     for (const { name, type } of this.#ownFamilies()) {
@@ -318,16 +325,15 @@ export class Aggregate implements Sink {
     }
     let series = family?.series.get(key);
     if (series === undefined) {
-      const length = exposed.length + key.length;
-      if (this.#size >= this.#maxSeries || this.#budget.text < length) {
+      if (this.#size >= this.#maxSeries || this.#budget.text < key.length) {
         this.error("series_limit");
         return undefined;
       }
-      family ??= this.#addFamily(exposed, kind, sample.name);
+      family ??= this.#addFamily(exposed, kind, sample.name, key.length);
       if (family === undefined) return undefined;
       series = newSeries(kind, key, this.#buckets);
       family.series.set(key, series);
-      this.#budget.text -= length;
+      this.#budget.text -= key.length;
       this.#size++;
     }
     if (!family?.legalNames.includes(name)) family?.legalNames.push(name);
@@ -337,10 +343,13 @@ export class Aggregate implements Sink {
     return series;
   }
 
+  /** Makes a family whose first series has labels of that length, or counts why
+   * there can be none. */
   #addFamily(
     name: string,
     kind: SeriesKind,
     sent: string,
+    labels: number,
   ): SampledFamily | undefined {
     const family = new SampledFamily(
       name,
@@ -353,8 +362,13 @@ export class Aggregate implements Sink {
       this.error("kind_conflict");
       return undefined;
     }
+    if (this.#budget.text < family.text + labels) {
+      this.error("series_limit");
+      return undefined;
+    }
     for (const name of names) this.#taken.add(name);
     this.#families.set(name, family);
+    this.#budget.text -= family.text;
     return family;
   }
 
@@ -362,7 +376,7 @@ export class Aggregate implements Sink {
     // There is no end to the spellings of one series, so they are bounded too.
     if (
       this.#spellings.size >= 2 * this.#maxSeries ||
-      this.#spellings.text >= 2 * this.#maxText
+      this.#spellings.text >= this.#maxText
     ) this.#spellings.retain(() => false);
     this.#spellings.add(sample, series);
   }
@@ -370,11 +384,12 @@ export class Aggregate implements Sink {
   #remove(family: SampledFamily, series: Series): void {
     series.gone = true;
     series.release(this.#budget);
-    this.#budget.text += family.name.length + series.labels.length;
+    this.#budget.text += series.labels.length;
     this.#size--;
     family.series.delete(series.labels);
     if (family.series.size > 0) return;
     this.#families.delete(family.name);
+    this.#budget.text += family.text;
     for (const name of lineNames(family.name, family.type)) {
       this.#taken.delete(name);
     }
@@ -464,6 +479,13 @@ class SampledFamily implements Family {
 
   get help(): string {
     return `StatsD ${this.kind} ${this.#sent}.`;
+  }
+
+  /** How many characters are kept of its name: as it was sent, as the legal names
+   * that lead here, and on the lines of the exposition. */
+  get text(): number {
+    const lines = lineNames(this.name, this.type);
+    return this.#sent.length + 2 * this.name.length + lines.join("").length;
   }
 
   get samples(): Iterable<Exposed> {

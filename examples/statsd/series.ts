@@ -15,7 +15,7 @@ export type SeriesKind = "counter" | "gauge" | "observer" | "set";
 export interface Budget {
   /** Members of sets. */
   members: number;
-  /** Observations kept for quantiles. */
+  /** Observations kept for quantiles, and weights of them. */
   observations: number;
   /** Characters of names, labels and members. */
   text: number;
@@ -154,6 +154,7 @@ export class SummarySeries extends Observer {
     this.count(value, inMillis, weight);
     if (this.#chosenFrom < HORIZON) this.#chosenFrom++;
     let slot = this.#values.length;
+    let kept = false;
     // One is always kept: a series without any has no quantiles.
     if (slot >= limit || (slot > 0 && budget.observations <= 0)) {
       const choices = Math.max(this.#chosenFrom, slot);
@@ -161,11 +162,17 @@ export class SummarySeries extends Observer {
       if (choice >= slot) return;
       slot = choice;
     } else {
+      kept = true;
       budget.observations--;
     }
-    if (weight !== 1) this.#weights ??= this.#values.map(() => 1);
-    if (this.#weights !== undefined) this.#weights[slot] = weight;
     this.#values[slot] = inMillis ? value / 1000 : value;
+    if (weight !== 1 && this.#weights === undefined) {
+      this.#weights = this.#values.map(() => 1);
+      budget.observations -= this.#weights.length;
+    } else if (kept && this.#weights !== undefined) {
+      budget.observations--;
+    }
+    if (this.#weights !== undefined) this.#weights[slot] = weight;
   }
 
   /** Its lines. */
@@ -179,7 +186,7 @@ export class SummarySeries extends Observer {
   }
 
   override release(budget: Budget): void {
-    budget.observations += this.#values.length;
+    budget.observations += this.#values.length + (this.#weights?.length ?? 0);
   }
 
   /** The smallest value, for each quantile, with that share of the weight at
@@ -191,14 +198,13 @@ export class SummarySeries extends Observer {
       const sorted = Float64Array.from(values).sort();
       return QUANTILES.map((q) => sorted[Math.ceil(q * sorted.length) - 1]);
     }
-    const sorted = values
-      .map((value, i) => ({ value, weight: weights[i] ?? 1 }))
-      .sort((a, b) => a.value - b.value);
-    const weight = sorted.reduce((sum, { weight }) => sum + weight, 0);
+    const sorted = values.map((_, i) => i)
+      .sort((a, b) => values[a]! - values[b]!);
+    const weight = weights.reduce((sum, weight) => sum + weight, 0);
     return QUANTILES.map((q) => {
       let below = 0;
-      return sorted.find((entry) => (below += entry.weight) >= q * weight)
-        ?.value;
+      const slot = sorted.find((i) => (below += weights[i]!) >= q * weight);
+      return values[slot ?? -1];
     });
   }
 }

@@ -314,6 +314,7 @@ Deno.test("finds a series again in any spelling, however many there are", () => 
   const aggregate = new Aggregate({ maxSeries: 4 });
   for (let i = 0; i < 100; i++) send(aggregate, `a:1|c|#x:${i},x:1`);
   assertEquals(values(aggregate), { 'a_total{x="1"}': 100 });
+  assert(aggregate.spellings <= 8);
 });
 
 Deno.test("accounts for every sample of random lines", () => {
@@ -431,7 +432,7 @@ Deno.test("a series that comes back begins anew", () => {
 
 Deno.test("what was swept gives back what it had of the bounds", () => {
   const aggregate = new Aggregate({
-    ...{ idleSweeps: 1, maxSeries: 3, maxMembers: 2, maxText: 8 },
+    ...{ idleSweeps: 1, maxSeries: 3, maxMembers: 2, maxText: 32 },
     ...{ maxAllObservations: 3, random: () => 0.999 },
   });
   for (let round = 0; round < 50; round++) {
@@ -453,7 +454,8 @@ Deno.test("sweeps nothing where nothing says for how long series are kept", () =
 });
 
 Deno.test("names and members take no more text than they may", () => {
-  const aggregate = new Aggregate({ maxText: 10 });
+  // A gauge's name is kept four times.
+  const aggregate = new Aggregate({ maxText: 28 });
   send(
     aggregate,
     "abcd:1|g",
@@ -473,6 +475,33 @@ Deno.test("keeps one observation of each series when it can keep no more", () =>
   assertEquals(found['b{quantile="0.5"}'], 5);
   assertEquals(found['c{quantile="0.99"}'], 6);
   assertEquals([found["a_count"], found["a_sum"]], [4, 10]);
+});
+
+Deno.test("a weight takes as much as an observation", () => {
+  const aggregate = new Aggregate({
+    ...{ idleSweeps: 1, maxAllObservations: 6, random: () => 0.999 },
+  });
+  for (let round = 0; round < 10; round++) {
+    send(aggregate, "a:1:2|h", "a:3|h|@0.5", "b:1:2|h");
+    const found = values(aggregate);
+    assertEquals(found['a{quantile="0.99"}'], 3);
+    assertEquals(found['b{quantile="0.99"}'], 1);
+    aggregate.sweep();
+    aggregate.sweep();
+  }
+});
+
+Deno.test("what was observed long ago is forgotten", () => {
+  const aggregate = new Aggregate({ maxObservations: 20, random: lcg(1) });
+  const observe = (value: number) => {
+    const line = `a${`:${value}`.repeat(1_000)}|h`;
+    for (let i = 0; i < 300; i++) send(aggregate, line);
+  };
+  observe(1);
+  assertEquals(values(aggregate)['a{quantile="0.5"}'], 1);
+  observe(2);
+  assertEquals(values(aggregate)['a{quantile="0.5"}'], 2);
+  assertEquals(values(aggregate)["a_count"], 600_000);
 });
 
 Deno.test("tells the busiest series since it was last asked", () => {

@@ -64,6 +64,48 @@ export class SocketFailed extends Error {
   }
 }
 
+/** Why the service cannot begin; the message is for the user. */
+export class CannotListen extends Error {
+  /**
+   * @param flag The flag that says where to listen.
+   * @param at Where that is.
+   * @param cause What has come of it.
+   */
+  constructor(flag: string, at: string, cause: unknown) {
+    super(`${flag} ${at}: ${whatToDo(cause)}`, { cause });
+    this.name = "CannotListen";
+  }
+}
+
+function whatToDo(error: unknown): string {
+  if (error instanceof Deno.errors.AddrInUse) {
+    return "it is in use: choose another, or end what uses it";
+  }
+  if (error instanceof Deno.errors.NotFound) {
+    return "there is no such directory: make it first";
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  // The package says which of its functions it was.
+  return message.replace(/^serve\w+: /, "");
+}
+
+/**
+ * Does what opens a socket.
+ *
+ * @throws {CannotListen} If that fails.
+ */
+export async function listening<T>(
+  flag: string,
+  at: string,
+  open: () => T | Promise<T>,
+): Promise<T> {
+  try {
+    return await open();
+  } catch (error) {
+    throw new CannotListen(flag, at, error);
+  }
+}
+
 /** How long, in ms, a socket may take for what it holds when it is to close. */
 export const INTAKE_GRACE = 5_000;
 
@@ -87,16 +129,23 @@ export async function openIntakes(
   onError: OnError,
 ): Promise<Intake[]> {
   await using opened = new AsyncDisposableStack();
-  const intakes = [opened.use(openUdp(ctx, udp, sink, onError))];
+  const intakes: Intake[] = [];
+  const add = async (
+    flag: string,
+    at: string,
+    open: () => Intake | Promise<Intake>,
+  ) => {
+    intakes.push(opened.use(await listening(flag, at, open)));
+  };
+  await add("--udp", textOf(udp), () => openUdp(ctx, udp, sink, onError));
   if (tcp !== undefined) {
-    intakes.push(opened.use(openTcp(ctx, tcp, sink, onError)));
+    await add("--tcp", textOf(tcp), () => openTcp(ctx, tcp, sink, onError));
   }
   if (unixgram !== undefined) {
-    if (isUnixSocket(unixgram) && !await isOpen(unixgram)) {
-      // A process that was killed has left it behind.
-      Deno.removeSync(unixgram);
-    }
-    intakes.push(openUnixgram(ctx, unixgram, sink, onError));
+    await add("--unixgram", unixgram, async () => {
+      await takeOver(unixgram);
+      return openUnixgram(ctx, unixgram, sink, onError);
+    });
   }
   // Where one cannot be opened, the others are closed.
   opened.move();
@@ -132,7 +181,7 @@ function openUnixgram(
   onError: OnError,
 ): Intake {
   const ctx = withCancel(parent);
-  const conn = listenUnixgram(path);
+  const conn = Deno.listenDatagram({ transport: "unixpacket", path });
   const file = Deno.lstatSync(path);
   let received = 0;
   let bytes = 0;
@@ -167,20 +216,22 @@ function openUnixgram(
   }));
 }
 
-function listenUnixgram(path: string): Deno.DatagramConn {
-  try {
-    return Deno.listenDatagram({ transport: "unixpacket", path });
-  } catch (error) {
-    if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    throw new Deno.errors.AddrInUse(`--unixgram: ${path} is in use`);
+/** Removes a socket that a killed process has left behind. */
+async function takeOver(path: string): Promise<void> {
+  const found = infoOf(path);
+  if (found === undefined) return;
+  if (!found.isSocket) {
+    throw new Error("it is no socket: choose another path, or remove it");
   }
+  if (!await isOpen(path)) Deno.removeSync(path);
 }
 
-function isUnixSocket(path: string): boolean {
+/** What is at a path, if anything. */
+function infoOf(path: string): Deno.FileInfo | undefined {
   try {
-    return Deno.lstatSync(path).isSocket === true;
+    return Deno.lstatSync(path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
+    if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
   }
 }
@@ -198,12 +249,8 @@ async function isOpen(path: string): Promise<boolean> {
 /** Removes a file, unless there is another one by now: somebody may have taken
  * the path over. */
 function removeIfSame(path: string, { dev, ino }: Deno.FileInfo): void {
-  try {
-    const found = Deno.lstatSync(path);
-    if (found.dev === dev && found.ino === ino) Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
+  const found = infoOf(path);
+  if (found?.dev === dev && found.ino === ino) Deno.removeSync(path);
 }
 
 function openTcp(
@@ -330,7 +377,11 @@ class Opened implements Intake {
 
 /** An address as people write it. */
 export function hostPort(addr: Deno.Addr): string {
-  const { hostname, port } = addr as Deno.NetAddr;
+  return textOf(addr as Deno.NetAddr);
+}
+
+/** The same of what a flag has said. */
+export function textOf({ hostname, port }: Endpoint): string {
   return hostname.includes(":")
     ? `[${hostname}]:${port}`
     : `${hostname}:${port}`;

@@ -23,7 +23,15 @@ import {
 import { getLogger } from "@std/log";
 import { Aggregate } from "./aggregate.ts";
 import { expose, type Format, lineNames } from "./expose.ts";
-import { hostPort, INTAKE_GRACE, openIntakes, SocketFailed } from "./intake.ts";
+import {
+  CannotListen,
+  hostPort,
+  INTAKE_GRACE,
+  listening,
+  openIntakes,
+  SocketFailed,
+  textOf,
+} from "./intake.ts";
 import { setUpLog } from "./log.ts";
 import { type Options, readOptions, USAGE } from "./options.ts";
 import { Monitor, pageResponse } from "./page.ts";
@@ -41,6 +49,8 @@ const SWEEPS = 10;
  * duck later, and the sockets close once they are empty; HTTP ends last, so that
  * it can tell of all this.
  *
+ * @throws {CannotListen} If there is something where it cannot listen.
+ * @throws {SocketFailed} If a socket has failed; it has ended because of that.
  * @param onListen Told where HTTP is served, and where StatsD comes in.
  */
 export async function serve(
@@ -73,12 +83,17 @@ export async function serve(
   }
 
   const monitor = new Monitor(ctx, open, aggregate, intakes);
-  await using http = serveHttp(withoutCancel(ctx), {
-    ...options.http,
-    grace: HTTP_GRACE,
-    maxBodyBytes: 1_000,
-    onError: (error) => log.error(`http: ${error}`),
-  }, (ctx, request) => routes(ctx, request));
+  await using http = await listening(
+    "--http",
+    textOf(options.http),
+    () =>
+      serveHttp(withoutCancel(ctx), {
+        ...options.http,
+        grace: HTTP_GRACE,
+        maxBodyBytes: 1_000,
+        onError: (error) => log.error(`http: ${error}`),
+      }, (ctx, request) => routes(ctx, request)),
+  );
   const routes = routesOf({
     hostname: (http.addr as Deno.NetAddr).hostname,
     isReady: () => ctx.err === undefined,
@@ -165,5 +180,13 @@ function optionsOrExit(): Options {
 if (import.meta.main) {
   const options = optionsOrExit();
   setUpLog();
-  await main((ctx) => serve(ctx, options), { grace: graceOf(options) });
+  await main(async (ctx) => {
+    try {
+      await serve(ctx, options);
+    } catch (error) {
+      if (!(error instanceof CannotListen)) throw error;
+      console.error(`statsd: ${error.message}`);
+      Deno.exit(1);
+    }
+  }, { grace: graceOf(options) });
 }

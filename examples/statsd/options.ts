@@ -4,8 +4,6 @@
  * @module
  */
 
-import { parseArgs } from "@std/cli/parse-args";
-
 /** What the service prints for `--help`. */
 export const USAGE =
   `StatsD in over UDP, TCP and Unix datagrams, Prometheus out over HTTP.
@@ -24,7 +22,7 @@ Usage: deno task start [options]
   --lame-duck SECONDS   for how long to go on as not ready when asked
                         to end                               (0)
   --lifecycle           let POST /-/quit end the service
-  --help                show this
+  -h, --help            show this
 
 A port of 0 takes a free one; the log says which.`;
 
@@ -60,6 +58,20 @@ export interface Options {
   help: boolean;
 }
 
+/** Flags that have a value, and what they are without being given. */
+const DEFAULTS: Readonly<Record<string, string | undefined>> = {
+  "--udp": "8125",
+  "--tcp": undefined,
+  "--unixgram": undefined,
+  "--http": "9102",
+  "--buckets": undefined,
+  "--max-series": "100000",
+  "--ttl": undefined,
+  "--lame-duck": "0",
+};
+
+const SWITCHES = ["--lifecycle", "--help"];
+
 /**
  * Reads the command line.
  *
@@ -67,47 +79,44 @@ export interface Options {
  * is for the user.
  */
 export function readOptions(args: string[]): Options {
-  // What parseArgs would take for something else: it reads --lifecycle=no as yes.
-  const odd = args.find((arg) => /^--(lifecycle|help)=|^(--)?$/.test(arg));
-  if (odd !== undefined) throw unknown(odd);
-  const flags = parseArgs(args, {
-    string: [
-      "udp",
-      "tcp",
-      "unixgram",
-      "http",
-      "buckets",
-      "max-series",
-      "ttl",
-      "lame-duck",
-    ],
-    boolean: ["lifecycle", "help"],
-    default: {
-      udp: "8125",
-      http: "9102",
-      "max-series": "100000",
-      "lame-duck": "0",
-    },
-    unknown: (arg) => {
-      throw unknown(arg);
-    },
-  });
-  const { tcp, unixgram, buckets, ttl } = flags;
-  if (unixgram === "") {
-    throw new RangeError("--unixgram must be the path of a socket");
-  }
-  return {
-    udp: readEndpoint("--udp", flags.udp),
-    tcp: tcp === undefined ? undefined : readEndpoint("--tcp", tcp),
-    unixgram,
-    http: readEndpoint("--http", flags.http),
-    buckets: buckets === undefined ? undefined : readBuckets(buckets),
-    maxSeries: readSize("--max-series", flags["max-series"]),
-    ttl: ttl === undefined ? Infinity : readSeconds("--ttl", ttl, 0.01),
-    lameDuck: readSeconds("--lame-duck", flags["lame-duck"], 0),
-    lifecycle: flags.lifecycle,
-    help: flags.help,
+  const given = readFlags(args);
+  const value = (flag: string) => given.get(flag) ?? DEFAULTS[flag];
+  const read = <T>(flag: string, reader: (flag: string, text: string) => T) => {
+    const text = value(flag);
+    return text === undefined ? undefined : reader(flag, text);
   };
+  return {
+    udp: read("--udp", readEndpoint)!,
+    tcp: read("--tcp", readEndpoint),
+    unixgram: read("--unixgram", readPath),
+    http: read("--http", readEndpoint)!,
+    buckets: read("--buckets", readBuckets),
+    maxSeries: read("--max-series", readSize)!,
+    ttl: read("--ttl", (flag, text) => readSeconds(flag, text, 0.01)) ??
+      Infinity,
+    lameDuck: read("--lame-duck", (flag, text) => readSeconds(flag, text, 0))!,
+    lifecycle: given.has("--lifecycle"),
+    help: given.has("--help"),
+  };
+}
+
+/** The flags that are given, with their values as text. */
+function readFlags(args: readonly string[]): Map<string, string> {
+  const given = new Map<string, string>();
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i] === "-h" ? "--help" : args[i]!;
+    const equals = arg.indexOf("=");
+    const flag = equals === -1 ? arg : arg.slice(0, equals);
+    const hasValue = Object.hasOwn(DEFAULTS, flag);
+    if (!hasValue && !SWITCHES.includes(arg)) throw unknown(arg);
+    if (given.has(flag)) throw new RangeError(`${flag} is given twice`);
+    if (!hasValue) given.set(flag, "");
+    else if (equals !== -1) given.set(flag, arg.slice(equals + 1));
+    // The next one, unless its own value has been forgotten.
+    else if (args[i + 1]?.startsWith("--")) given.set(flag, "");
+    else given.set(flag, args[++i] ?? "");
+  }
+  return given;
 }
 
 function unknown(arg: string): RangeError {
@@ -131,7 +140,12 @@ function readEndpoint(flag: string, text: string): Endpoint {
   );
 }
 
-function readBuckets(text: string): number[] {
+function readPath(flag: string, text: string): string {
+  if (text !== "") return text;
+  throw new RangeError(`${flag} must be the path of a socket`);
+}
+
+function readBuckets(flag: string, text: string): number[] {
   const bounds = text.split(",").map((bound) =>
     bound.trim() === "" ? NaN : Number(bound)
   );
@@ -141,7 +155,7 @@ function readBuckets(text: string): number[] {
     );
   if (good) return bounds;
   throw new RangeError(
-    `--buckets must be at most 100 numbers, each above the one before, ` +
+    `${flag} must be at most 100 numbers, each above the one before, ` +
       `such as 0.01,0.1,1; got "${text}"`,
   );
 }

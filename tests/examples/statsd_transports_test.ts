@@ -280,7 +280,10 @@ Deno.test("takes over a socket that a killed service has left behind", async () 
     ...["--udp", "0", "--http", "0", "--unixgram", socket.path],
   );
   assertEquals([second.code, second.stdout], [1, ""]);
-  assertStringIncludes(second.stderr, `--unixgram: ${socket.path} is in use`);
+  assertStringIncludes(
+    second.stderr,
+    `--unixgram ${socket.path}: it is in use`,
+  );
   await sender.send("a:1|c");
   await service.reaches("a_total", 2);
 });
@@ -304,6 +307,6 @@ Deno.test("leaves a file alone that is no socket", async () => {
     ...["--udp", "0", "--http", "0", "--unixgram", socket.path],
   );
   assertEquals(code, 1);
-  assertStringIncludes(stderr, "is in use");
+  assertStringIncludes(stderr, "it is no socket");
   assertEquals(await Deno.readTextFile(socket.path), "precious");
 });

@@ -23,12 +23,25 @@
  * ```
  *
  * Several values in one group are for `ms`, `h` and `d` only, and a colon in
- * the value of an `s` belongs to the member. A line that has a `|#` section
- * holds one group, because a colon may stand in a tag.
+ * the value of an `s` belongs to the member. A line whose first group has more
+ * than one value, or that has a `|#` section, holds that group alone, because a
+ * colon may stand in a tag.
  *
  * Errors carry the reasons of statsd_exporter, and cost the sample they are
- * in; where the line cannot be taken apart, the line. Work is linear in the
- * length of the packet, and nothing here throws.
+ * in; where the line cannot be taken apart, the line. A rate that is no number
+ * is counted and costs nothing: the sample is taken as one that was not sampled.
+ * Work is linear in the length of the packet, and nothing here throws.
+ *
+ * What is not as in statsd_exporter:
+ *
+ * - Sets, events and service checks, the origins `e:` and `card:`, and `c:` without
+ *   tags, are refused there; the `c:` that it takes becomes a label.
+ * - Numbers may be hexadecimal, infinite or nan there, rates negative, and names
+ *   empty; a smaller rate costs more there.
+ * - Here lines, names, members and tags have a longest length, and a weighted
+ *   value must be finite.
+ * - Here tags are read of samples that are otherwise good, and counted when they
+ *   are faulty, once for each of those; a `#` before a key goes in every style.
  *
  * @module
  */
@@ -85,12 +98,15 @@ export class Sample extends Spelling {
 
   /** Tags as text, `key:value,key:value`, for {@link parseTags}. */
   get tags(): string {
-    if (this.tagsTo > this.tagsFrom) {
-      const tags = decode(this.data, this.tagsFrom, this.tagsTo);
-      return tags.includes("|") ? joinSections(tags) : tags;
-    }
-    if (!this.styled) return "";
-    return splitName(decode(this.data, this.nameFrom, this.nameTo)).tags;
+    const tags = this.tagsTo > this.tagsFrom
+      ? joinSections(decode(this.data, this.tagsFrom, this.tagsTo))
+      : "";
+    if (!this.styled) return tags;
+    // Those in the name, should there be both, are faulty, and counted as such.
+    const named = splitName(decode(this.data, this.nameFrom, this.nameTo)).tags;
+    return tags === "" || named === ""
+      ? named + tags
+      : `${named.replace(/,$/, "")},${tags}`;
   }
 
   /** Member of a `set`, and empty for every other kind. */
@@ -275,7 +291,9 @@ function parseLine(
   if (styled) {
     const { name, tags } = splitName(decode(data, from, colon));
     if (name === "") return sink.error("malformed_line");
-    if (tagged && tags !== "") return sink.error("mixed_tagging_styles");
+    if (tagged && parseTags(tags).labels.size > 0) {
+      return sink.error("mixed_tagging_styles");
+    }
     if (name.length > MAX_NAME || tags.length > MAX_TAGS) {
       return sink.error("field_too_long");
     }
@@ -284,78 +302,97 @@ function parseLine(
   }
   if (bars === 0) return sink.error("not_enough_parts_after_colon");
 
-  let at = colon + 1;
-  do at = parseGroup(data, at, end, tagged, sink); while (at !== -1);
+  const bar = endOfPart(data, colon + 1, end, false);
+  const packed = endOfPart(data, colon + 1, bar, true) < bar;
+  const alone = tagged || packed;
+  let at = parseGroup(data, colon + 1, bar, end, alone, sink);
+  while (at !== -1) {
+    const bar = endOfPart(data, at, end, true);
+    at = parseGroup(data, at, bar, end, false, sink);
+  }
 }
 
-/** Reads the group that starts at `from`, and answers where the next one of
- * the line starts, or -1. */
+/** Reads the group that starts at `from`, whose value ends at `bar`, and answers
+ * where the next one of the line starts, or -1. One that is alone goes on to the
+ * end of the line, whatever colons there are. */
 function parseGroup(
   data: Uint8Array,
   from: number,
+  bar: number,
   end: number,
-  tagged: boolean,
+  alone: boolean,
   sink: Sink,
 ): number {
-  const bar = endOfPart(data, from, end, false);
-  if (bar === end) {
+  if (bar === end || data[bar] !== BAR) {
     sink.error("malformed_component");
-    return -1;
+    return bar === end ? -1 : bar + 1;
   }
 
-  const typeEnd = endOfPart(data, bar + 1, end, !tagged);
+  const typeEnd = endOfPart(data, bar + 1, end, !alone);
   const kind = kindOf(data, bar + 1, typeEnd);
-  let reason: Reason | undefined;
+  faults.reason = undefined;
+  faults.rates = 0;
+  let empty = false;
   let parts = 2;
   let at = typeEnd;
   sample.rate = 1;
   while (at < end && data[at]! === BAR) {
     const start = at + 1;
-    const colons = !tagged && originLength(data, start) === 0;
+    const colons = !alone && originLength(data, start) === 0;
     at = endOfPart(data, start, end, colons);
     parts++;
-    const fault = parts > MAX_PARTS || at === start
-      ? "malformed_component"
-      : readSection(data, start, at);
-    reason ??= fault;
+    empty ||= at === start;
+    if (faults.reason === undefined && !empty) readSection(data, start, at);
   }
+  if (empty) {
+    faults.reason = "malformed_component";
+    faults.rates = 0;
+  }
+  faults.crowded = parts > MAX_PARTS;
   const next = at < end ? at + 1 : -1;
 
-  const valueEnd = endOfPart(data, from, bar, true);
-  const packed = valueEnd < bar;
-  if (kind === undefined) {
-    if (packed) sink.error("invalid_extended_aggregate_type");
-    else if (Number.isNaN(readNumber(data, from, bar))) {
-      sink.error("malformed_value");
-    } else sink.error(reason ?? "illegal_event");
+  const packed = endOfPart(data, from, bar, true) < bar;
+  if (packed && kind !== "set" && !isObserved(kind)) {
+    sink.error("invalid_extended_aggregate_type");
     return next;
   }
-  sample.kind = kind;
   sample.relative = false;
-  if (!packed || kind === "set") {
-    deliver(data, from, bar, reason, sink);
-  } else if (kind === "counter" || kind === "gauge") {
-    sink.error("invalid_extended_aggregate_type");
-  } else {
-    for (let start = from; start <= bar;) {
-      const to = endOfPart(data, start, bar, true);
-      deliver(data, start, to, reason, sink);
-      start = to + 1;
-    }
+  for (let start = from; start <= bar;) {
+    const to = kind === "set" ? bar : endOfPart(data, start, bar, true);
+    deliver(data, start, to, kind, sink);
+    start = to + 1;
   }
   return next;
 }
 
-/** Reads the value between `from` and `to`, and hands the sample on unless its
- * value or its sections are at fault. */
+function isObserved(kind: Kind | undefined): boolean {
+  return kind === "timing" || kind === "histogram" || kind === "distribution";
+}
+
+/** What is wrong with the sections of a group. */
+interface Faults {
+  /** Whether there are too many. */
+  crowded: boolean;
+  /** How many rates are no numbers, which costs no sample. */
+  rates: number;
+  /** What does cost it. */
+  reason: Reason | undefined;
+}
+
+/** As of the sample, there is one. */
+const faults: Faults = { crowded: false, rates: 0, reason: undefined };
+
+/** Reads the value between `from` and `to`, and hands the sample on unless that
+ * or the sections are at fault. */
 function deliver(
   data: Uint8Array,
   from: number,
   to: number,
-  reason: Reason | undefined,
+  kind: Kind | undefined,
   sink: Sink,
 ): void {
-  if (sample.kind === "set") {
+  if (faults.crowded) return sink.error("malformed_component");
+  if (kind === "set") {
     if (to === from) return sink.error("malformed_value");
     if (to - from > MAX_NAME) return sink.error("field_too_long");
     sample.memberFrom = from;
@@ -363,30 +400,40 @@ function deliver(
     sample.value = 0;
   } else {
     const value = readNumber(data, from, to);
-    if (Number.isNaN(value)) return sink.error("malformed_value");
+    // What it stands for must be a number too: an infinite sum is so for good.
+    const weighted = kind === "gauge" ? value : value / sample.rate;
+    if (!Number.isFinite(weighted)) return sink.error("malformed_value");
     sample.value = value;
-    if (sample.kind === "gauge") {
+    if (kind === "gauge") {
       const sign = data[from]!;
       sample.relative = sign === PLUS || sign === MINUS;
     }
   }
-  if (reason !== undefined) return sink.error(reason);
+  for (let i = 0; i < faults.rates; i++) sink.error("invalid_sample_factor");
+  if (faults.reason !== undefined) return sink.error(faults.reason);
+  if (kind === undefined) return sink.error("illegal_event");
+  sample.kind = kind;
   sink.sample(sample);
 }
 
-function readSection(
+function readSection(data: Uint8Array, from: number, to: number): void {
+  if (data[from]! === AT) {
+    const rate = readNumber(data, from + 1, to);
+    if (!(rate >= 0)) faults.rates++;
+    // Clients that do not sample send 0 as well as 1.
+    sample.rate = rate > 0 ? Math.min(Math.max(rate, MIN_RATE), 1) : 1;
+    return;
+  }
+  faults.reason = faultOf(data, from, to);
+}
+
+/** What is wrong with a section that is no rate. */
+function faultOf(
   data: Uint8Array,
   from: number,
   to: number,
 ): Reason | undefined {
   switch (data[from]!) {
-    case AT: {
-      const rate = readNumber(data, from + 1, to);
-      if (!(rate >= 0)) return "invalid_sample_factor";
-      // Clients that do not sample send 0 as well as 1.
-      sample.rate = rate === 0 ? 1 : Math.min(Math.max(rate, MIN_RATE), 1);
-      return undefined;
-    }
     case HASH: {
       if (sample.tagsTo === 0) sample.tagsFrom = from + 1;
       sample.tagsTo = to;
@@ -517,8 +564,8 @@ function splitName(text: string): { name: string; tags: string } {
       tags: colonTags(text.slice(open + 1, close)),
     };
   }
-  // One bracket alone makes the whole name a plain one, as in statsd_exporter.
-  if (open !== -1 || close !== -1) return { name: text, tags: "" };
+  // One bracket alone makes the whole name a plain one, and is one faulty tag.
+  if (open !== -1 || close !== -1) return { name: text, tags: "[" };
   const start = text.search(/[#,]/);
   return {
     name: text.slice(0, start),
@@ -528,6 +575,7 @@ function splitName(text: string): { name: string; tags: string } {
 
 /** What lies between the first and the last section of tags, as one. */
 function joinSections(text: string): string {
+  if (!text.includes("|")) return text;
   return `#${text}`.split("|")
     .filter((section) => section.startsWith("#"))
     .map((section) => section.slice(1))
@@ -575,7 +623,10 @@ export function parseTags(text: string): Tags {
     const tag = text.slice(start, to);
     const colon = tag.indexOf(":");
     if (colon > 0 && colon < tag.length - 1) {
-      labels.set(tag.slice(0, colon), tag.slice(colon + 1));
+      const key = tag.slice(0, colon);
+      // The last one counts, of keys that become the same label too.
+      labels.delete(key);
+      labels.set(key, tag.slice(colon + 1));
     } else {
       errors++;
     }

@@ -45,18 +45,19 @@ abstract class Written {
 }
 
 /** A sum of floats that is rounded once, not with each addition (Neumaier's
- * way), so that ten tenths make one. */
+ * way), so that ten tenths make one. It stops at the largest number there is: from
+ * infinity it would never come back. */
 class Total {
   #sum = 0;
   #lost = 0;
 
   get value(): number {
-    // Once the sum has overflowed, what was lost is no number any more.
-    return Number.isFinite(this.#sum) ? this.#sum + this.#lost : this.#sum;
+    return this.#sum + this.#lost;
   }
 
   add(value: number): void {
     const sum = this.#sum + value;
+    if (!Number.isFinite(sum)) return this.set(Math.sign(sum) * MOST);
     this.#lost += Math.abs(this.#sum) >= Math.abs(value)
       ? (this.#sum - sum) + value
       : (value - sum) + this.#sum;
@@ -68,6 +69,8 @@ class Total {
     this.#lost = 0;
   }
 }
+
+const MOST = Number.MAX_VALUE;
 
 /** Something that only grows. */
 export class CounterSeries extends Written {

@@ -477,6 +477,27 @@ Deno.test("keeps one observation of each series when it can keep no more", () =>
   assertEquals([found["a_count"], found["a_sum"]], [4, 10]);
 });
 
+Deno.test("a sum that overflows is still a number, and comes back", () => {
+  const huge = Array<string>(3).fill("c:1e308|c\ng:+1e308|g\nh:1e308|h");
+  const back = Array<string>(2).fill("g:-1e308|g\nh:-1e308|h");
+  const found = values(aggregated([...huge, ...back, "m:1|h", "m:1|ms"]));
+  assertEquals(found["c_total"], Number.MAX_VALUE);
+  for (const name of ["g", "h_sum"]) {
+    assert(Math.abs(found[name]!) < 1e308, `${name} is ${found[name]}`);
+  }
+});
+
+Deno.test("counts the tag that one bracket alone stands for", () => {
+  const aggregate = aggregated(["[k=v:1|c", "k]:1|c|#a:1"]);
+  assertEquals(aggregate.tagErrors, 2);
+  assertEquals(values(aggregate), { "_k_v_total": 1, 'k__total{a="1"}': 1 });
+});
+
+Deno.test("of labels that become the same the last one counts", () => {
+  const line = "d:1|g|#a.b:1,a_b:2,a.b:3";
+  assertEquals(values(aggregated([line])), { 'd{a_b="3"}': 1 });
+});
+
 Deno.test("a weight takes as much as an observation", () => {
   const aggregate = new Aggregate({
     ...{ idleSweeps: 1, maxAllObservations: 6, random: () => 0.999 },

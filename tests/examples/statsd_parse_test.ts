@@ -128,8 +128,12 @@ const GOOD: [line: string, samples: Partial<Kept>[]][] = [
   ["foo[]:3|c", [{ value: 3 }]],
   ["foo,a=b=c:3|c", [{ value: 3, tags: "a:b=c" }]],
   ["foo,a:3|c", [{ value: 3, tags: "a" }]],
-  ["fo[o:3|c", [{ name: "fo[o", value: 3 }]],
-  ["f]o[o:3|c", [{ name: "f]o[o", value: 3 }]],
+  // A tag that will not be read.
+  ["fo[o:3|c", [{ name: "fo[o", value: 3, tags: "[" }]],
+  ["f]o[o:3|c", [{ name: "f]o[o", value: 3, tags: "[" }]],
+  ["foo,bad:1|c|#b:2", [{ value: 1, tags: "bad,b:2" }]],
+  ["foo,bad,:1|c|#b:2", [{ value: 1, tags: "bad,b:2" }]],
+  ["[foo:1|c|#b:2", [{ name: "[foo", value: 1, tags: "[,b:2" }]],
   ["späß.🎉:3|c|#ort:Köln", [
     { name: "späß.🎉", value: 3, tags: "ort:Köln" },
   ]],
@@ -213,9 +217,17 @@ const BAD: [line: string, ...errors: Reason[]][] = [
   ["foo:1:2|c", "invalid_extended_aggregate_type"],
   ["foo:1:2|g", "invalid_extended_aggregate_type"],
   ["foo:1:2|x", "invalid_extended_aggregate_type"],
+  ["foo:1:2|h:3", "invalid_extended_aggregate_type"],
+  ["foo:1:2|h:3|c", "invalid_extended_aggregate_type"],
   ["foo:1|c||", "malformed_component"],
   ["foo:1|c|@0.1|", "malformed_component"],
   ["foo:1|c|@1|@1|@1|@1|@1|@1|@1", "malformed_component"],
+  ["foo:1|c|x|", "malformed_component"],
+  ["foo:1|c|@x|", "malformed_component"],
+  ["foo:x|c|@1|@1|@1|@1|@1|@1|@1", "malformed_component"],
+  ["foo:x|c|", "malformed_value"],
+  ["foo:1e308|c|@0.000001", "malformed_value"],
+  ["foo:1e308|h|@0.000001", "malformed_value"],
   ["foo:|c", "malformed_value"],
   ["foo:|s", "malformed_value"],
   ["foo:x|c", "malformed_value"],
@@ -231,11 +243,9 @@ const BAD: [line: string, ...errors: Reason[]][] = [
   ["foo:Infinity|g", "malformed_value"],
   ["foo:1e999|c", "malformed_value"],
   ["foo:x:y|h", "malformed_value", "malformed_value"],
-  ["foo:1|c|@x", "invalid_sample_factor"],
-  ["foo:1|c|@", "invalid_sample_factor"],
-  ["foo:1|c|@-0.5", "invalid_sample_factor"],
-  ["foo:1|c|@nan", "invalid_sample_factor"],
   ["foo:1|c|what", "invalid_sample_factor"],
+  ["foo:1|c|@x|what", "invalid_sample_factor", "invalid_sample_factor"],
+  ["foo:1|x|@x", "invalid_sample_factor", "illegal_event"],
   ["foo:1|c|c:", "malformed_container_id"],
   ["foo:1|c|container", "malformed_container_id"],
   ["foo:1|c|T", "malformed_timestamp"],
@@ -255,6 +265,17 @@ for (const [line, ...errors] of BAD) {
   });
 }
 
+Deno.test("takes a sample whose rate is no number as one that was not sampled", () => {
+  for (const rate of ["x", "", "-0.5", "nan", "1x"]) {
+    const found = parse(`foo:2|c|@${rate}|#a:1`);
+    assertEquals(found.samples, [sample({ value: 2, tags: "a:1" })], rate);
+    assertEquals(found.errors, ["invalid_sample_factor"], rate);
+  }
+  const packed = parse("foo:1:2|h|@x");
+  assertEquals(packed.samples.map(({ value }) => value), [1, 2]);
+  assertEquals(packed.errors, Array(2).fill("invalid_sample_factor"));
+});
+
 Deno.test("has a bad line in the table for every reason", () => {
   const seen = new Set(BAD.flatMap(([, ...errors]) => errors));
   assertEquals(REASONS.filter((reason) => !seen.has(reason)), []);
@@ -265,9 +286,11 @@ Deno.test("takes the good samples of a line with a bad one", () => {
   assertEquals(packed.samples.map(({ value }) => value), [1, 3]);
   assertEquals(packed.errors, ["malformed_value"]);
 
-  const several = parse("foo:1|c|@x:2|c:3|q:4|c");
-  assertEquals(several.samples.map(({ value }) => value), [2, 4]);
-  assertEquals(several.errors, ["invalid_sample_factor", "illegal_event"]);
+  const several = parse("foo:1|c|x:2|c:3|q:4|c:5:6|h");
+  assertEquals(several.samples.map(({ value }) => value), [2, 4, 6]);
+  assertEquals(several.errors, [
+    ...["invalid_sample_factor", "illegal_event", "malformed_component"],
+  ]);
 
   const last = parse("foo:1|c:2");
   assertEquals(last.samples.map(({ value }) => value), [1]);
@@ -426,6 +449,7 @@ const TAGS: [text: string, labels: [string, string][], errors: number][] = [
   ["a:1,#b:2", [["a", "1"], ["b", "2"]], 0],
   ["a:b:c", [["a", "b:c"]], 0],
   ["a:1,a:2", [["a", "2"]], 0],
+  ["a.b:1,a_b:2,a.b:3", [["a_b", "2"], ["a.b", "3"]], 0],
   ["a:1,", [["a", "1"]], 0],
   ["a:1,,", [["a", "1"]], 1],
   ["urgent", [], 1],

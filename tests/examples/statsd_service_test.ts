@@ -464,7 +464,7 @@ const MALFORMED: Record<Exclude<Reason, "line_too_long">, string | Uint8Array> =
     invalid_extended_aggregate_type: "a:1:2|c",
     malformed_component: "a:1|c||@1",
     malformed_value: "a:one|c",
-    invalid_sample_factor: "a:1|c|@one",
+    invalid_sample_factor: "a:1|c|one",
     malformed_container_id: "a:1|c|c:",
     malformed_timestamp: "a:1|c|Tone",
     illegal_event: "a:1|x",

@@ -349,3 +349,29 @@ for (const buckets of [undefined, [0.1, 1, 10]]) {
     },
   });
 }
+
+for (const buckets of [undefined, [1, 2]]) {
+  const what = buckets === undefined ? "summary" : "histogram";
+  Deno.test(`never parts the lines of a ${what}, which may change meanwhile`, () => {
+    const aggregate = new Aggregate({ buckets });
+    const lines = Array.from({ length: 2_000 }, (_, i) => {
+      return `a:1|h|#n:${"n".repeat(i % 100)}${i}\n`;
+    });
+    const add = () =>
+      parsePacket(new TextEncoder().encode(lines.join("")), aggregate);
+    add();
+    const pieces: string[] = [];
+    for (const piece of expose("text", aggregate.families())) {
+      pieces.push(piece);
+      add();
+    }
+    assert(pieces.length > 10);
+    const sums = pieces.join("").matchAll(/^a_sum(\{.*\}) (\d+)$/gm);
+    const counts = new Map(
+      pieces.join("").matchAll(/^a_count(\{.*\}) (\d+)$/gm)
+        .map(([, labels, count]) => [labels, count]),
+    );
+    assertEquals(counts.size, lines.length);
+    for (const [, labels, sum] of sums) assertEquals(counts.get(labels), sum);
+  });
+}

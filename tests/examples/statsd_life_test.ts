@@ -10,7 +10,7 @@ import { BaseHandler, type LogRecord, setup } from "@std/log";
 import { FakeTime } from "@std/testing/time";
 import { Aggregate } from "../../examples/statsd/aggregate.ts";
 import { SocketFailed } from "../../examples/statsd/intake.ts";
-import { serve } from "../../examples/statsd/main.ts";
+import { graceOf, serve } from "../../examples/statsd/main.ts";
 import { readOptions } from "../../examples/statsd/options.ts";
 import { MAX_VIEWERS, Monitor } from "../../examples/statsd/page.ts";
 
@@ -126,6 +126,19 @@ Deno.test("a lame duck is not ready, takes lines and answers scrapes until it is
     life.log.records.at(-1)!,
     /^INFO stopped \(enough\): 2 lines, 2 samples, 0 errors, 1 series; udp /,
   );
+});
+
+Deno.test("ends in less time than the README has others give it", async () => {
+  const readme = await Deno.readTextFile(
+    new URL("../../examples/statsd/README.md", import.meta.url),
+  );
+  const seconds = readme.matchAll(
+    /(?:TimeoutStopSec=|terminationGracePeriodSeconds: )(\d+)/g,
+  );
+  const grace = graceOf(readOptions(["--lame-duck", "5"]));
+  const given = Array.from(seconds, ([, text]) => Number(text) * 1000);
+  assertEquals(given.length, 2);
+  for (const ms of given) assert(grace < ms, `${grace} of ${ms} ms`);
 });
 
 Deno.test("a service whose socket has failed ends, and says which", async () => {

@@ -66,8 +66,11 @@ export class Browser implements AsyncDisposable {
     socket.onmessage = ({ data }) => this.#hear(JSON.parse(data));
   }
 
-  /** Starts it and opens `url`. */
-  static async open(url: string): Promise<Browser> {
+  /** Starts it and opens `url`, on a screen of that size in pixels. */
+  static async open(
+    url: string,
+    screen?: { width: number; height: number },
+  ): Promise<Browser> {
     const profile = await Deno.makeTempDir();
     const process = new Deno.Command(chromium!, {
       args: [...FLAGS, `--user-data-dir=${profile}`, "about:blank"],
@@ -94,6 +97,11 @@ export class Browser implements AsyncDisposable {
     });
     const browser = new Browser(process, profile, socket, stderr);
     await browser.#attach();
+    if (screen !== undefined) {
+      await browser.#call("Emulation.setDeviceMetricsOverride", {
+        ...{ ...screen, deviceScaleFactor: 1, mobile: false },
+      });
+    }
     await browser.#call("Page.navigate", { url });
     return browser;
   }

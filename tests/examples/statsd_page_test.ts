@@ -1,6 +1,7 @@
 // The page, in a browser where there is one.
 
 import { assert, assertEquals } from "@std/assert";
+import { MAX_VIEWERS } from "../../examples/statsd/page.ts";
 import { Browser, chromium } from "./statsd_browser.ts";
 import { StatsdService } from "./statsd_service.ts";
 
@@ -66,8 +67,8 @@ Deno.test({
     }
     assertEquals(
       await browser.evaluate(`document.querySelectorAll("td *").length`),
-      // The bars.
-      busiest.length / 4,
+      // The names and the bars, and the addresses of the two sockets.
+      2 * busiest.length / 4 + 2,
     );
     assertEquals(await browser.evaluate("document.title"), "statsd");
     assertEquals(await browser.evaluate(cells("errors")), [
@@ -93,7 +94,89 @@ Deno.test({
       `.map((row) => row.children[2].textContent)`;
     assertEquals(await browser.evaluate(states), ["closed", "closed"]);
     assertEquals((await service.stopped()).lines, 10);
-    assertEquals(browser.complaints, []);
+    // It looks for another service, which there is not.
+    assertEquals(
+      browser.complaints.filter((text) => !text.includes("ERR_CONNECTION")),
+      [],
+    );
+  },
+});
+
+const PHASE = `document.getElementById("phase").textContent`;
+
+Deno.test({
+  name: "the page comes back when the service is started anew",
+  ignore: chromium === undefined,
+  async fn() {
+    let port: number;
+    await using browser = await (async () => {
+      await using service = await StatsdService.start();
+      const browser = await Browser.open(`${service.http}/`);
+      await browser.until(SERVING);
+      service.kill("SIGTERM");
+      await browser.until(`${PHASE} === "gone"`);
+      port = service.httpPort;
+      await service.stopped();
+      return browser;
+    })();
+    await using _next = await StatsdService.start("--http", `${port!}`);
+    await browser.until(SERVING);
+  },
+});
+
+Deno.test({
+  name: "a page too many says so, and goes on when another is closed",
+  ignore: chromium === undefined,
+  async fn() {
+    await using service = await StatsdService.start();
+    const pages: Response[] = [];
+    for (let i = 0; i < MAX_VIEWERS; i++) {
+      pages.push(await fetch(`${service.http}/events`));
+    }
+    await using browser = await Browser.open(`${service.http}/`);
+    await browser.until(`${PHASE} === "no room"`);
+    for (const { body } of pages) await body?.cancel();
+    await browser.until(SERVING);
+  },
+});
+
+Deno.test({
+  name:
+    "a name leaves the others in sight, whatever is in it, on a small screen too",
+  ignore: chromium === undefined,
+  async fn() {
+    await using service = await StatsdService.start("--tcp", "0");
+    await using browser = await Browser.open(`${service.http}/`, {
+      ...{ width: 360, height: 800 },
+    });
+    await browser.until(SERVING);
+    const long = "n".repeat(1_000);
+    await send(service, `${long}:1|g|#k:${long}`, "a:1|g|#k:\u202eabc\u0007");
+    await browser.until(`${cells("busiest")}.length === 8`);
+    const names = await browser.evaluate(cells("busiest")) as string[];
+    assert(names.includes('a{k="\\u{202e}abc\\u{7}"}'), names.join());
+    assertEquals(
+      await browser.evaluate(
+        `[...document.querySelectorAll("#busiest .name")]` +
+          `.map(({ title }) => title.length).sort((a, b) => b - a)[0]`,
+      ),
+      2_000 + '{k=""}'.length,
+    );
+    const lines =
+      `Math.max(...[...document.querySelectorAll("#busiest .name")]` +
+      `.map(({ clientHeight }) => clientHeight)) / ` +
+      `Math.min(...[...document.querySelectorAll("#sockets .name")]` +
+      `.map(({ clientHeight }) => clientHeight))`;
+    assert(await browser.evaluate(lines) as number < 3.1);
+    // The one thing that is scrolled is the table of the sockets, in its card.
+    const hidden = (element: string) =>
+      `${element}.scrollWidth - ${element}.clientWidth`;
+    const card = (table: string) =>
+      `document.getElementById("${table}").closest("section")`;
+    for (const element of ["document.documentElement", card("busiest")]) {
+      assertEquals(await browser.evaluate(hidden(element)), 0, element);
+    }
+    assert(await browser.evaluate(hidden(card("sockets"))) as number > 0);
   },
 });
 

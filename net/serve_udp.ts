@@ -41,8 +41,8 @@ export interface UdpServer extends AsyncDisposable {
 /**
  * Listens on a UDP port and calls `handler` for each datagram, until `ctx` is
  * done. Then it takes in what the kernel still holds, for half of the grace at
- * most, drops and counts what comes later, and waits for the handlers; when the
- * grace is over their context is cancelled, and the socket closed.
+ * most, and waits for the handlers; when the grace is over their context is
+ * cancelled, and the socket closed.
  *
  * Needs `--unstable-net`, or `"unstable": ["net"]` in the deno.json of your
  * workspace, and the permission `--allow-net`.

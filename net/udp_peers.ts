@@ -100,8 +100,9 @@ export interface UdpPeersServer extends AsyncDisposable {
  * pion/transport for Go.
  *
  * When `ctx` is done it takes in what the kernel still holds, for half of the grace
- * at most, and then no new peers; those that it has go on until their handlers return, which can await
- * `softDone(ctx)`. When the grace is over their contexts are cancelled.
+ * at most, and then no new peers; those that it has go on until their handlers
+ * return, which can await `softDone(ctx)`. When the grace is over their contexts
+ * are cancelled.
  *
  * At most `maxPeers` times `backlog` datagrams are held, whoever sends them.
  *
@@ -279,8 +280,9 @@ class Peers implements Receiver {
     this.active.done();
   }
 
-  drained(): void {
+  drained(): boolean {
     this.#accepting = false;
+    return true;
   }
 
   describe(): string | undefined {

@@ -43,8 +43,8 @@ export interface UdpReadOptions<Addr extends Deno.Addr = Deno.NetAddr>
 /**
  * Reads datagrams from a socket you opened until `ctx` is done, then closes it:
  * derives a local context, reads, takes in what the kernel still holds (for half of
- * the grace at most; what comes later is dropped and counted), waits for the
- * handlers, closes the socket, returns.
+ * the grace at most, should there be no end to it), waits for the handlers, closes
+ * the socket, returns.
  *
  * A socket that fails, or that somebody else closes, ends this loop and leaves
  * `ctx` alone. Errors that pass, such as an ICMP message that surfaces as
@@ -152,8 +152,6 @@ class Handlers<Addr extends Deno.Addr> implements Receiver {
   /** For the next handler; a new one once that has taken it along. */
   #lent: LentDatagram<Addr>;
   #running = 0;
-  /** What comes now has come after the soft moment. */
-  #drained = false;
   /** All is counted: whoever still runs is left behind. */
   #over = false;
 
@@ -175,10 +173,6 @@ class Handlers<Addr extends Deno.Addr> implements Receiver {
     buffer: Uint8Array<ArrayBuffer>,
   ): boolean {
     const { backlog, concurrency } = this.#options;
-    if (this.#drained) {
-      this.#counts.dropped++;
-      return false;
-    }
     if (this.#running < concurrency) {
       // A handler that is still at it keeps the buffer its data lies in.
       return this.#handle(data, addr as Addr, buffer);
@@ -252,8 +246,8 @@ class Handlers<Addr extends Deno.Addr> implements Receiver {
     this.active.done();
   }
 
-  drained(): void {
-    this.#drained = true;
+  drained(): boolean {
+    return false;
   }
 
   describe(): string | undefined {

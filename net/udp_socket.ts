@@ -35,8 +35,11 @@ export interface Receiver {
   readonly active: WaitGroup;
   /** How many datagrams wait or are being handled. */
   readonly pending: number;
-  /** All that had come in before the soft moment has been taken. */
-  drained(): void;
+  /**
+   * All that had come in before the soft moment has been taken, or there is no end
+   * to what comes in. Whether it wants more all the same.
+   */
+  drained(): boolean;
   /** What it holds, in a few words; undefined where that is nothing. */
   describe(): string | undefined;
   /** All is over: counts off whatever is left, and takes no notice of it any more. */
@@ -87,6 +90,7 @@ export class UdpSocket {
   #receiver: Receiver | undefined;
   /** Leaves the multicast groups. */
   #leave: () => Promise<void> = () => Promise.resolve();
+  #reading = true;
   #closed = false;
   #failure: { error: unknown } | undefined;
   #drainTimer: ReturnType<typeof setTimeout> | undefined;
@@ -145,6 +149,7 @@ export class UdpSocket {
       });
       await this.#read(receiver);
       await this.#handled(receiver);
+      this.#close();
     }
     receiver.abandon();
     lifetime.end();
@@ -187,14 +192,14 @@ export class UdpSocket {
     }
   };
 
-  /** Reads until the socket is closed. */
+  /** Reads until the socket is closed, or nothing more is wanted. */
   async #read(receiver: Receiver): Promise<void> {
     const { counts } = this;
     const conn = this.#conn;
     const most = this.#maxDatagramSize;
     let buffer = this.#buffers.take();
     let failures = 0;
-    while (!this.#closed) {
+    while (this.#reading) {
       let received: [Uint8Array<ArrayBuffer>, Deno.Addr];
       try {
         received = await conn.receive(buffer);
@@ -256,7 +261,7 @@ export class UdpSocket {
       received = counts.received;
       if (!drained && (quiet === 2 || performance.now() >= latest)) {
         drained = true;
-        receiver.drained();
+        this.#reading = receiver.drained();
       }
       if (drained && receiver.active.count === 0) this.#close();
       else this.#drainTimer = realTimers.setTimeout(look, silence);
@@ -268,6 +273,7 @@ export class UdpSocket {
     if (this.#closed) return;
     this.#kernelDropped = this.#kernelDrops.read();
     this.#closed = true;
+    this.#reading = false;
     realTimers.clearTimeout(this.#drainTimer);
     try {
       this.#conn.close();

@@ -1,17 +1,14 @@
 /** A Chromium without a window, for the page of examples/statsd. */
 
+import { delay } from "@std/async";
+import { inPath } from "./in_path.ts";
+
 /** Where Chromium is; undefined where there is none. */
-export const chromium: string | undefined = [
-  "/usr/bin/chromium",
-  "/usr/bin/chromium-browser",
-  "/usr/bin/google-chrome",
-].find((path) => {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
-});
+export const chromium: string | undefined = inPath(
+  "chromium",
+  "chromium-browser",
+  "google-chrome",
+);
 
 /** A message of the DevTools protocol: an answer, or an event. */
 interface Message {
@@ -103,7 +100,17 @@ export class Browser implements AsyncDisposable {
       });
     }
     await browser.#call("Page.navigate", { url });
+    await browser.#shows(url);
     return browser;
+  }
+
+  /** Waits until the page is there: what is asked before that is asked of another. */
+  async #shows(url: string): Promise<void> {
+    const there = `location.href === ${JSON.stringify(url)} &&
+      document.readyState !== "loading"`;
+    while (await this.evaluate(there).catch(() => false) !== true) {
+      await delay(5);
+    }
   }
 
   /** The value of an expression in the page. */

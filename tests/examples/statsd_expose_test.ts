@@ -14,6 +14,7 @@ import {
 } from "../../examples/statsd/expose.ts";
 import { parsePacket } from "../../examples/statsd/parse.ts";
 import { ownFamilies } from "../../examples/statsd/telemetry.ts";
+import { inPath } from "./in_path.ts";
 
 function written(format: Format, ...sources: Iterable<Family>[]): string {
   return [...expose(format, ...sources)].join("");
@@ -304,15 +305,7 @@ Deno.test("is well-formed for random names and tags", () => {
 });
 
 /** Where promtool is, which is Prometheus's own judge; undefined if nowhere. */
-const promtool = ["/usr/bin/promtool", "/usr/local/bin/promtool"].find(
-  (path) => {
-    try {
-      return Deno.statSync(path).isFile;
-    } catch {
-      return false;
-    }
-  },
-);
+const promtool = inPath("promtool");
 
 const USUAL = [
   "requests:1|c|#route:/a,code:200",

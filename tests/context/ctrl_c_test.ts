@@ -22,9 +22,13 @@ class Terminal {
   readonly #screen: ReadableStreamDefaultReader<string>;
   #text = "";
 
-  constructor(command: string) {
+  constructor(command: string, cwd = Deno.cwd()) {
+    // `script` runs it by the user's shell, which must not stay: dash, interrupted
+    // while it waits, ends with 130 whatever its child has ended with.
+    const line = `exec ${command}`;
     this.#process = new Deno.Command("script", {
-      args: ["--quiet", "--return", "--command", command, "/dev/null"],
+      args: ["--quiet", "--return", "--command", line, "/dev/null"],
+      cwd,
       stdin: "piped",
       stdout: "piped",
     }).spawn();
@@ -79,7 +83,7 @@ Deno.test({
     const folder = await Deno.makeTempDir();
     const tasks = { main: `deno run -A ${program}` };
     await Deno.writeTextFile(`${folder}/deno.json`, JSON.stringify({ tasks }));
-    const terminal = new Terminal(`cd ${folder} && ${deno} task main`);
+    const terminal = new Terminal(`${deno} task main`, folder);
     await terminal.shows("ready");
     await terminal.type("\x03");
     const [code, text] = await terminal.end();

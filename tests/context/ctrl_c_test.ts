@@ -5,8 +5,8 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { main } from "@curfew/context";
 
-const program = new URL("testdata/ctrl_c.ts", import.meta.url).pathname;
-const deno = Deno.execPath();
+const program = `'${import.meta.dirname}/testdata/ctrl_c.ts'`;
+const deno = `'${Deno.execPath()}'`;
 
 async function exists(command: string): Promise<boolean> {
   try {

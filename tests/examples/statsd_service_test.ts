@@ -9,6 +9,7 @@ import { delay } from "@std/async";
 import { type StatsCb, StatsD } from "npm:hot-shots@17.1.1";
 import { USAGE } from "../../examples/statsd/options.ts";
 import type { Reason } from "../../examples/statsd/parse.ts";
+import { hasIpv6 } from "../net/ipv6.ts";
 import { runStatsd, StatsdService } from "./statsd_service.ts";
 
 /** The longest datagram there is, in bytes. */
@@ -628,13 +629,20 @@ async function askAs(
   return (await new Response(conn.readable).text()).slice(9, 12);
 }
 
-Deno.test("bound to loopback, however that is spelled, it answers loopback names only", async () => {
-  for (const spelling of ["LOCALHOST:0", "127.1:0", "[0:0:0:0:0:0:0:1]:0"]) {
-    await using service = await StatsdService.start("--http", spelling);
-    assertEquals(await askAs(service, "localhost"), "200", spelling);
-    assertEquals(await askAs(service, "evil.example"), "421", spelling);
-  }
-});
+for (const spelling of ["LOCALHOST", "127.1", "[0:0:0:0:0:0:0:1]"]) {
+  Deno.test({
+    name: `bound to ${spelling}, it answers loopback names only`,
+    ignore: spelling.startsWith("[") && !hasIpv6,
+    async fn() {
+      await using service = await StatsdService.start(
+        "--http",
+        `${spelling}:0`,
+      );
+      assertEquals(await askAs(service, "localhost"), "200");
+      assertEquals(await askAs(service, "evil.example"), "421");
+    },
+  });
+}
 
 Deno.test("a Host header that is no host is the client's error, and not logged", async () => {
   await using service = await StatsdService.start();

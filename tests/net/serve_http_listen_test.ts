@@ -11,6 +11,7 @@ import {
 } from "@curfew/context";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
+import { hasIpv6 } from "./ipv6.ts";
 import { TcpClient } from "./tcp_client.ts";
 
 const here = { hostname: "127.0.0.1", port: 0 };
@@ -246,18 +247,9 @@ Deno.test({
 
 // IPv6
 
-function hasIpv6(): boolean {
-  try {
-    Deno.listen({ hostname: "::1", port: 0 }).close();
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 Deno.test({
   name: "serveHttp() serves on IPv6",
-  ignore: !hasIpv6(),
+  ignore: !hasIpv6,
   async fn() {
     await using server = serveHttp(
       background(),

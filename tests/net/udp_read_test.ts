@@ -14,6 +14,7 @@ import {
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
+import { hasIpv6 } from "./ipv6.ts";
 import {
   assertConserved,
   listenUdp,
@@ -299,7 +300,7 @@ Deno.test("reply() sends nothing any more once ctx is done, though the socket is
 for (const hostname of ["127.0.0.1", "::1"]) {
   Deno.test({
     name: `udpRead() knows what the kernel has dropped at ${hostname}`,
-    ignore: Deno.build.os !== "linux",
+    ignore: Deno.build.os !== "linux" || hostname === "::1" && !hasIpv6,
     async fn() {
       const ctx = withCancel(background());
       const listen = () =>

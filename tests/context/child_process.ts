@@ -33,6 +33,8 @@ export class ChildProcess {
     this.#process = new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", "--quiet", ...flags, url.href, program],
       env: { NO_COLOR: "1" },
+      // At a terminal, two signals at once are one key.
+      stdin: "null",
       stdout: "piped",
       stderr: "piped",
     }).spawn();

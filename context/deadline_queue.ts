@@ -133,10 +133,12 @@ class DeadlineQueue {
     const first = this.#heap[0];
     if (first === undefined) return;
     const clock = AbortSignal.timeout;
-    // One that nobody listened to may have gone off unheard; and a test's clock
-    // may be another than the last, though it is the same function.
-    const isStale = clock !== this.#clock || clock !== realTimeout ||
-      first.at < this.#alarmAt || this.#alarm!.aborted;
+    // There is none after one has rung. One that nobody listened to may have gone
+    // off unheard; and a test's clock may be another than the last, though it is
+    // the same function.
+    const isStale = this.#alarm === undefined || this.#alarm.aborted ||
+      first.at < this.#alarmAt || clock !== this.#clock ||
+      clock !== realTimeout;
     if (isStale) {
       this.#unlisten();
       const now = Date.now();

@@ -8,6 +8,7 @@ import {
 import { FakeTime } from "@std/testing/time";
 import {
   background,
+  Canceled,
   type Context,
   DeadlineExceeded,
   sleep,
@@ -54,6 +55,14 @@ for (const ms of [0, -0, -1, -hour, -Infinity]) {
     assertEquals(time.now, time.start);
   });
 }
+
+Deno.test("sleep() of Infinity waits for the end of ctx where a timer has gone off before", async () => {
+  await sleep(background(), 0);
+  const ctx = withCancel(background());
+  const slept = assertRejects(() => sleep(ctx, Infinity), Canceled);
+  ctx.cancel();
+  await slept;
+});
 
 Deno.test("sleep() of Infinity waits for the end of ctx", async () => {
   using time = new FakeTime();

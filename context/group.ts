@@ -89,7 +89,7 @@ type Task = (ctx: Context) => unknown;
 class TaskGroup implements Group {
   readonly #node: Node;
   readonly #limit: number;
-  readonly #running = new Set<Task[]>();
+  readonly #tasks = new Set<Task[]>();
   readonly #queue: { task: Task; started: () => void }[] = [];
   #stopWatch: (() => boolean) | undefined;
   #failure: { error: unknown; told: boolean } | undefined;
@@ -107,7 +107,7 @@ class TaskGroup implements Group {
   }
 
   get active(): number {
-    return this.#running.size;
+    return this.#tasks.size;
   }
 
   go(task: Task): Promise<void> {
@@ -152,7 +152,7 @@ class TaskGroup implements Group {
   #start(task: Task): void {
     // A box, for one function may run more than once.
     const entry = [task];
-    this.#running.add(entry);
+    this.#tasks.add(entry);
     if (this.active === 1) running.add(this.#describe);
     new Promise((resolve) => resolve(task(this.ctx))).then(
       () => this.#ended(entry),
@@ -172,7 +172,7 @@ class TaskGroup implements Group {
   }
 
   #ended(entry: Task[]): void {
-    this.#running.delete(entry);
+    this.#tasks.delete(entry);
     if (this.ctx.err !== undefined) this.#dropQueue();
     const next = this.#queue.shift();
     if (next !== undefined) {
@@ -199,7 +199,7 @@ class TaskGroup implements Group {
 
   /** The tasks by the names of their functions. */
   readonly #describe = (): string => {
-    const names = [...this.#running].map(([task]) => task!.name || "a task");
+    const names = [...this.#tasks].map(([task]) => task!.name || "a task");
     return `group with ${names.join(", ")}`;
   };
 }

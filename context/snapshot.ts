@@ -12,7 +12,10 @@ export interface Snapshot {
   err?: ContextError;
   /** Its deadline, where it has one. */
   deadline?: Date;
-  /** How many `afterFunc` are registered on it. */
+  /**
+   * How many `afterFunc` are registered on it, and how many waits by `sleep`,
+   * `orDone` and the like are under way.
+   */
   afterFuncs: number;
   /** The contexts under it that are not done, in the order they were made. */
   children: Snapshot[];

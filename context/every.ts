@@ -28,7 +28,7 @@ import { assertContext } from "./tree.ts";
  */
 export function every(ctx: Context, ms: number): AsyncIterable<number> {
   assertContext("every", ctx);
-  if (!(ms > 0)) {
+  if (!(typeof ms === "number" && ms > 0)) {
     throw new RangeError(`every: the time must be above 0 ms, got ${ms}`);
   }
   return ticks(ctx, ms, Date.now());

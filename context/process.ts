@@ -142,8 +142,10 @@ export function main(
   if (typeof f !== "function") {
     throw new TypeError("main: the first argument must be a function");
   }
-  if (!(grace >= 0)) {
-    throw new RangeError("main: grace must be a number of ms, 0 or more");
+  if (!(typeof grace === "number" && grace >= 0)) {
+    throw new RangeError(
+      `main: grace must be a number of ms, 0 or more, got ${grace}`,
+    );
   }
   const { promise, resolve } = Promise.withResolvers<void>();
   const ctx = new NotifyNode(background(), signals);

@@ -2,6 +2,7 @@
 
 import type { Context } from "./context.ts";
 import { orDone } from "./or_done.ts";
+import { assertContext } from "./tree.ts";
 
 /**
  * Counts tasks and waits until none is left. Follows Go's `sync.WaitGroup`; for
@@ -99,6 +100,7 @@ export class WaitGroup {
    * @throws {TypeError} If `ctx` is not a context.
    */
   async wait(ctx?: Context): Promise<void> {
+    if (ctx !== undefined) assertContext("WaitGroup.wait", ctx);
     const round = this.#round;
     if (this.#count > 0) await round.wait(ctx);
     if (round.failure === undefined) return;

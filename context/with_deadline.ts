@@ -54,7 +54,7 @@ export function withDeadline(
 ): CancelableContext {
   assertParent(parent);
   const time = at instanceof Date ? at.getTime() : at;
-  assertTime("withDeadline", time);
+  assertTime("withDeadline", time, "a Date or a number of ms");
   return endAt(parent, time, Date.now(), options);
 }
 
@@ -89,7 +89,7 @@ export function withTimeout(
   options?: DeadlineOptions,
 ): CancelableContext {
   assertParent(parent);
-  assertTime("withTimeout", ms);
+  assertTime("withTimeout", ms, "a number of ms");
   // Read once: a look at the clock is half of what the whole call costs.
   const now = Date.now();
   return endAt(parent, now + ms, now, options);
@@ -106,11 +106,11 @@ function endAt(
   return Node.withDeadline(parent, Math.max(at, -endOfTime), now, exceeded);
 }
 
-function assertTime(caller: string, time: number): void {
+function assertTime(caller: string, time: number, expected: string): void {
   if (typeof time !== "number") {
-    throw new TypeError(`${caller}: the time must be a number or a Date`);
+    throw new TypeError(`${caller}: the time must be ${expected}`);
   }
   if (Number.isNaN(time)) {
-    throw new RangeError(`${caller}: the time is NaN or an invalid Date`);
+    throw new RangeError(`${caller}: the time is NaN, it must be ${expected}`);
   }
 }

@@ -238,8 +238,8 @@ Deno.test("every() leaves nothing on ctx before it is asked for a tick", () => {
   assertEquals(snapshot(ctx).afterFuncs, 0);
 });
 
-for (const wrong of [0, -0, -1, -Infinity, NaN, undefined, null]) {
-  Deno.test(`every() of ${wrong} ms is a RangeError`, () => {
+for (const wrong of [0, -0, -1, -Infinity, NaN, undefined, null, "5"]) {
+  Deno.test(`every() of ${JSON.stringify(wrong)} = ${wrong} ms is a RangeError`, () => {
     assertThrows(
       () => every(background(), wrong as number),
       RangeError,

@@ -358,8 +358,8 @@ Deno.test("main() of no function is a TypeError", () => {
   assertThrows(() => main(wrong), TypeError, "main");
 });
 
-for (const grace of [-1, NaN]) {
-  Deno.test(`main() with a grace of ${grace} is a RangeError`, () => {
+for (const grace of [-1, NaN, "5" as unknown as number]) {
+  Deno.test(`main() with a grace of ${JSON.stringify(grace)} = ${grace} is a RangeError`, () => {
     assertThrows(() => main(() => {}, { grace }), RangeError, "main: grace");
   });
 }

@@ -347,8 +347,15 @@ Deno.test("WaitGroup.wait(ctx) leaves nothing on ctx, whoever ends it", async ()
 for (const wrong of [null, 7, {}]) {
   Deno.test(`WaitGroup.wait(${JSON.stringify(wrong)}) is a TypeError`, async () => {
     const tasks = new WaitGroup();
-    tasks.add();
-    await assertRejects(() => tasks.wait(wrong as Context), TypeError);
+    for (const count of [0, 1]) {
+      assertEquals(tasks.count, count);
+      await assertRejects(
+        () => tasks.wait(wrong as Context),
+        TypeError,
+        "WaitGroup.wait: expected a context",
+      );
+      tasks.add();
+    }
   });
 }
 

@@ -324,16 +324,36 @@ for (
 }
 
 Deno.test("withTimeout(NaN) is a RangeError", () => {
-  assertThrows(() => withTimeout(background(), NaN), RangeError, "withTimeout");
+  assertThrows(
+    () => withTimeout(background(), NaN),
+    RangeError,
+    "withTimeout: the time is NaN",
+  );
 });
 
 for (const time of ["1", null, undefined, {}, 1n]) {
   Deno.test(`withDeadline() and withTimeout() of a ${time === null ? "null" : typeof time} are TypeErrors`, () => {
     const wrong = time as unknown as number;
-    assertThrows(() => withDeadline(background(), wrong), TypeError);
-    assertThrows(() => withTimeout(background(), wrong), TypeError);
+    assertThrows(
+      () => withDeadline(background(), wrong),
+      TypeError,
+      "withDeadline: the time must be a Date or a number of ms",
+    );
+    assertThrows(
+      () => withTimeout(background(), wrong),
+      TypeError,
+      "withTimeout: the time must be a number of ms",
+    );
   });
 }
+
+Deno.test("withTimeout() of a Date is a TypeError", () => {
+  assertThrows(
+    () => withTimeout(background(), new Date() as unknown as number),
+    TypeError,
+    "withTimeout: the time must be a number of ms",
+  );
+});
 
 for (const parent of [null, undefined]) {
   Deno.test(`withDeadline() and withTimeout() of ${parent} are TypeErrors that say so`, () => {

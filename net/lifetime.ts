@@ -104,7 +104,7 @@ export class Lifetime {
   }
 
   #checked(grace: number): number {
-    if (grace >= 0) return grace;
+    if (typeof grace === "number" && grace >= 0) return grace;
     throw new RangeError(
       `${this.#name}: grace must be a number of ms, 0 or more, got ${grace}`,
     );

@@ -478,7 +478,9 @@ Deno.test("the report names all that is in flight, in order of arrival, whoever 
 
 Deno.test("shutdown() wants a grace of 0 or more", async () => {
   await using server = serveHttp(background(), here, () => new Response());
-  assertThrows(() => server.shutdown({ grace: -1 }), RangeError, "grace");
+  for (const grace of [-1, "5" as unknown as number]) {
+    assertThrows(() => server.shutdown({ grace }), RangeError, "grace");
+  }
   assertEquals(server.ready, true);
 });
 
@@ -867,6 +869,7 @@ for (
   const options of [
     { grace: -1 },
     { lameDuck: NaN },
+    { grace: "5" as unknown as number },
     { requestTimeout: 0 },
     { maxInFlight: -1 },
     { maxBodyBytes: NaN },

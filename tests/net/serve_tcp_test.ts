@@ -943,6 +943,7 @@ for (
   const options of [
     { grace: -1 },
     { grace: NaN },
+    { grace: "5" as unknown as number },
     { lameDuck: -1 },
     { idleTimeout: 0 },
     { maxConnections: 0 },

@@ -615,6 +615,7 @@ for (
   const options of [
     { grace: -1 },
     { grace: NaN },
+    { grace: "5" as unknown as number },
     { concurrency: 0 },
     { backlog: -1 },
     { maxDatagramSize: 0 },

@@ -499,6 +499,7 @@ for (
     { maxPeers: 0 },
     { backlog: 0 },
     { grace: -1 },
+    { grace: "5" as unknown as number },
   ]
 ) {
   const [key, value] = Object.entries(options)[0]!;

@@ -11,14 +11,33 @@ export function assertArguments(
   handler: unknown,
 ): void {
   assertContext(caller, ctx);
-  if (typeof options !== "object" || options === null) {
-    throw new TypeError(
-      `${caller}: the second argument must be an object with options`,
-    );
-  }
+  assertOptions(caller, options);
   if (typeof handler !== "function") {
     throw new TypeError(`${caller}: the third argument must be a function`);
   }
+}
+
+/** Throws unless this is what options come in. */
+export function assertOptions(caller: string, options: unknown): void {
+  if (typeof options === "object" && options !== null) return;
+  throw new TypeError(
+    `${caller}: the second argument must be an object with options`,
+  );
+}
+
+/**
+ * Throws unless there is all that TLS takes. With neither of the two, such as
+ * variables of the environment that are not set, Deno serves in plain text.
+ */
+export function assertTls(
+  caller: string,
+  tls: { cert: string; key: string } | undefined,
+): void {
+  if (tls === undefined) return;
+  if (typeof tls?.cert === "string" && typeof tls.key === "string") return;
+  throw new TypeError(
+    `${caller}: tls takes a cert and a key, both as PEM text`,
+  );
 }
 
 /** Throws unless every option lies in the range. */

@@ -18,6 +18,7 @@ import {
   assertAbove0,
   assertArguments,
   assertRange,
+  assertTls,
   assertUnstableNet,
 } from "./arguments.ts";
 import { reporter } from "./report.ts";
@@ -36,7 +37,7 @@ export interface ServeHttpOptions {
   tls?: { cert: string; key: string };
   /** Whether other processes may share the port; needs `--unstable-net`. */
   reusePort?: boolean;
-  /** Called once the server listens. */
+  /** Called once the server listens; what it throws, `serveHttp` throws. */
   onListen?: (addr: Deno.Addr) => void;
   /** Told of the errors of handlers; `console.error` by default. */
   onError?: (error: unknown, request?: Request) => void;
@@ -88,7 +89,8 @@ export interface ServeHttpOptions {
  * @returns The server. `await using` ends it with its block.
  * @throws {ContextError} The error of `ctx` where that is done: no socket is
  * opened.
- * @throws {TypeError} If `ctx` is not a context or `handler` not a function.
+ * @throws {TypeError} If `ctx` is not a context, `handler` not a function, or
+ * `tls` without its cert or key, or together with `path`.
  * @throws {RangeError} If an option is out of range.
  * @throws {Deno.errors.AddrInUse} If the port is in use.
  * @throws {Deno.errors.AddrNotAvailable} If the address is not of this machine.
@@ -295,11 +297,19 @@ class Server implements HttpServer {
   #listen(options: ServeHttpOptions): Deno.HttpServer {
     const { port, hostname, path, tls, reusePort, onListen } = options;
     if (reusePort) assertUnstableNet("serveHttp", "reusePort");
+    assertTls("serveHttp", tls);
+    if (tls !== undefined && path !== undefined) {
+      throw new TypeError(
+        "serveHttp: there is no TLS on a Unix socket: leave out tls or path",
+      );
+    }
+    let listener: Deno.HttpServer;
     try {
-      const listener = Deno.serve(
+      listener = Deno.serve(
         {
           signal: this.#force.signal,
-          onListen: (addr: Deno.Addr) => onListen?.(addr),
+          // Deno would print a line.
+          onListen: () => {},
           // What fails after the handler has answered: the stream of a body.
           onError: (error: unknown) => {
             this.#report(error);
@@ -314,13 +324,6 @@ class Server implements HttpServer {
         } as Deno.ServeTcpOptions,
         (request, info) => this.#serve(request, info),
       );
-      // Should it ever end by itself, nobody must go on believing in it.
-      const ended = () =>
-        this.#lifetime.serving.cancel(
-          new Error("serveHttp: the listener has ended"),
-        );
-      listener.finished.then(ended, ended);
-      return listener;
     } catch (error) {
       throw listenError("serveHttp", error, {
         port: port ?? 8000,
@@ -328,6 +331,19 @@ class Server implements HttpServer {
         path,
       });
     }
+    // Should it ever end by itself, nobody must go on believing in it.
+    const ended = () =>
+      this.#lifetime.serving.cancel(
+        new Error("serveHttp: the listener has ended"),
+      );
+    listener.finished.then(ended, ended);
+    try {
+      onListen?.(listener.addr);
+    } catch (error) {
+      this.#force.abort();
+      throw error;
+    }
+    return listener;
   }
 
   #serve(

@@ -9,6 +9,7 @@ import {
   assertAbove0,
   assertArguments,
   assertRange,
+  assertTls,
   assertUnstableNet,
 } from "./arguments.ts";
 import { lastCallFor, Lifetime, realTimers } from "./lifetime.ts";
@@ -162,7 +163,8 @@ export interface TcpServer extends AsyncDisposable {
  * @returns The server. `await using` ends it with its block.
  * @throws {ContextError} The error of `ctx` where that is done: no socket is
  * opened.
- * @throws {TypeError} If `ctx` is not a context or `handler` not a function.
+ * @throws {TypeError} If `ctx` is not a context, `handler` not a function, or
+ * `tls` without its cert or key.
  * @throws {RangeError} If an option is out of range.
  * @throws {Deno.errors.AddrInUse} If the port is in use.
  * @throws {Deno.errors.AddrNotAvailable} If the address is not of this machine.
@@ -401,6 +403,7 @@ function listen(
 ): Deno.TcpListener | Deno.TlsListener {
   const { port, hostname = "127.0.0.1", reusePort = false, tls } = options;
   if (reusePort) assertUnstableNet("serveTcp", "reusePort");
+  assertTls("serveTcp", tls);
   try {
     return tls === undefined
       ? Deno.listen({ port, hostname, reusePort })

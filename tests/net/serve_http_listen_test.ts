@@ -6,10 +6,17 @@ import {
   localAddrKey,
   remoteAddrKey,
   serveHttp,
+  serveTcp,
   snapshot,
   withCancel,
 } from "@curfew/context";
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { hasIpv6 } from "./ipv6.ts";
 import { TcpClient } from "./tcp_client.ts";
@@ -25,6 +32,34 @@ function portOf(server: HttpServer): number {
 const pem = (name: string) =>
   Deno.readTextFileSync(new URL(`./testdata/${name}`, import.meta.url));
 const tls = { cert: pem("localhost_cert.pem"), key: pem("localhost_key.pem") };
+
+// Such as `tls: { cert: Deno.env.get("CERT")!, key: Deno.env.get("KEY")! }`.
+Deno.test("serveHttp() and serveTcp() with a tls that is empty do not serve in plain text", () => {
+  for (const part of [{}, { cert: undefined, key: undefined }, null]) {
+    const options = { ...here, tls: part as unknown as typeof tls };
+    const serve = { serveHttp, serveTcp };
+    for (const [name, f] of Object.entries(serve)) {
+      assertThrows(
+        () => f(background(), options, () => new Response() as never),
+        TypeError,
+        `${name}: tls takes a cert and a key, both as PEM text`,
+      );
+    }
+  }
+});
+
+Deno.test("serveHttp() does not serve in plain text where tls is asked for on a path", () => {
+  assertThrows(
+    () =>
+      serveHttp(
+        background(),
+        { path: "/no/such.sock", tls },
+        () => new Response(),
+      ),
+    TypeError,
+    "serveHttp: there is no TLS on a Unix socket: leave out tls or path",
+  );
+});
 
 for (const http2 of [false, true]) {
   const version = http2 ? "HTTP/2" : "HTTP/1.1";
@@ -276,6 +311,30 @@ Deno.test("port 0 takes a free port, which onListen and addr tell", async () => 
   assert(portOf(one) !== portOf(two) && portOf(one) !== 0);
   const reply = await fetch(`http://127.0.0.1:${portOf(two)}/`);
   assertEquals(await reply.text(), "2");
+});
+
+Deno.test("an onListen() that throws leaves no server behind", async () => {
+  const ctx = withCancel(background());
+  let port = 0;
+  const mine = new RangeError("not here");
+  const onListen = (addr: Deno.Addr) => {
+    ({ port } = addr as Deno.NetAddr);
+    throw mine;
+  };
+  const error = assertThrows(
+    () => serveHttp(ctx, { ...here, onListen }, () => new Response()),
+  );
+  assertStrictEquals(error, mine);
+  assertEquals(snapshot(ctx).children, []);
+  // It takes Deno a moment to let go of the port.
+  let refused = false;
+  while (!refused) {
+    try {
+      (await Deno.connect({ hostname: "127.0.0.1", port })).close();
+    } catch (error) {
+      refused = error instanceof Deno.errors.ConnectionRefused;
+    }
+  }
 });
 
 Deno.test({

@@ -2,6 +2,7 @@
 
 import { afterFunc } from "../context/after_func.ts";
 import type { Context } from "../context/context.ts";
+import { assertContext } from "../context/tree.ts";
 
 /**
  * Closes `closer` once `ctx` is done: a socket, a file, a watcher, anything with
@@ -29,16 +30,18 @@ export function closeOnDone(
   ctx: Context,
   closer: { close(): void } | Disposable,
 ): () => boolean {
-  const canClose = "close" in closer && typeof closer.close === "function";
-  if (!canClose && !(Symbol.dispose in closer)) {
+  assertContext("closeOnDone", ctx);
+  const given = Object(closer) as { close(): void } & Disposable;
+  const canClose = typeof given.close === "function";
+  if (!canClose && typeof given[Symbol.dispose] !== "function") {
     throw new TypeError(
       "closeOnDone: the second argument has neither close() nor Symbol.dispose",
     );
   }
   return afterFunc(ctx, () => {
     try {
-      if ("close" in closer) closer.close();
-      else closer[Symbol.dispose]();
+      if (canClose) given.close();
+      else given[Symbol.dispose]();
     } catch (error) {
       if (!(error instanceof Deno.errors.BadResource)) throw error;
     }

@@ -2,7 +2,9 @@
 
 import type { Context } from "../context/context.ts";
 import { assertContext } from "../context/tree.ts";
+import { assertOptions } from "./arguments.ts";
 import { closeOnDone } from "./close_on_done.ts";
+import { hostPort } from "./host_port.ts";
 
 /** Where {@linkcode dialTcp} connects to. */
 export interface DialTcpOptions {
@@ -76,6 +78,7 @@ export async function dialTcp(
   options: DialTcpOptions | DialTlsOptions,
 ): Promise<Deno.TcpConn | Deno.TlsConn> {
   assertContext("dialTcp", ctx);
+  assertOptions("dialTcp", options);
   const { port, hostname = "127.0.0.1" } = options;
   const conn = await connect(ctx, hostname, port);
   return "tls" in options && options.tls !== undefined
@@ -126,9 +129,7 @@ async function secure(
 
 /** The error of a connect that has failed, with the address that it was to. */
 function dialError(error: unknown, hostname: string, port: number): unknown {
-  const at = hostname.includes(":")
-    ? `[${hostname}]:${port}`
-    : `${hostname}:${port}`;
+  const at = hostPort(hostname, port);
   if (error instanceof Deno.errors.ConnectionRefused) {
     return new Deno.errors.ConnectionRefused(
       `dialTcp: nobody listens at ${at}`,

@@ -1,8 +1,10 @@
 /** What a user is told whose server cannot listen. */
 
+import { hostPort } from "./host_port.ts";
+
 /**
- * The error of a listen that has failed, in words that say what to do. Others
- * than those of a port are passed on: Deno's own say which permission lacks.
+ * The error of a listen that has failed, in words that say where that was and
+ * what to do, and of the same class.
  */
 export function listenError(
   caller: string,
@@ -25,5 +27,15 @@ export function listenError(
       { cause: error },
     );
   }
-  return error;
+  // Deno's own words say which permission lacks.
+  const isClear = error instanceof Deno.errors.NotCapable;
+  if (isClear || !(error instanceof Error)) return error;
+  const { path, hostname, port = 0 } = at;
+  const where = path ??
+    (hostname === undefined ? `port ${port}` : hostPort(hostname, port));
+  const SameError = error.constructor as ErrorConstructor;
+  return new SameError(
+    `${caller}: cannot listen on ${where}: ${error.message}`,
+    { cause: error },
+  );
 }

@@ -111,7 +111,9 @@ class Contextual extends Given {
   }
 
   static of(request: Request): Context | undefined {
-    return #ctx in request ? (request as Contextual).#ctx : undefined;
+    return Object(request) === request && #ctx in request
+      ? (request as Contextual).#ctx
+      : undefined;
   }
 }
 

@@ -1,6 +1,7 @@
 /** The read loop of a UDP socket. */
 
 import type { Context } from "../context/context.ts";
+import { assertContext } from "../context/tree.ts";
 import { WaitGroup } from "../context/wait_group.ts";
 import { assertRange } from "./arguments.ts";
 import { Backlog } from "./backlog.ts";
@@ -62,7 +63,8 @@ export interface UdpReadOptions<Addr extends Deno.Addr = Deno.NetAddr>
  * @param options Sizes, limits and times.
  * @returns What was counted, once the socket is closed and the handlers have
  * ended; those that take no notice of the end of the grace are left behind.
- * @throws {TypeError} If `ctx` is not a context, or `handler` not a function.
+ * @throws {TypeError} If `ctx` is not a context, `conn` no socket, or `handler`
+ * not a function.
  * @throws {RangeError} If an option is out of range.
  *
  * @example
@@ -90,6 +92,12 @@ export function udpRead<Addr extends Deno.Addr = Deno.NetAddr>(
   handler: DatagramHandler<Addr>,
   options: UdpReadOptions<Addr> = {},
 ): Promise<UdpStats> {
+  assertContext("udpRead", ctx);
+  if (typeof conn?.receive !== "function") {
+    throw new TypeError(
+      "udpRead: the second argument must be a Deno.DatagramConn",
+    );
+  }
   return new UdpReader("udpRead", ctx, conn, handler, options).finished;
 }
 

@@ -85,8 +85,8 @@ function whatToDo(error: unknown): string {
     return "there is no such directory: make it first";
   }
   const message = error instanceof Error ? error.message : String(error);
-  // The package says which of its functions it was.
-  return message.replace(/^serve\w+: /, "");
+  // The package says which of its functions it was, and where.
+  return message.replace(/^serve\w+: (cannot listen on \S+: )?/, "");
 }
 
 /**

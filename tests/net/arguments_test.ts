@@ -1,13 +1,15 @@
 import {
   background,
   type Context,
+  dialTcp,
+  requestContext,
   serveHttp,
   serveTcp,
   serveUdp,
   udpPeers,
   udpRead,
 } from "@curfew/context";
-import { assertThrows } from "@std/assert";
+import { assertRejects, assertThrows } from "@std/assert";
 
 type Server = (ctx: Context, options: never, handler: never) => unknown;
 
@@ -40,3 +42,43 @@ Deno.test("udpRead() says that the handler is missing, and leaves the socket alo
   );
   conn.close();
 });
+
+Deno.test("udpRead() says which argument is wrong", () => {
+  const hostname = "127.0.0.1";
+  using stack = new DisposableStack();
+  const conn = Deno.listenDatagram({ transport: "udp", hostname, port: 0 });
+  stack.defer(() => conn.close());
+  const handler = () => {};
+  assertThrows(
+    () => udpRead(null as never, conn, handler),
+    TypeError,
+    "udpRead: expected a context, got null",
+  );
+  for (const wrong of [null, {}, "127.0.0.1:8125"]) {
+    assertThrows(
+      () => udpRead(background(), wrong as never, handler),
+      TypeError,
+      "udpRead: the second argument must be a Deno.DatagramConn",
+    );
+  }
+});
+
+for (const options of [undefined, null, 8000]) {
+  Deno.test(`dialTcp() to ${options} says what it takes`, async () => {
+    await assertRejects(
+      () => dialTcp(background(), options as never),
+      TypeError,
+      "dialTcp: the second argument must be an object with options",
+    );
+  });
+}
+
+for (const request of [undefined, null, "/"]) {
+  Deno.test(`requestContext(${JSON.stringify(request)}) says what it takes`, () => {
+    assertThrows(
+      () => requestContext(request as never),
+      TypeError,
+      "requestContext: this request was not given out by serveHttp",
+    );
+  });
+}

@@ -55,13 +55,26 @@ Deno.test("closeOnDone() does not mind what is closed already", async () => {
 });
 
 Deno.test("closeOnDone() wants something that can be closed", () => {
-  assertThrows(
-    () => closeOnDone(background(), {} as Disposable),
-    TypeError,
-    "neither close() nor Symbol.dispose",
-  );
+  for (const wrong of [{}, { close: true }, null, undefined, 5]) {
+    assertThrows(
+      () => closeOnDone(background(), wrong as unknown as Disposable),
+      TypeError,
+      "closeOnDone: the second argument has neither close() nor Symbol.dispose",
+    );
+  }
   assertThrows(
     () => closeOnDone(null as unknown as Context, { close() {} }),
     TypeError,
+    "closeOnDone: expected a context, got null",
   );
+});
+
+Deno.test("closeOnDone() disposes of what has a close that is no function", async () => {
+  const ctx = withCancel(background());
+  let disposed = 0;
+  const closer = { close: true, [Symbol.dispose]: () => void disposed++ };
+  closeOnDone(ctx, closer as unknown as Disposable);
+  ctx.cancel();
+  await ctx.done;
+  assertEquals(disposed, 1);
 });

@@ -1,4 +1,4 @@
-// An address that this machine does not have: one that is kept for documents.
+// Where a server cannot listen, and is told so before it has opened anything.
 
 import {
   background,
@@ -10,24 +10,62 @@ import {
   udpPeers,
   withCancel,
 } from "@curfew/context";
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 
+/** An address that this machine does not have: one that is kept for documents. */
 const elsewhere = { hostname: "192.0.2.1", port: 0 };
+const noPort = { hostname: "127.0.0.1", port: 70_000 };
 
-const servers: [name: string, serve: (ctx: Context) => unknown][] = [
-  ["serveHttp", (ctx) => serveHttp(ctx, elsewhere, () => new Response())],
-  ["serveTcp", (ctx) => serveTcp(ctx, elsewhere, () => {})],
-  ["serveUdp", (ctx) => serveUdp(ctx, elsewhere, () => {})],
-  ["udpPeers", (ctx) => udpPeers(ctx, elsewhere, () => {})],
+type Serve = (ctx: Context, at: typeof elsewhere) => unknown;
+
+const servers: [name: string, serve: Serve][] = [
+  ["serveHttp", (ctx, at) => serveHttp(ctx, at, () => new Response())],
+  ["serveTcp", (ctx, at) => serveTcp(ctx, at, () => {})],
+  ["serveUdp", (ctx, at) => serveUdp(ctx, at, () => {})],
+  ["udpPeers", (ctx, at) => udpPeers(ctx, at, () => {})],
 ];
 for (const [name, serve] of servers) {
   Deno.test(`${name}() says which address is not of this machine, and leaves ctx alone`, () => {
     using ctx = withCancel(background());
     assertThrows(
-      () => serve(ctx),
+      () => serve(ctx, elsewhere),
       Deno.errors.AddrNotAvailable,
       `${name}: 192.0.2.1 is not an address of this machine`,
     );
     assertEquals([ctx.err, snapshot(ctx).children], [undefined, []]);
   });
+  Deno.test(`${name}() says where it cannot listen, and why`, () => {
+    assertThrows(
+      () => serve(background(), noPort),
+      RangeError,
+      `${name}: cannot listen on 127.0.0.1:70000: `,
+    );
+  });
 }
+
+Deno.test({
+  name: "serveHttp() says which path it cannot listen on, and why",
+  ignore: Deno.build.os === "windows",
+  fn() {
+    const path = "/no/such/directory/http.sock";
+    assertThrows(
+      () => serveHttp(background(), { path }, () => new Response()),
+      Deno.errors.NotFound,
+      `serveHttp: cannot listen on ${path}: `,
+    );
+  },
+});
+
+Deno.test({
+  name: "a permission that lacks is told in Deno's words, which say what to do",
+  permissions: { net: false },
+  fn() {
+    for (const [, serve] of servers) {
+      const error = assertThrows(
+        () => serve(background(), { hostname: "127.0.0.1", port: 0 }),
+        Deno.errors.NotCapable,
+      );
+      assertStringIncludes(error.message, "--allow-net");
+    }
+  },
+});

@@ -9,7 +9,8 @@ import { httpServerKey } from "./request_context.ts";
  * - `GET /-/healthy`: 200 for as long as it can be asked.
  * - `GET /-/ready`: 200 until the server's soft moment, 503 from then on.
  *
- * Anything else is 404. No answer may be stored.
+ * Another path is 404, another method than `GET` and `HEAD` 405. No answer may be
+ * stored.
  *
  * @param server The server that is asked about; by default the one that is asked.
  * @returns The handler, for the same server or for one of its own.
@@ -37,7 +38,7 @@ export function healthRoutes(server?: HttpServer): HttpHandler {
   return (ctx, request) => {
     const asked = server ?? ctx.value(httpServerKey);
     if (request.method !== "GET" && request.method !== "HEAD") {
-      return answer(405, "method not allowed");
+      return answer(405, "method not allowed", { allow: "GET, HEAD" });
     }
     switch (new URL(request.url).pathname) {
       case "/-/healthy":
@@ -50,9 +51,13 @@ export function healthRoutes(server?: HttpServer): HttpHandler {
   };
 }
 
-function answer(status: number, text: string): Response {
+function answer(
+  status: number,
+  text: string,
+  headers: Record<string, string> = {},
+): Response {
   return new Response(`${text}\n`, {
     status,
-    headers: { "cache-control": "no-store" },
+    headers: { ...headers, "cache-control": "no-store" },
   });
 }

@@ -18,5 +18,9 @@ for (const [method, path, status, body] of answers) {
     const response = await healthRoutes()(background(), request);
     assertEquals([response.status, await response.text()], [status, body]);
     assertEquals(response.headers.get("cache-control"), "no-store");
+    assertEquals(
+      response.headers.get("allow"),
+      status === 405 ? "GET, HEAD" : null,
+    );
   });
 }

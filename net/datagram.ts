@@ -32,7 +32,7 @@ export interface Datagram<Addr extends Deno.Addr = Deno.NetAddr> {
 }
 
 /** Sends a datagram from the socket that another has come in by. */
-export type Send = (data: Uint8Array, addr: Deno.Addr) => Promise<number>;
+type Send = (data: Uint8Array, addr: Deno.Addr) => Promise<number>;
 
 /**
  * A datagram out of a buffer that will be used again. One object serves all the

@@ -40,17 +40,23 @@ let abortsWhenSent = true;
 export class Exchange {
   readonly #request: Request;
   readonly #options: ExchangeOptions;
+  /** Done when the response has been sent, or the client has gone. */
   readonly #open: CancelableContext;
-  /** The same where requests have no time limit. */
+  /** The handler's: under the other with `requestTimeout`, and without the same. */
   readonly #ctx: CancelableContext;
   /** Its neighbours in the list it is in; kept by that. */
   previous: Exchange | undefined;
   next: Exchange | undefined;
   #name: string | undefined;
+  /** Whether there is a response, the handler's or the 504 in its place. */
   #answered = false;
+  /** Whether the handler has ended; after a 504 that can be later. */
   #handled = false;
+  /** Whether the response has been sent, or never will be. */
   #sent = false;
+  /** Whether it goes on as a WebSocket, until that is closed. */
   #socketOpen = false;
+  /** Whether it was there already at an earlier look. */
   #old = false;
   /** The request's own, once its client is watched. */
   #signal: AbortSignal | undefined;

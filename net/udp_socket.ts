@@ -163,7 +163,7 @@ export class UdpSocket {
       const leave = await joinGroups(this.#name, this.#conn, groups);
       if (this.lifetime.serving.err === undefined) this.#leave = leave;
     } catch (error) {
-      this.fail(error);
+      this.#fail(error);
     }
   }
 
@@ -212,7 +212,7 @@ export class UdpSocket {
           counts.truncated++;
           continue;
         }
-        if (!isTransient(error)) return this.fail(error);
+        if (!isTransient(error)) return this.#fail(error);
         counts.transientErrors++;
         // Not at once, should there be no end of them.
         await pause(Math.min(failures++, longestPause));
@@ -238,7 +238,7 @@ export class UdpSocket {
   }
 
   /** The socket is of no use any more: ends the loop with `error` as the cause. */
-  fail(error: unknown): void {
+  #fail(error: unknown): void {
     if (this.#closed) return;
     this.#failure = { error };
     this.#close();

@@ -14,7 +14,7 @@ export const servingKey: Key<Context> = createKey("serving");
  * context, as `every`, `sleep` and `untilDone` do, gets one that ends with it:
  * `using soft = withCancel(ctx); softDone(ctx).then(() => soft.cancel());`
  *
- * @param ctx The context of a request, or one derived from it.
+ * @param ctx What a handler of any server here was given, or derives from that.
  * @returns A promise that resolves when the server's context is done, or `ctx`
  * itself; at once where one of them is. It never rejects. For a `ctx` that comes
  * from no server it is the end of `ctx`.

@@ -45,9 +45,9 @@ export const Flag = {
 /** The longest message there is, in bytes: TCP has two bytes for the length. */
 export const MAX_MESSAGE = 65_535;
 /** The longest answer over UDP to a client that allows no more, in bytes. */
-export const MIN_UDP = 512;
+const MIN_UDP = 512;
 /** The longest answer over UDP whatever the client allows, in bytes. */
-export const MAX_UDP = 4_096;
+const MAX_UDP = 4_096;
 
 const HEADER = 12;
 const MAX_NAME = 255;
@@ -166,7 +166,7 @@ function readOpt(
 }
 
 /**
- * Where the name at `at` ends, or -1 if it does not. Pointers are not followed:
+ * Where the name at `from` ends, or -1 if it does not. Pointers are not followed:
  * nothing here needs the name behind one, and so none can lead in a circle.
  */
 function skipName(data: Uint8Array, from: number, pointers: boolean): number {

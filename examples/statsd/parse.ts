@@ -16,7 +16,7 @@
  * type    = "c" / "g" / "ms" / "h" / "d" / "s"
  * section = "@" number                   ; sample rate
  *         / "#" tag *( "," tag )         ; tag = [ "#" ] key ":" value
- *         / "T" digits                   ; time of the sample, ignored
+ *         / "T" [ "+" / "-" ] digits     ; time of the sample, ignored
  *         / ( "c:" / "e:" / "card:" ) text ; origin of the sample, ignored
  * value   = number                       ; a member (any text) where type is s
  * number  = [ "+" / "-" ] decimal        ; 1, 1.5, .5, 1e3; no hex, inf or nan

@@ -19,7 +19,7 @@ import {
   withCancel,
 } from "@curfew/context";
 import { Desk, type Resolve } from "./desk.ts";
-import { type Options, readOptions, USAGE } from "./options.ts";
+import { type Endpoint, type Options, readOptions, USAGE } from "./options.ts";
 import { openBoth } from "./same_port.ts";
 import { Upstream } from "./upstream.ts";
 import { frame, messages } from "./wire.ts";
@@ -80,11 +80,8 @@ async function serve(
         allowHalfOpen: true,
         onError: (error) => console.error(`dns: tcp: ${error}`),
       }, (ctx, conn) => converse(ctx, conn, desk)),
-  );
-  const { hostname: at, port } = udp.addr;
-  console.log(
-    `listening on ${at.includes(":") ? `[${at}]` : at}:${port}, udp and tcp`,
-  );
+  ).catch((error) => cannotListen(listen, error));
+  console.log(`listening on ${textOf(udp.addr)}, udp and tcp`);
 
   const [unread] = await Promise.all([udp.finished, tcp.finished]);
   const { counts } = desk;
@@ -95,6 +92,20 @@ async function serve(
   );
 }
 
+function cannotListen(listen: Endpoint, error: unknown): never {
+  // The package says which of its functions it was, and where.
+  const why = (error as Error).message
+    .replace(/^serve\w+: (cannot listen on \S+: )?/, "");
+  console.error(`dns: --listen ${textOf(listen)}: ${why}`);
+  Deno.exit(1);
+}
+
+function textOf({ hostname, port }: Endpoint): string {
+  return hostname.includes(":")
+    ? `[${hostname}]:${port}`
+    : `${hostname}:${port}`;
+}
+
 /** In ms: what is at work may take its time, and then what waits for that. */
 function graceFor(timeout: number): number {
   return 2 * timeout + 2_000;
@@ -103,6 +114,7 @@ function graceFor(timeout: number): number {
 /** Where the answers come from that the options ask for. */
 function resolverFor({ upstream, records = "" }: Options): Resolve {
   if (upstream !== undefined) {
+    assertAllowed(upstream);
     const server = new Upstream(upstream);
     return (ctx, query, transport) => server.ask(ctx, query, transport);
   }
@@ -120,6 +132,23 @@ function resolverFor({ upstream, records = "" }: Options): Resolve {
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw new RangeError(`${records}, ${error.message}`);
+  }
+}
+
+/** Throws unless queries may be passed on: later each would fail for itself, and
+ * nobody be told why. */
+function assertAllowed(upstream: Endpoint): void {
+  const hosts = [
+    textOf(upstream),
+    // Where the sockets are opened that ask by UDP.
+    upstream.hostname.includes(":") ? "[::]:0" : "0.0.0.0:0",
+  ];
+  for (const host of hosts) {
+    const { state } = Deno.permissions.requestSync({ name: "net", host });
+    if (state === "granted") continue;
+    throw new RangeError(
+      `--upstream takes net access to ${host}, run again with --allow-net`,
+    );
   }
 }
 

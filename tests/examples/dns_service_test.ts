@@ -8,6 +8,7 @@ import { openBoth } from "../../examples/dns/same_port.ts";
 import { USAGE } from "../../examples/dns/options.ts";
 import { answer, header, query, questionEnd } from "./dns_message.ts";
 import { DnsService, runDns } from "./dns_service.ts";
+import { Program } from "./program.ts";
 
 type Transport = "udp" | "tcp";
 
@@ -552,6 +553,38 @@ Deno.test("dns: a bad flag is one line on stderr, and exit 2", async () => {
     stderr,
     'dns: --listen must be a port or HOST:PORT, with a port up to 65535; got "x"\n',
   );
+});
+
+Deno.test("dns: a port in use is one line on stderr that names the flag, and exit 1", async () => {
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = taken.addr;
+  const { code, stdout, stderr } = await runDns(
+    ...["--listen", `${port}`, "--upstream", "192.0.2.1:53"],
+  );
+  assertEquals([code, stdout], [1, ""]);
+  assertEquals(
+    stderr,
+    `dns: --listen 127.0.0.1:${port}: port ${port} is in use\n`,
+  );
+});
+
+Deno.test("dns: an upstream that it has no permission for is one line on stderr, and exit 2", async () => {
+  const permissions: [flag: string, lacks: string][] = [
+    ["--allow-net=127.0.0.1", "192.0.2.1:53"],
+    ["--allow-net=127.0.0.1,192.0.2.1", "0.0.0.0:0"],
+  ];
+  for (const [flag, lacks] of permissions) {
+    await using dns = new Program([
+      ...["run", "--no-prompt", flag, "examples/dns/main.ts"],
+      ...["--listen", "0", "--upstream", "192.0.2.1:53"],
+    ]);
+    const { code, stdout, stderr } = await dns.ended;
+    assertEquals([code, stdout], [2, ""]);
+    assertEquals(
+      stderr,
+      `dns: --upstream takes net access to ${lacks}, run again with --allow-net\n`,
+    );
+  }
 });
 
 Deno.test("dns: a file that is not there, or has a bad line, is one line on stderr, and exit 2", async () => {

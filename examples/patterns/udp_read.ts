@@ -44,6 +44,7 @@ function listen(port: number): Deno.DatagramConn {
     const hostname = "127.0.0.1";
     return Deno.listenDatagram({ transport: "udp", hostname, port });
   } catch (error) {
+    if (!(error instanceof Deno.errors.AddrInUse)) throw error;
     throw new Error(`no socket on port ${port}; --port takes another`, {
       cause: error,
     });

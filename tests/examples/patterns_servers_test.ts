@@ -3,6 +3,7 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { documented, start } from "./patterns_program.ts";
+import { Program } from "./program.ts";
 
 /** The arguments each is run with for a test. */
 const programs: Record<string, string[]> = {
@@ -50,6 +51,15 @@ for (const port of ["x", "65536", "-1", ""]) {
     assertEquals([code, stdout], [2, ""]);
   });
 }
+
+Deno.test("udp_read.ts: where a permission lacks, another port is not what it takes", async () => {
+  await using program = new Program(
+    ["run", "--no-prompt", "--unstable-net", "examples/patterns/udp_read.ts"],
+  );
+  const { code, stdout, stderr } = await program.ended;
+  assertEquals([code, stdout], [1, ""]);
+  assertMatch(stderr, /^NotCapable: .*--allow-net/);
+});
 
 /** Windows has no way to send one. */
 const ignore = Deno.build.os === "windows";

@@ -4,7 +4,7 @@ import { afterFunc } from "../context/after_func.ts";
 import type { CancelableContext, Context } from "../context/context.ts";
 import { DeadlineExceeded } from "../context/errors.ts";
 import { withTimeout } from "../context/with_deadline.ts";
-import { Node } from "../context/tree.ts";
+import { assertContext, Node } from "../context/tree.ts";
 import { BodyTooLarge, limitBody } from "./body_limit.ts";
 import { failed, refused, timedOut, tooLarge } from "./replies.ts";
 import { ClientGone } from "./client_gone.ts";
@@ -134,9 +134,11 @@ export class Exchange {
     const request = maxBodyBytes === Infinity
       ? this.#request
       : limitBody(this.#request, maxBodyBytes);
-    const ctx = onRequest === undefined
-      ? this.#ctx
-      : onRequest(this.#ctx, request);
+    let ctx: Context = this.#ctx;
+    if (onRequest !== undefined) {
+      ctx = onRequest(ctx, request);
+      assertContext("serveHttp: onRequest", ctx);
+    }
     setRequestContext(request, ctx);
     return handler(ctx, request);
   }

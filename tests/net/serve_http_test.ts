@@ -769,6 +769,19 @@ Deno.test("an onRequest that throws costs that request", async () => {
   assertEquals(errors, ["no"]);
 });
 
+Deno.test("an onRequest that returns no context costs that request, and is named", async () => {
+  const errors: unknown[] = [];
+  await using server = serveHttp(background(), {
+    ...here,
+    onError: (error) => errors.push(String(error)),
+    onRequest: (() => {}) as unknown as (ctx: Context) => Context,
+  }, () => new Response());
+  assertEquals((await outcome(get(server)))[0], 500);
+  assertEquals(errors, [
+    "TypeError: serveHttp: onRequest: expected a context, got undefined",
+  ]);
+});
+
 const chunked = "Transfer-Encoding: chunked\r\n\r\n";
 for (
   const [name, head, body, status] of [

@@ -19,6 +19,9 @@
  *     kill -HUP <its pid>     # a restart
  *     kill <its pid>          # the end
  *
+ * In ms: `--lame-duck` (500) should be longer than clients pause between two
+ * requests, `--grace` (10000) is for those in flight.
+ *
  * @module
  */
 

@@ -81,7 +81,7 @@ async function serve(
         onError: (error) => console.error(`dns: tcp: ${error}`),
       }, (ctx, conn) => converse(ctx, conn, desk)),
   ).catch((error) => cannotListen(listen, error));
-  console.log(`listening on ${textOf(udp.addr)}, udp and tcp`);
+  console.log(`listening on ${hostPort(udp.addr)}, udp and tcp`);
 
   const [unread] = await Promise.all([udp.finished, tcp.finished]);
   const { counts } = desk;
@@ -96,11 +96,11 @@ function cannotListen(listen: Endpoint, error: unknown): never {
   // The package says which of its functions it was, and where.
   const why = (error as Error).message
     .replace(/^serve\w+: (cannot listen on \S+: )?/, "");
-  console.error(`dns: --listen ${textOf(listen)}: ${why}`);
+  console.error(`dns: --listen ${hostPort(listen)}: ${why}`);
   Deno.exit(1);
 }
 
-function textOf({ hostname, port }: Endpoint): string {
+function hostPort({ hostname, port }: Endpoint): string {
   return hostname.includes(":")
     ? `[${hostname}]:${port}`
     : `${hostname}:${port}`;
@@ -139,7 +139,7 @@ function resolverFor({ upstream, records = "" }: Options): Resolve {
  * nobody be told why. */
 function assertAllowed(upstream: Endpoint): void {
   const hosts = [
-    textOf(upstream),
+    hostPort(upstream),
     // Where the sockets are opened that ask by UDP.
     upstream.hostname.includes(":") ? "[::]:0" : "0.0.0.0:0",
   ];

@@ -137,9 +137,9 @@ export async function openIntakes(
   ) => {
     intakes.push(opened.use(await listening(flag, at, open)));
   };
-  await add("--udp", textOf(udp), () => openUdp(ctx, udp, sink, onError));
+  await add("--udp", hostPort(udp), () => openUdp(ctx, udp, sink, onError));
   if (tcp !== undefined) {
-    await add("--tcp", textOf(tcp), () => openTcp(ctx, tcp, sink, onError));
+    await add("--tcp", hostPort(tcp), () => openTcp(ctx, tcp, sink, onError));
   }
   if (unixgram !== undefined) {
     await add("--unixgram", unixgram, async () => {
@@ -375,13 +375,8 @@ class Opened implements Intake {
   }
 }
 
-/** An address as people write it. */
-export function hostPort(addr: Deno.Addr): string {
-  return textOf(addr as Deno.NetAddr);
-}
-
-/** The same of what a flag has said. */
-export function textOf({ hostname, port }: Endpoint): string {
+/** An address, or what a flag has said of one, as people write it. */
+export function hostPort({ hostname, port }: Endpoint): string {
   return hostname.includes(":")
     ? `[${hostname}]:${port}`
     : `${hostname}:${port}`;

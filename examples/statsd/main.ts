@@ -30,7 +30,6 @@ import {
   listening,
   openIntakes,
   SocketFailed,
-  textOf,
 } from "./intake.ts";
 import { setUpLog } from "./log.ts";
 import { type Options, readOptions, USAGE } from "./options.ts";
@@ -85,7 +84,7 @@ export async function serve(
   const monitor = new Monitor(ctx, open, aggregate, intakes);
   await using http = await listening(
     "--http",
-    textOf(options.http),
+    hostPort(options.http),
     () =>
       serveHttp(withoutCancel(ctx), {
         ...options.http,
@@ -94,8 +93,9 @@ export async function serve(
         onError: (error) => log.error(`http: ${error}`),
       }, (ctx, request) => routes(ctx, request)),
   );
+  const addr = http.addr as Deno.NetAddr;
   const routes = routesOf({
-    hostname: (http.addr as Deno.NetAddr).hostname,
+    hostname: addr.hostname,
     isReady: () => ctx.err === undefined,
     exposition: (format: Format) =>
       expose(format, ownFamilies(intakes), aggregate.families()),
@@ -109,7 +109,7 @@ export async function serve(
   chores.go((ctx) => sweep(ctx, aggregate, options.ttl));
   chores.go((ctx) => warnOfRefused(ctx, aggregate));
 
-  const url = `http://${hostPort(http.addr)}`;
+  const url = `http://${hostPort(addr)}`;
   const ways = intakes.map(({ transport, at }) => `${transport} ${at}`);
   log.info(`listening on ${ways.join(", ")} and ${url}/metrics`);
   onListen?.(url, intakes);

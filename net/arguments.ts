@@ -53,7 +53,9 @@ export function assertRange(
     const range = most === Infinity
       ? `${least} or more`
       : `${least} to ${most}`;
-    throw new RangeError(`${caller}: ${key} must be ${range}, got ${value}`);
+    throw new RangeError(
+      `${caller}: ${key} must be a number, ${range}, got ${shown(value)}`,
+    );
   }
 }
 
@@ -64,8 +66,15 @@ export function assertAbove0(
 ): void {
   for (const [key, value] of Object.entries(options)) {
     if (typeof value === "number" && value > 0) continue;
-    throw new RangeError(`${caller}: ${key} must be above 0 ms, got ${value}`);
+    throw new RangeError(
+      `${caller}: ${key} must be a number of ms above 0, got ${shown(value)}`,
+    );
   }
+}
+
+/** A number that came as text must not look as if it were one. */
+function shown(value: unknown): string {
+  return typeof value === "string" ? JSON.stringify(value) : String(value);
 }
 
 /**

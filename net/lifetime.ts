@@ -9,6 +9,7 @@ import { withCancel } from "../context/with_cancel.ts";
 import { withTimeout } from "../context/with_deadline.ts";
 import { withValue } from "../context/with_value.ts";
 import { withoutCancel } from "../context/without_cancel.ts";
+import { assertRange } from "./arguments.ts";
 import { servingKey } from "./soft_done.ts";
 
 /**
@@ -59,7 +60,8 @@ export class Lifetime {
     describe: () => string | undefined,
   ) {
     this.#name = name;
-    this.#grace = this.#checked(grace);
+    assertRange(name, { grace }, 0);
+    this.#grace = grace;
     this.#describe = describe;
     this.serving = withCancel(ctx);
     this.work = withCancel(withoutCancel(ctx));
@@ -98,16 +100,10 @@ export class Lifetime {
 
   /** Shortens the grace, also one that has begun. */
   limitGrace(grace: number): void {
-    if (this.#checked(grace) >= this.#grace) return;
+    assertRange(this.#name, { grace }, 0);
+    if (grace >= this.#grace) return;
     this.#grace = grace;
     if (this.#overtime !== undefined) this.startGrace(this.#atHard);
-  }
-
-  #checked(grace: number): number {
-    if (typeof grace === "number" && grace >= 0) return grace;
-    throw new RangeError(
-      `${this.#name}: grace must be a number of ms, 0 or more, got ${grace}`,
-    );
   }
 
   /** The server has ended: nothing of it may stay behind. */

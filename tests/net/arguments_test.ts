@@ -32,6 +32,21 @@ for (const serve of servers) {
   });
 }
 
+for (const serve of servers) {
+  Deno.test(`${serve.name}() shows a number that came as text as such`, () => {
+    assertThrows(
+      () =>
+        serve(
+          background(),
+          { port: 0, grace: "5" } as never,
+          (() => {}) as never,
+        ),
+      RangeError,
+      `${serve.name}: grace must be a number, 0 or more, got "5"`,
+    );
+  });
+}
+
 Deno.test("udpRead() says that the handler is missing, and leaves the socket alone", () => {
   const hostname = "127.0.0.1";
   const conn = Deno.listenDatagram({ transport: "udp", hostname, port: 0 });

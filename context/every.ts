@@ -13,7 +13,7 @@ import { assertContext } from "./tree.ts";
  * @param ms The time between two ticks, in ms, above 0.
  * @returns The numbers of the ticks, the first being 1.
  * @throws {TypeError} If `ctx` is not a context.
- * @throws {RangeError} If `ms` is not above 0.
+ * @throws {RangeError} If `ms` is not a number above 0.
  *
  * @example
  * ```ts
@@ -29,7 +29,9 @@ import { assertContext } from "./tree.ts";
 export function every(ctx: Context, ms: number): AsyncIterable<number> {
   assertContext("every", ctx);
   if (!(typeof ms === "number" && ms > 0)) {
-    throw new RangeError(`every: the time must be above 0 ms, got ${ms}`);
+    throw new RangeError(
+      `every: the time must be a number of ms above 0, got ${ms}`,
+    );
   }
   return ticks(ctx, ms, Date.now());
 }

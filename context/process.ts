@@ -120,7 +120,7 @@ export interface MainOptions {
  * `Deno.exit` nothing comes after it.
  * @throws {TypeError} If `f` is not a function, a signal does not exist or cannot
  * be listened to, or this is not Deno.
- * @throws {RangeError} If `grace` is negative or NaN.
+ * @throws {RangeError} If `grace` is not a number of ms, 0 or more.
  *
  * @example
  * ```ts

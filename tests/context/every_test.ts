@@ -243,7 +243,7 @@ for (const wrong of [0, -0, -1, -Infinity, NaN, undefined, null, "5"]) {
     assertThrows(
       () => every(background(), wrong as number),
       RangeError,
-      "every: the time must be above 0 ms",
+      "every: the time must be a number of ms above 0",
     );
   });
 }

@@ -178,16 +178,13 @@ export class Exchange {
 
   /** The answer, or 504 once the context's deadline has passed. */
   #inTime(answer: Promise<Response>): Promise<Response> {
-    const { promise, resolve } = Promise.withResolvers<Response>();
+    const { promise, resolve, reject } = Promise.withResolvers<Response>();
     const stop = afterFunc(this.#ctx, () => {
       if (!(this.#ctx.err instanceof DeadlineExceeded)) return;
       this.#answered = true;
       resolve(this.#options.outgoing(timedOut()));
     });
-    answer.then((response) => {
-      stop();
-      resolve(response);
-    });
+    answer.then(resolve, reject).finally(stop);
     return promise;
   }
 }

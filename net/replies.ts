@@ -32,8 +32,18 @@ export function closing(response: Response): Response {
     return response;
   } catch {
     // The headers of a fetched response cannot be changed.
+    return closingCopy(response);
+  }
+}
+
+function closingCopy(response: Response): Response {
+  try {
     const copy = new Response(response.body, response);
     copy.headers.set("connection", "close");
     return copy;
+  } catch {
+    // One that cannot be copied, because its body has been read, say, cannot be
+    // sent either: Deno reports that, as it does at any other time.
+    return response;
   }
 }

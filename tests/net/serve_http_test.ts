@@ -301,6 +301,34 @@ Deno.test("in lame duck a fetched response is passed on all the same", async () 
   await server.finished;
 });
 
+Deno.test("in lame duck a response that cannot be sent costs its own request, 500", async () => {
+  using time = new FakeTime();
+  const ctx = withCancel(background());
+  const errors: unknown[] = [];
+  const server = serveHttp(
+    ctx,
+    {
+      ...here,
+      lameDuck: 5_000,
+      requestTimeout: 60_000,
+      onError: (error) => errors.push(error),
+    },
+    async (_ctx, request) => {
+      if (request.url.endsWith("/error")) return await Response.error();
+      const response = await fetch("data:,proxied");
+      await response.text();
+      return response;
+    },
+  );
+  ctx.cancel();
+  for (const path of ["/error", "/read-before"]) {
+    assertEquals((await outcome(get(server, path)))[0], 500);
+  }
+  assertEquals(errors.length, 2);
+  time.tick(5_000);
+  assertEquals((await server.finished).forced, 0);
+});
+
 Deno.test("the grace begins when the lame duck is over", async () => {
   using time = new FakeTime();
   const ctx = withCancel(background());

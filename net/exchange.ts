@@ -83,15 +83,16 @@ export class Exchange {
   /** The handler's response, or what stands in for one. */
   answer(): Response | Promise<Response> {
     let result: Response | Promise<Response>;
+    let pending: boolean;
     try {
       result = this.#handle();
+      pending = typeof (result as Promise<Response>)?.then === "function";
     } catch (error) {
       return this.#ended(this.#failure(error));
     }
-    if (typeof (result as Promise<Response>)?.then !== "function") {
-      return this.#ended(this.#checked(result as Response));
-    }
-    const answer = (result as Promise<Response>).then(
+    if (!pending) return this.#ended(this.#checked(result as Response));
+    // Others than the platform's own promises may do without what those do.
+    const answer = Promise.resolve(result).then(
       (response) => this.#ended(this.#checked(response)),
       (error) => this.#ended(this.#failure(error)),
     );

@@ -710,6 +710,23 @@ for (
     }],
     ["rejects", () => Promise.reject(new Error("no"))],
     ["returns no response", () => "no" as unknown as Response],
+    ["returns no real promise, which rejects", () =>
+      ({
+        then: (_resolve: unknown, reject: (reason: Error) => void) =>
+          reject(new Error("no")),
+      }) as unknown as Promise<Response>],
+    ["returns no real promise, which throws", () =>
+      ({
+        then() {
+          throw new Error("no");
+        },
+      }) as unknown as Promise<Response>],
+    ["returns something whose then throws", () =>
+      ({
+        get then() {
+          throw new Error("no");
+        },
+      }) as unknown as Promise<Response>],
   ] as [string, () => Response | Promise<Response>][]
 ) {
   Deno.test(`a handler that ${name} costs its own request, 500, and is reported once`, async () => {
@@ -725,8 +742,9 @@ for (
     assertEquals(await outcome(get(server, "/")), [200, "good"]);
     assertEquals(errors.length, 1);
     assert(
-      String(errors[0]).includes(name.startsWith("ret") ? "string" : "no"),
+      String(errors[0]).includes(name.endsWith("response") ? "string" : "no"),
     );
+    assertEquals((await server.shutdown({ grace: 1_000 })).forced, 0);
   });
 }
 

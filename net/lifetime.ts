@@ -4,6 +4,7 @@ import { afterFunc } from "../context/after_func.ts";
 import { background } from "../context/background.ts";
 import { cause } from "../context/cause.ts";
 import type { CancelableContext, Context } from "../context/context.ts";
+import { remaining } from "../context/remaining.ts";
 import { running } from "../context/running.ts";
 import { withCancel } from "../context/with_cancel.ts";
 import { withTimeout } from "../context/with_deadline.ts";
@@ -98,12 +99,14 @@ export class Lifetime {
     });
   }
 
-  /** Shortens the grace, also one that has begun. */
+  /** At most that long from now, or from the soft moment; never longer than it is. */
   limitGrace(grace: number): void {
     assertRange(this.#name, { grace }, 0);
-    if (grace >= this.#grace) return;
+    const overtime = this.#overtime;
+    const left = overtime === undefined ? this.#grace : remaining(overtime);
+    if (grace >= left) return;
     this.#grace = grace;
-    if (this.#overtime !== undefined) this.startGrace(this.#atHard);
+    if (overtime !== undefined) this.startGrace(this.#atHard);
   }
 
   /** The server has ended: nothing of it may stay behind. */

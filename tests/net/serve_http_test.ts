@@ -474,6 +474,29 @@ for (const when of ["at once", "in lame duck", "while it drains"] as const) {
   });
 }
 
+for (
+  const [asked, later, ends] of [[1_500, 1_000, 2_000], [500, 1_000, 1_500]]
+) {
+  Deno.test(`a grace of ${later} ms asked for ${asked} ms into one of 2000 ends it after ${ends}`, async () => {
+    using time = new FakeTime();
+    const gate = new Gate();
+    const options = { ...here, grace: 2_000 };
+    const server = serveHttp(background(), options, gate.handler);
+    using client = await TcpClient.connect(server.addr);
+    await client.get("/");
+    const requestCtx = await gate.entered;
+    server.shutdown();
+    await time.tickAsync(asked!);
+    server.shutdown({ grace: later! });
+    await time.tickAsync(ends! - asked! - 1);
+    assertEquals(requestCtx.err, undefined);
+    await time.tickAsync(1);
+    assertInstanceOf(requestCtx.err, Canceled);
+    assertEquals((await server.finished).forced, 1);
+    gate.open();
+  });
+}
+
 Deno.test("nothing of a grace that was cut short holds the process open", async () => {
   const { code, stdout } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "--allow-net", "close_while_draining.ts"],

@@ -48,7 +48,22 @@ export function upgradeWebSocket(
 ): Deno.WebSocketUpgrade {
   const upgrade = Deno.upgradeWebSocket(request, options);
   sockets.set(upgrade.response, upgrade.socket);
+  closeOnceOpen(upgrade.socket);
   return upgrade;
+}
+
+/**
+ * Deno forgets a close() that comes before the socket is open, as in lame duck,
+ * where the soft moment has been: it opens all the same, and stays open.
+ */
+function closeOnceOpen(socket: WebSocket): void {
+  const close = socket.close.bind(socket);
+  socket.close = (code, reason) => {
+    const early = socket.readyState === WebSocket.CONNECTING;
+    close(code, reason);
+    if (!early) return;
+    socket.addEventListener("open", () => close(code, reason), { once: true });
+  };
 }
 
 /** Calls `f` once the socket of a response is closed; false where it has none. */

@@ -148,6 +148,24 @@ Deno.test("in lame duck a new WebSocket is still opened", async () => {
   await server.shutdown({ grace: 0 });
 });
 
+Deno.test("in lame duck a WebSocket that says goodbye at the soft moment is closed as it opens", async () => {
+  const upgrader = new Upgrader((ctx, socket) =>
+    softDone(ctx).then(() => socket.close(1001, "restarting"))
+  );
+  const server = serveHttp(
+    background(),
+    { ...here, lameDuck: 60_000 },
+    upgrader.handler,
+  );
+  server.shutdown();
+  while (server.state !== "lame-duck") await Promise.resolve();
+  const peer = new Peer(server);
+  const { code, reason } = await peer.closed;
+  assertEquals([code, reason], [1001, "restarting"]);
+  await upgrader.closed;
+  assertEquals((await server.shutdown({ grace: 1_000 })).forced, 0);
+});
+
 Deno.test("a WebSocket that goes on is cut at the hard moment, and its ctx says why", async () => {
   const ctx = withCancel(background());
   const upgrader = new Upgrader(echo);

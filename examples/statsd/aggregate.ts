@@ -493,7 +493,9 @@ class SampledFamily implements Family {
   }
 
   *#exposed(): Generator<Exposed> {
-    for (const series of this.series.values()) yield* series.exposed();
+    // Those that there are now: one that is swept and comes back while somebody
+    // reads would be the last as well, and stand there twice.
+    for (const series of [...this.series.values()]) yield* series.exposed();
   }
 }
 

@@ -430,6 +430,25 @@ Deno.test("a series that comes back begins anew", () => {
   assertEquals(values(aggregate), { a_total: 1, s: 1 });
 });
 
+Deno.test("a series that is swept and comes back while it is read is there once", () => {
+  const aggregate = new Aggregate({ idleSweeps: 1 });
+  send(aggregate, "a:1|c|#x:1", "a:1|c|#x:2", "a:1|c|#x:3");
+  aggregate.sweep();
+  const family = [...aggregate.families()].find(({ name }) =>
+    name === "a_total"
+  )!;
+  const read: (string | undefined)[] = [];
+  for (const { labels } of family.samples) {
+    read.push(labels);
+    if (read.length > 1) continue;
+    send(aggregate, "a:1|c|#x:3");
+    assertEquals(aggregate.sweep(), 2);
+    send(aggregate, "a:1|c|#x:1");
+  }
+  assertEquals(read.filter((labels) => labels === 'x="1"'), ['x="1"']);
+  assertEquals(read.filter((labels) => labels === 'x="3"'), ['x="3"']);
+});
+
 Deno.test("what was swept gives back what it had of the bounds", () => {
   const aggregate = new Aggregate({
     ...{ idleSweeps: 1, maxSeries: 3, maxMembers: 2, maxText: 32 },

@@ -201,7 +201,13 @@ function openUnixgram(
         onError(`unixgram: ${error}`);
       },
     },
-  ).then(() => removeIfSame(path, file));
+  ).then(() => {
+    try {
+      removeIfSame(path, file);
+    } catch (error) {
+      onError(`unixgram: ${error}`);
+    }
+  });
   const server = {
     finished,
     [Symbol.asyncDispose]: () => {

@@ -300,6 +300,22 @@ Deno.test("leaves the socket of another service alone when it ends", async () =>
   await second.reaches("a_total", 1);
 });
 
+Deno.test("says that it cannot remove its socket, and ends as ever", async () => {
+  using socket = new SocketPath();
+  const directory = `${socket.path}.d`;
+  Deno.mkdirSync(directory);
+  await using service = await StatsdService.start(
+    ...["--unixgram", `${directory}/statsd.sock`],
+  );
+  Deno.renameSync(directory, `${directory}.moved`);
+  Deno.writeTextFileSync(directory, "a file where the directory was");
+  service.kill("SIGTERM");
+  const { code, stdout, stderr } = await service.ended;
+  assertEquals([code, stderr], [0, ""]);
+  assertStringIncludes(stdout, "ERROR unixgram: ");
+  assertStringIncludes(stdout, "stopped (");
+});
+
 Deno.test("leaves a file alone that is no socket", async () => {
   using socket = new SocketPath();
   await Deno.writeTextFile(socket.path, "precious");

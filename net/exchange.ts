@@ -180,12 +180,17 @@ export class Exchange {
   /** The answer, or 504 once the context's deadline has passed. */
   #inTime(answer: Promise<Response>): Promise<Response> {
     const { promise, resolve, reject } = Promise.withResolvers<Response>();
+    let late = false;
     const stop = afterFunc(this.#ctx, () => {
       if (!(this.#ctx.err instanceof DeadlineExceeded)) return;
+      late = true;
       this.#answered = true;
       resolve(this.#options.outgoing(timedOut()));
     });
-    answer.then(resolve, reject).finally(stop);
+    answer.then((response) => {
+      if (late) discard(response);
+      else resolve(response);
+    }, reject).finally(stop);
     return promise;
   }
 }
@@ -217,6 +222,15 @@ export class ExchangeList {
 
   *[Symbol.iterator](): Generator<Exchange> {
     for (let at = this.#first; at !== undefined; at = at.next) yield at;
+  }
+}
+
+/** Tells whatever makes the body of a response that nobody will read it. */
+async function discard(response: Response): Promise<void> {
+  try {
+    await response.body?.cancel();
+  } catch {
+    // Somebody reads it already, or the source does not want to know.
   }
 }
 

@@ -689,6 +689,32 @@ Deno.test("requestTimeout answers 504, ends the request's ctx, and waits for the
   gate.open();
 });
 
+for (const isRead of [false, true]) {
+  const what = isRead ? "that somebody reads costs nothing" : "is cancelled";
+  Deno.test(`the body of a response that comes after the 504 ${what}`, async () => {
+    using time = new FakeTime();
+    const gate = new Gate();
+    let cancelled = false;
+    const body = new ReadableStream({ cancel: () => void (cancelled = true) });
+    await using server = serveHttp(
+      background(),
+      { ...here, requestTimeout: 1_000 },
+      async (ctx) => {
+        await gate.handler(ctx);
+        return new Response(body);
+      },
+    );
+    const reply = outcome(get(server));
+    await gate.entered;
+    time.tick(1_000);
+    assertEquals((await reply)[0], 504);
+    if (isRead) body.getReader();
+    gate.open();
+    assertEquals((await server.shutdown()).forced, 0);
+    assertEquals(cancelled, !isRead);
+  });
+}
+
 Deno.test("a handler that rejects with its deadline is answered by 504 and not reported", async () => {
   using time = new FakeTime();
   const errors: unknown[] = [];

@@ -316,13 +316,20 @@ function nameOf(f: (ctx: Context) => unknown): string {
 }
 
 /** Whether `error` only says that `ctx` was cancelled. */
-function isBecauseOf(ctx: Context, error: unknown): boolean {
+function isBecauseOf(
+  ctx: Context,
+  error: unknown,
+  above: readonly unknown[] = [],
+): boolean {
   if (ctx.err === undefined) return false;
   if (error instanceof Canceled) return true;
+  // Causes may lead in a circle.
+  if (above.includes(error)) return false;
+  const path = [...above, error];
   if (error instanceof AggregateError) {
     return error.errors.length > 0 &&
-      error.errors.every((each) => isBecauseOf(ctx, each));
+      error.errors.every((each) => isBecauseOf(ctx, each, path));
   }
   return error instanceof Error && error.cause !== undefined &&
-    isBecauseOf(ctx, error.cause);
+    isBecauseOf(ctx, error.cause, path);
 }

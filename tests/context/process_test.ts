@@ -225,7 +225,9 @@ const stops: [program: string, code: number, stderr?: string][] = [
   ["fails with err wrapped", 0],
   ["fails with several errs", 0],
   ["fails with several errs, one of another kind", 1, "Error: out of paper"],
+  ["fails with several errs that wrap the same one", 0],
   ["fails otherwise", 1, "Error: out of paper"],
+  ["fails with an error that is its own cause", 1, "Error: out of paper"],
 ];
 for (const [program, code, stderr = ""] of stops) {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {

@@ -110,6 +110,21 @@ const programs: Record<string, () => unknown> = {
       throw new AggregateError([ctx.err, new Error("out of paper")]);
     }),
 
+  "fails with several errs that wrap the same one": () =>
+    main(async (ctx) => {
+      await stopped(ctx);
+      const wrapped = new Error("could not go on", { cause: ctx.err });
+      throw new AggregateError([wrapped, wrapped]);
+    }),
+
+  "fails with an error that is its own cause": () =>
+    main(async (ctx) => {
+      await stopped(ctx);
+      const error = new Error("out of paper");
+      error.cause = new AggregateError([error]);
+      throw error;
+    }),
+
   "fails otherwise": () =>
     main(async (ctx) => {
       await stopped(ctx);

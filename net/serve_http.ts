@@ -39,7 +39,10 @@ export interface ServeHttpOptions {
   reusePort?: boolean;
   /** Called once the server listens; what it throws, `serveHttp` throws. */
   onListen?: (addr: Deno.Addr) => void;
-  /** Told of the errors of handlers; `console.error` by default. */
+  /**
+   * Told of the errors of handlers, and of that of a listener which ends by itself,
+   * as Deno's does for want of file descriptors; `console.error` by default.
+   */
   onError?: (error: unknown, request?: Request) => void;
   /**
    * How long, in ms, to go on serving once ctx is done, while `ready` is false
@@ -332,11 +335,10 @@ class Server implements HttpServer {
       });
     }
     // Should it ever end by itself, nobody must go on believing in it.
-    const ended = () =>
-      this.#lifetime.serving.cancel(
-        new Error("serveHttp: the listener has ended"),
-      );
-    listener.finished.then(ended, ended);
+    listener.finished.then(
+      () => this.#ended(),
+      (error) => this.#ended(error),
+    );
     try {
       onListen?.(listener.addr);
     } catch (error) {
@@ -344,6 +346,15 @@ class Server implements HttpServer {
       throw error;
     }
     return listener;
+  }
+
+  /** The listener has, by itself or because the server does. */
+  #ended(error?: unknown): void {
+    if (!this.ready) return;
+    const message = "serveHttp: the listener has ended";
+    const failure = new Error(message, { cause: error });
+    this.#lifetime.serving.cancel(failure);
+    this.#report(failure);
   }
 
   #serve(

@@ -1,7 +1,7 @@
 // What goes wrong once a handler has answered, and what is registered wrongly.
 
 import { background, serveHttp } from "@curfew/context";
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { TcpClient } from "./tcp_client.ts";
 
 const here = { hostname: "127.0.0.1", port: 0 };
@@ -40,4 +40,25 @@ Deno.test("onShutdown() takes a function only", async () => {
     TypeError,
     "serveHttp: onShutdown() takes a function",
   );
+});
+
+Deno.test({
+  name: "a listener that fails ends its server, which says why",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    const script = new URL(
+      "testdata/no_descriptors_http.ts",
+      import.meta.url,
+    ).href;
+    const command = `ulimit -n 64; exec "$0" run --quiet -A "$1"`;
+    const { stdout, stderr } = await new Deno.Command("sh", {
+      args: ["-c", command, Deno.execPath(), script],
+    }).output();
+    const said = new TextDecoder().decode(stderr);
+    const [reported, cause] = new TextDecoder().decode(stdout).split("\n");
+    const ended = "Error: serveHttp: the listener has ended";
+    assertEquals(reported, `reported: ${ended}`, said);
+    assertMatch(cause!, /, because of .*Too many open files/);
+    assert(cause!.startsWith(ended), cause);
+  },
 });

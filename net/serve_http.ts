@@ -310,7 +310,7 @@ class Server implements HttpServer {
     try {
       listener = Deno.serve(
         {
-          signal: this.#force.signal,
+          signal: forgiving(this.#force.signal),
           // Deno would print a line.
           onListen: () => {},
           // What fails after the handler has answered: the stream of a body.
@@ -399,6 +399,30 @@ class Server implements HttpServer {
       ? undefined
       : `serveHttp with ${this.inFlight} requests in flight`;
   }
+}
+
+/**
+ * The same signal. Of a server that Deno has closed itself a listener of it throws,
+ * which nobody could catch.
+ */
+function forgiving(signal: AbortSignal): AbortSignal {
+  const listen = signal.addEventListener.bind(signal);
+  signal.addEventListener = (
+    type: string,
+    listener: EventListenerOrEventListenerObject,
+    options?: boolean | AddEventListenerOptions,
+  ) => {
+    const careful = (event: Event) => {
+      try {
+        if (typeof listener === "function") listener.call(signal, event);
+        else listener.handleEvent(event);
+      } catch (error) {
+        if (!(error instanceof Deno.errors.BadResource)) throw error;
+      }
+    };
+    listen(type, careful, options);
+  };
+  return signal;
 }
 
 function isShutdownOptions(cause: unknown): cause is ShutdownOptions {

@@ -55,9 +55,11 @@ Deno.test({
       args: ["-c", command, Deno.execPath(), script],
     }).output();
     const said = new TextDecoder().decode(stderr);
-    const [reported, cause] = new TextDecoder().decode(stdout).split("\n");
+    const [reported, forced, cause] = new TextDecoder().decode(stdout).split(
+      "\n",
+    );
     const ended = "Error: serveHttp: the listener has ended";
-    assertEquals(reported, `reported: ${ended}`, said);
+    assertEquals([reported, forced], [`reported: ${ended}`, "forced: 1"], said);
     assertMatch(cause!, /, because of .*Too many open files/);
     assert(cause!.startsWith(ended), cause);
   },

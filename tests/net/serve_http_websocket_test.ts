@@ -12,8 +12,14 @@ import {
   withCancel,
 } from "@curfew/context";
 import { assertEquals } from "@std/assert";
+import { TcpClient } from "./tcp_client.ts";
 
 const here = { hostname: "127.0.0.1", port: 0 };
+
+/** What a client sends that speaks no more of it than that. */
+const upgradeText = "GET / HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\n" +
+  "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
+  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 /** A client's end, with what came in the order it came. */
 class Peer {
@@ -203,4 +209,35 @@ Deno.test("a WebSocket that is opened while the server drains gets 503", async (
   released.resolve();
   await (await held).text();
   assertEquals((await finished).refused, 1);
+});
+
+Deno.test({
+  name: "a server that Deno has closed ends well, whatever is in flight",
+  // Deno never ends an upgrade that it has dropped.
+  sanitizeOps: false,
+  async fn() {
+    const entered = Promise.withResolvers<void>();
+    const errors: string[] = [];
+    const server = serveHttp(
+      background(),
+      { ...here, grace: 5, onError: (error) => errors.push(String(error)) },
+      (_ctx, request) => {
+        if (request.url.endsWith("/never")) {
+          entered.resolve();
+          return new Promise(() => {});
+        }
+        // By its own, and with another answer: Deno closes all of the server.
+        Deno.upgradeWebSocket(request);
+        return new Response("no");
+      },
+    );
+    using client = await TcpClient.connect(server.addr);
+    await client.get("/never");
+    await entered.promise;
+    using other = await TcpClient.connect(server.addr);
+    await other.write(upgradeText);
+    const { forcedRequests, cause } = await server.finished;
+    assertEquals(forcedRequests.includes("GET /never"), true);
+    assertEquals(errors, [String(cause)]);
+  },
 });

@@ -10,7 +10,7 @@ import { failed, refused, timedOut, tooLarge } from "./replies.ts";
 import { ClientGone } from "./client_gone.ts";
 import { RemoteAddrContext, setRequestContext } from "./request_context.ts";
 import type { HttpHandler } from "./http_server.ts";
-import { onSocketClosed } from "./web_socket.ts";
+import { upgradeOf } from "./web_socket.ts";
 
 /** What all exchanges of a server have in common. */
 export interface ExchangeOptions {
@@ -36,6 +36,12 @@ export interface ExchangeOptions {
  */
 let abortsWhenSent = true;
 
+/** What the end of a WebSocket says of its server, where a request would get 500. */
+const internalError = 1011;
+
+/** How many looks, 25 ms apart, a socket may take to open once it is answered. */
+const patience = 40;
+
 /** One request, from its arrival until its response has been sent. */
 export class Exchange {
   readonly #request: Request;
@@ -54,9 +60,13 @@ export class Exchange {
   #handled = false;
   /** Whether the response has been sent, or never will be. */
   #sent = false;
-  /** Whether it goes on as a WebSocket, until that is closed. */
-  #socketOpen = false;
-  /** Whether it was there already at an earlier look. */
+  /** The socket that the request has become, once the handler has ended. */
+  #socket: WebSocket | undefined;
+  #socketOpened = false;
+  #socketClosed = false;
+  /** How often it was looked at before it was open. */
+  #looks = 0;
+  /** Whether the request was there already at an earlier look. */
   #old = false;
   /** The request's own, once its client is watched. */
   #signal: AbortSignal | undefined;
@@ -101,8 +111,9 @@ export class Exchange {
 
   /** Called when the response has been sent, or never will be. */
   sent(): void {
-    // Of an upgraded request it tells that the socket is open.
-    if (this.#socketOpen || this.#sent) return;
+    // Of an upgraded request it tells of the upgrade, and that may be long before
+    // the handler has ended.
+    if (this.#sent || (this.#isUpgraded && !this.#socketClosed)) return;
     this.#sent = true;
     if (this.#signal?.aborted === false) abortsWhenSent = false;
     this.#open[Symbol.dispose]();
@@ -111,6 +122,7 @@ export class Exchange {
 
   /** Called every now and then; from the second time on the client is watched. */
   watchClient(): void {
+    if (this.#socket !== undefined) return this.#watchSocket();
     if (this.#signal !== undefined) return;
     if (!this.#old) {
       this.#old = true;
@@ -118,15 +130,19 @@ export class Exchange {
       this.#name = nameOf(this.#request);
       return;
     }
-    // The socket tells of its own end.
-    if (this.#socketOpen) return;
+    if (this.#isUpgraded) return;
     this.#signal = this.#request.signal;
     if (this.#signal.aborted) this.#clientGone();
     else this.#signal.addEventListener("abort", () => this.#clientGone());
   }
 
+  get #isUpgraded(): boolean {
+    return upgradeOf(this.#request) !== undefined;
+  }
+
   #clientGone(): void {
-    if (this.#answered && abortsWhenSent) return;
+    // The socket tells of its own end, and the upgrade aborts the signal as well.
+    if (this.#isUpgraded || (this.#answered && abortsWhenSent)) return;
     this.#open.cancel(new ClientGone());
   }
 
@@ -145,16 +161,41 @@ export class Exchange {
   }
 
   #ended(response: Response): Response {
-    if (response.status === 101 && !this.#answered) {
-      this.#socketOpen = onSocketClosed(response, () => {
-        this.#socketOpen = false;
-        this.sent();
-      });
-    }
     this.#answered = true;
     this.#handled = true;
     if (this.#sent) this.#options.over(this);
-    return this.#options.outgoing(response);
+    return this.#outgoing(response);
+  }
+
+  /**
+   * The response as Deno may have it. Of a request that was upgraded there is no
+   * other: Deno closes the whole server for that, and so the socket is closed.
+   */
+  #outgoing(response: Response): Response {
+    const upgrade = upgradeOf(this.#request);
+    if (upgrade === undefined) return this.#options.outgoing(response);
+    if (this.#socket === undefined) this.#followSocket(upgrade.socket);
+    if (upgrade.response !== response) upgrade.socket.close(internalError);
+    return upgrade.response;
+  }
+
+  #followSocket(socket: WebSocket): void {
+    this.#socket = socket;
+    const once = { once: true };
+    socket.addEventListener("open", () => this.#socketOpened = true, once);
+    socket.addEventListener("close", () => this.#socketGone(), once);
+  }
+
+  #socketGone(): void {
+    this.#socketClosed = true;
+    this.sent();
+  }
+
+  /** A socket whose client has left before it was open never tells of anything. */
+  #watchSocket(): void {
+    if (this.#socketOpened || ++this.#looks < patience) return;
+    this.#open.cancel(new ClientGone());
+    this.#socketGone();
   }
 
   #checked(response: Response): Response {
@@ -185,7 +226,7 @@ export class Exchange {
       if (!(this.#ctx.err instanceof DeadlineExceeded)) return;
       late = true;
       this.#answered = true;
-      resolve(this.#options.outgoing(timedOut()));
+      resolve(this.#outgoing(timedOut()));
     });
     answer.then((response) => {
       if (late) discard(response);

@@ -1,6 +1,6 @@
 /** WebSockets, as part of the request that they have come from. */
 
-const sockets = new WeakMap<Response, WebSocket>();
+const upgrades = new WeakMap<Request, Deno.WebSocketUpgrade>();
 
 /**
  * `Deno.upgradeWebSocket` for handlers of `serveHttp`: the request is in flight,
@@ -47,7 +47,7 @@ export function upgradeWebSocket(
   options?: Deno.UpgradeWebSocketOptions,
 ): Deno.WebSocketUpgrade {
   const upgrade = Deno.upgradeWebSocket(request, options);
-  sockets.set(upgrade.response, upgrade.socket);
+  upgrades.set(request, upgrade);
   closeOnceOpen(upgrade.socket);
   return upgrade;
 }
@@ -66,9 +66,7 @@ function closeOnceOpen(socket: WebSocket): void {
   };
 }
 
-/** Calls `f` once the socket of a response is closed; false where it has none. */
-export function onSocketClosed(response: Response, f: () => void): boolean {
-  const socket = sockets.get(response);
-  socket?.addEventListener("close", f, { once: true });
-  return socket !== undefined;
+/** The socket that a request has become, and its response; undefined if it has not. */
+export function upgradeOf(request: Request): Deno.WebSocketUpgrade | undefined {
+  return upgrades.get(request);
 }

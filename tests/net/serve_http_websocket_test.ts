@@ -211,6 +211,41 @@ Deno.test("a WebSocket that is opened while the server drains gets 503", async (
   assertEquals((await finished).refused, 1);
 });
 
+for (
+  const [what, answer, reported] of [
+    ["throws", () => {
+      throw new Error("no");
+    }, ["Error: no"]],
+    ["answers with something else", () => new Response("no"), []],
+    ["answers too late", () => new Promise<Response>(() => {}), []],
+  ] as [string, () => Response | Promise<Response>, string[]][]
+) {
+  Deno.test(`a handler that ${what} after the upgrade costs its own socket, and says so`, async () => {
+    const errors: string[] = [];
+    await using server = serveHttp(
+      background(),
+      {
+        ...here,
+        requestTimeout: what === "answers too late" ? 5 : 60_000,
+        onError: (error) => errors.push(String(error)),
+      },
+      (_ctx, request) => {
+        if (!request.url.endsWith("/socket")) return new Response("served");
+        upgradeWebSocket(request);
+        return answer();
+      },
+    );
+    const peer = new Peer(server);
+    assertEquals((await peer.closed).code, 1011);
+    const { port } = server.addr as Deno.NetAddr;
+    const reply = await fetch(`http://127.0.0.1:${port}/`);
+    assertEquals(await reply.text(), "served");
+    assertEquals(errors, reported);
+    const { forced } = await server.shutdown({ grace: 100 });
+    assertEquals(forced, what === "answers too late" ? 1 : 0);
+  });
+}
+
 Deno.test({
   name: "a server that Deno has closed ends well, whatever is in flight",
   // Deno never ends an upgrade that it has dropped.
@@ -239,5 +274,54 @@ Deno.test({
     const { forcedRequests, cause } = await server.finished;
     assertEquals(forcedRequests.includes("GET /never"), true);
     assertEquals(errors, [String(cause)]);
+  },
+});
+
+Deno.test("a WebSocket is in flight also where the handler goes on after the upgrade", async () => {
+  const ctxs: Context[] = [];
+  const server = serveHttp(background(), here, async (ctx, request) => {
+    const { socket, response } = upgradeWebSocket(request);
+    echo(ctx, socket);
+    softDone(ctx).then(() => socket.close(1001, "restarting"));
+    // Deno says in between that the request is over.
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    ctxs.push(ctx);
+    return response;
+  });
+  const peer = new Peer(server);
+  await peer.opened;
+  assertEquals(ctxs[0]?.err, undefined);
+  assertEquals(server.inFlight, 1);
+  peer.socket.send("one");
+  assertEquals(await peer.next(), "echo one");
+  const report = await server.shutdown();
+  assertEquals((await peer.closed).reason, "restarting");
+  assertEquals([report.drained, report.forced], [1, 0]);
+});
+
+Deno.test({
+  name:
+    "a client that leaves between the upgrade and the answer is in flight no longer",
+  // Nor does it ever end this one.
+  sanitizeOps: false,
+  async fn() {
+    const upgraded = Promise.withResolvers<Context>();
+    const left = Promise.withResolvers<void>();
+    const server = serveHttp(background(), here, async (ctx, request) => {
+      const { response } = upgradeWebSocket(request);
+      upgraded.resolve(ctx);
+      await left.promise;
+      return response;
+    });
+    {
+      using client = await TcpClient.connect(server.addr);
+      await client.write(upgradeText);
+      await upgraded.promise;
+    }
+    // Time for the server to see it: the socket will never open, nor close.
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    left.resolve();
+    await (await upgraded.promise).done;
+    assertEquals((await server.shutdown({ grace: 0 })).forced, 0);
   },
 });

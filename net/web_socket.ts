@@ -7,6 +7,9 @@ const upgrades = new WeakMap<Request, Deno.WebSocketUpgrade>();
  * and its ctx open, until the socket is closed. With Deno's own it is over as soon
  * as the socket opens, and the end of the server closes the socket at once.
  *
+ * Where the handler then throws, answers with something else or comes too late, the
+ * socket is closed with 1011; for that of one by Deno's own, Deno closes the server.
+ *
  * @param request The request, as the handler was given it.
  * @param options As those of `Deno.upgradeWebSocket`.
  * @returns The socket, and the response for the handler to return.

@@ -2,6 +2,9 @@
  * Writes metrics in the Prometheus text format, version 0.0.4, or in that of
  * OpenMetrics, version 1.0.0, and makes names and labels legal for both.
  *
+ * OpenMetrics wants no sum or quantile below 0, and no sum beside a bucket below 0.
+ * They are written all the same: Prometheus reads them, and they were observed.
+ *
  * @module
  */
 

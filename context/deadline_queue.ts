@@ -12,6 +12,17 @@ export interface QueuedDeadline {
   expire(): void;
 }
 
+/** One `AbortSignal.timeout`. */
+interface Alarm {
+  readonly signal: AbortSignal;
+  /** What it was set for; it serves all that is due then or later. */
+  readonly at: number;
+  /** When it rings, by the clock as it was when it was set. */
+  readonly rings: number;
+  /** A later one that was set before, and has not been needed since. */
+  readonly outer: Alarm | undefined;
+}
+
 /** Timers of the platform take a signed 32-bit number of ms (#32858). */
 const longestAlarm = 2 ** 31 - 1;
 
@@ -44,7 +55,9 @@ function holdNode(
  * A binary heap by time, and one `AbortSignal.timeout` for its first entry.
  *
  * The alarm cannot be cleared, so it is kept for as long as it rings early
- * enough, and replaced only by an earlier one. It holds the process open
+ * enough. An earlier one is put before it, and the later is there again when
+ * that has rung: else every short wait beside a deadline far off would leave one
+ * more alarm to the platform for all that time. It holds the process open
  * exactly while it has a listener, so it has one while somebody listens to a
  * context in the queue ({@linkcode hold}) and none otherwise: what nobody
  * listens to is found by those who look.
@@ -54,9 +67,8 @@ class DeadlineQueue {
   #added = 0;
   /** How many listen to a context with a deadline. */
   #held = 0;
-  #alarm: AbortSignal | undefined;
-  #alarmAt = Infinity;
-  /** The `AbortSignal.timeout` that made the alarm: tests replace it. */
+  #alarm: Alarm | undefined;
+  /** The `AbortSignal.timeout` that made the alarms: tests replace it. */
   #clock: typeof AbortSignal.timeout | undefined;
   #listening = false;
   #keepAlive: (() => void) | undefined;
@@ -69,6 +81,7 @@ class DeadlineQueue {
     if (first !== undefined && first.at <= now && this.#held === 0) {
       this.#expire(now);
     }
+    this.#forgetOverdue(now);
     entry.order = this.#added++;
     this.#heap.push(entry);
     this.#up(entry, this.#heap.length - 1);
@@ -118,14 +131,14 @@ class DeadlineQueue {
   #listen(): void {
     if (this.#listening) return;
     this.#listening = true;
-    this.#alarm!.addEventListener("abort", this.#ring);
+    this.#alarm!.signal.addEventListener("abort", this.#ring);
     this.#keepAlive = keepAlive?.();
   }
 
   #unlisten(): void {
     if (!this.#listening) return;
     this.#listening = false;
-    this.#alarm?.removeEventListener("abort", this.#ring);
+    this.#alarm?.signal.removeEventListener("abort", this.#ring);
     this.#keepAlive?.();
   }
 
@@ -133,34 +146,54 @@ class DeadlineQueue {
     const first = this.#heap[0];
     if (first === undefined) return;
     const clock = AbortSignal.timeout;
-    // There is none after one has rung. One that nobody listened to may have gone
-    // off unheard; and a test's clock may be another than the last, though it is
-    // the same function.
-    const isStale = this.#alarm === undefined || this.#alarm.aborted ||
-      first.at < this.#alarmAt || clock !== this.#clock ||
-      clock !== realTimeout;
-    if (isStale) {
+    // A test's clock may be another than the last, though it is the same
+    // function.
+    if (clock !== this.#clock || clock !== realTimeout) {
+      this.#unlisten();
+      this.#alarm = undefined;
+      this.#clock = clock;
+    } else if (!this.#listening && this.#alarm !== undefined) {
+      this.#forgetOverdue(Date.now());
+      // What nobody listened to may have gone off unheard.
+      while (this.#alarm?.signal.aborted) this.#alarm = this.#alarm.outer;
+    }
+    if (this.#alarm === undefined || first.at < this.#alarm.at) {
       this.#unlisten();
       const now = Date.now();
       const delay = Math.min(Math.max(0, first.at - now), longestAlarm);
-      this.#alarm = AbortSignal.timeout(Math.ceil(delay));
-      this.#alarmAt = now + delay;
-      this.#clock = clock;
+      this.#alarm = {
+        signal: AbortSignal.timeout(Math.ceil(delay)),
+        at: Math.min(first.at, now + delay),
+        rings: now + delay,
+        outer: this.#alarm,
+      };
     }
     this.#listen();
     if (clock !== realTimeout) this.#checkClock();
   }
 
+  /**
+   * Lets go of alarms that should have rung before `now`. Where the event loop is
+   * only busy, that costs another; where the clock was put on, or the machine has
+   * slept, they ring by a clock of their own, who knows when.
+   */
+  #forgetOverdue(now: number): void {
+    while (this.#alarm !== undefined && this.#alarm.rings < now) {
+      this.#unlisten();
+      this.#alarm = this.#alarm.outer;
+    }
+  }
+
   readonly #ring = (event: Event): void => {
-    if (event.target !== this.#alarm) return;
+    const alarm = this.#alarm;
+    if (alarm === undefined || event.target !== alarm.signal) return;
     // What the alarm was set for is due even if the wall clock was put back in
     // the meantime, or is a fraction of a ms behind the timer.
     const now = this.#clock === AbortSignal.timeout
-      ? Math.max(Date.now(), this.#alarmAt)
+      ? Math.max(Date.now(), alarm.rings)
       : Date.now();
     this.#unlisten();
-    this.#alarm = undefined;
-    this.#alarmAt = Infinity;
+    this.#alarm = alarm.outer;
     this.#expire(now);
     if (this.#held > 0) this.#arm();
   };

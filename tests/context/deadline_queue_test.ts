@@ -4,6 +4,7 @@ import {
   afterFunc,
   background,
   cause,
+  sleep,
   withCancel,
   withDeadline,
   withTimeout,
@@ -369,3 +370,58 @@ Deno.test("what is due at the same time ends in the order in which it was made",
   const expected = left.toSorted((a, b) => a.ms - b.ms).map(({ n }) => n);
   assertEquals(ended, expected, `seed ${seed}`);
 });
+
+// An alarm cannot be cleared: each that is set for later stays until then.
+for (
+  const program of [
+    "sleeps under a deadline that is listened to",
+    "sleeps under a deadline that nobody listens to",
+  ]
+) {
+  Deno.test(`one alarm is set for a deadline far off, whatever is due before: ${program}`, async () => {
+    const { stdout, stderr } = await new ChildProcess("alarms.ts", program)
+      .end();
+    assertEquals(stderr, "");
+    assertEquals(stdout, "1\n");
+  });
+}
+
+// The machine has slept, or its clock was set. The timers do not know.
+Deno.test("a deadline fires though the clock was put on past an earlier one, whose alarm is late", async () => {
+  using ctx = withTimeout(background(), 3_600_000);
+  const { signal } = ctx;
+  using clock = new ClockPutOn(7_200_000);
+  await sleep(background(), 1);
+  assertEquals(signal.aborted, true);
+  clock.putOn(7_200_000);
+  using next = withTimeout(background(), 1);
+  await next.done;
+});
+
+Deno.test("a deadline fires though the clock was put on past one that nobody has looked at since", async () => {
+  const early = withTimeout(background(), 3_600_000);
+  const stop = afterFunc(early, () => {});
+  using late = withTimeout(background(), 7_200_000);
+  stop();
+  await undefined;
+  using _clock = new ClockPutOn(7_200_000 - 1);
+  await late.done;
+});
+
+/** The real clock, put on. */
+class ClockPutOn implements Disposable {
+  readonly #now = Date.now;
+
+  constructor(ms: number) {
+    this.putOn(ms);
+  }
+
+  putOn(ms: number): void {
+    const { now } = Date;
+    Date.now = () => now() + ms;
+  }
+
+  [Symbol.dispose](): void {
+    Date.now = this.#now;
+  }
+}

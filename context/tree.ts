@@ -545,7 +545,9 @@ export class Node extends TreeContext implements CancelableContext {
         if (node.#due === node) deadlines.remove(node.#due);
         if (node.#watch !== undefined) deadlines.release();
       }
-      if (node.#tie?.belongsTo(node)) node.#tie.loosen();
+      // One to a foreign parent, and on top of it one to what was given.
+      let tie: Tie | undefined = node.#tie;
+      for (; tie?.belongsTo(node); tie = tie.outer) tie.loosen();
       if (node.#watch !== undefined) Node.#ended.push(node);
       const next: Node | undefined = node.#next;
       node.#previous = node.#next = undefined;

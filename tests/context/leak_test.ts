@@ -20,6 +20,7 @@ const programs: [script: string, ...programs: string[]][] = [
     "afterFunc stopped",
     "afterFunc run",
     "withSignal",
+    "withSignal on a wrapper",
     "child of a wrapper",
     "done parents",
   ],

@@ -75,6 +75,10 @@ const programs: { [name: string]: [count: number, once: Once] } = {
     using _ctx = withSignal(parent, foreign.signal);
   }],
 
+  "withSignal on a wrapper": [100_000, (parent) => {
+    using _ctx = withSignal(new Wrapper(parent), foreign.signal);
+  }],
+
   "child of a wrapper": [100_000, (parent) => {
     using _ctx = withCancel(new Wrapper(parent));
   }],

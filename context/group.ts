@@ -86,11 +86,20 @@ export function group(ctx: Context, options: GroupOptions = {}): Group {
 
 type Task = (ctx: Context) => unknown;
 
+/** A task that waits for its turn. */
+interface Waiting {
+  readonly task: Task;
+  readonly started: () => void;
+  next: Waiting | undefined;
+}
+
 class TaskGroup implements Group {
   readonly #node: Node;
   readonly #limit: number;
   readonly #tasks = new Set<Task[]>();
-  readonly #queue: { task: Task; started: () => void }[] = [];
+  // A list, for shift() of a long array moves all that is left.
+  #first: Waiting | undefined;
+  #last: Waiting | undefined;
   #stopWatch: (() => boolean) | undefined;
   #failure: { error: unknown; told: boolean } | undefined;
   #disposing = false;
@@ -114,7 +123,7 @@ class TaskGroup implements Group {
     if (this.tryGo(task)) return Promise.resolve();
     if (this.ctx.err !== undefined) return Promise.resolve();
     this.#stopWatch ??= afterFunc(this.ctx, () => this.#dropQueue());
-    return new Promise((started) => this.#queue.push({ task, started }));
+    return new Promise((started) => this.#append(task, started));
   }
 
   tryGo(task: Task): boolean {
@@ -127,7 +136,7 @@ class TaskGroup implements Group {
   }
 
   async wait(): Promise<void> {
-    if (this.active > 0 || this.#queue.length > 0) {
+    if (this.active > 0 || this.#first !== undefined) {
       this.#idle ??= new Promise((resolve) => this.#reached = resolve);
       await this.#idle;
     }
@@ -139,7 +148,7 @@ class TaskGroup implements Group {
 
   async [Symbol.asyncDispose](): Promise<void> {
     const told = this.#failure?.told;
-    this.#disposing = this.ctx.err === undefined;
+    this.#disposing ||= this.ctx.err === undefined;
     this.#node.cancel();
     this.#dropQueue();
     try {
@@ -174,22 +183,33 @@ class TaskGroup implements Group {
   #ended(entry: Task[]): void {
     this.#tasks.delete(entry);
     if (this.ctx.err !== undefined) this.#dropQueue();
-    const next = this.#queue.shift();
+    const next = this.#first;
     if (next !== undefined) {
+      this.#first = next.next;
+      if (this.#first === undefined) this.#last = undefined;
       this.#start(next.task);
       next.started();
     }
     this.#settle();
   }
 
+  #append(task: Task, started: () => void): void {
+    const waiting: Waiting = { task, started, next: undefined };
+    if (this.#last === undefined) this.#first = waiting;
+    else this.#last.next = waiting;
+    this.#last = waiting;
+  }
+
   /** Nothing starts any more once the group has ended. */
   #dropQueue(): void {
-    for (const { started } of this.#queue.splice(0)) started();
+    let waiting = this.#first;
+    this.#first = this.#last = undefined;
+    for (; waiting !== undefined; waiting = waiting.next) waiting.started();
     this.#settle();
   }
 
   #settle(): void {
-    if (this.active > 0 || this.#queue.length > 0) return;
+    if (this.active > 0 || this.#first !== undefined) return;
     running.delete(this.#describe);
     this.#stopWatch?.();
     this.#stopWatch = undefined;

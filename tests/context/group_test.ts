@@ -278,6 +278,17 @@ Deno.test("group.go() runs a task at once where there is room", async () => {
   await tasks.wait();
 });
 
+Deno.test("group.go() lets 1,000,000 wait, each for as long as the one before takes", async () => {
+  const tasks = group(background(), { limit: 1 });
+  const go = occupy(tasks);
+  const count = 1_000_000;
+  let ran = 0;
+  for (let i = 0; i < count; i++) tasks.go(() => void ran++);
+  go();
+  await tasks.wait();
+  assertEquals(ran, count);
+});
+
 Deno.test("group.go() resolves when the task has started, not when it has ended", async () => {
   const tasks = group(background(), { limit: 1 });
   const release = occupy(tasks);
@@ -424,6 +435,15 @@ for (const [how, task] of passedOn) {
     assertEquals(tasks.active, 1);
   });
 }
+
+Deno.test("group that is left twice at a time takes its own cancellation for no error", async () => {
+  const tasks = group(background());
+  tasks.go((ctx) => sleep(ctx, hour));
+  await Promise.all([
+    tasks[Symbol.asyncDispose](),
+    tasks[Symbol.asyncDispose](),
+  ]);
+});
 
 Deno.test("group left by `await using` throws the error that nobody has waited for", async () => {
   for (const [, task] of failures) {

@@ -53,9 +53,16 @@ export function createKey<T>(name: string): Key<T> {
   return new Key<T>(name);
 }
 
+/**
+ * What a key is known by, also to a second copy of this package in the same
+ * program, through whose contexts it may be looked up.
+ */
+const isKey = Symbol.for("@curfew/context/key");
+Object.defineProperty(Key.prototype, isKey, { value: true });
+
 /** Throws what a user is told who looks a value up by something else. */
 export function assertKey(key: unknown): void {
-  if (!(key instanceof Key)) {
+  if (!(typeof key === "object" && key !== null && isKey in key)) {
     throw new TypeError(
       `${typeof key} is not a key of a context: make one with createKey()`,
     );

@@ -47,13 +47,16 @@ export class Ending {
   static of(ctx: Context): Ending {
     const { err } = ctx;
     const cause = causeOf(ctx);
-    const kind = err instanceof DeadlineExceeded ? DeadlineExceeded : Canceled;
+    // By its name: it may be the platform's, or of another copy of this package.
+    const kind = err?.name === "TimeoutError" ? DeadlineExceeded : Canceled;
     if (err instanceof kind) {
       const ending = new Ending(kind, cause === err ? undefined : cause);
       if (cause === err || cause === err.cause) ending.#err = err;
       return ending;
     }
-    return Ending.canceledBy(cause);
+    return kind === Canceled
+      ? Ending.canceledBy(cause)
+      : Ending.exceededWith(cause);
   }
 
   /** Made when first read: a DOMException takes 7 us, most of it its stack. */

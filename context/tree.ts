@@ -170,8 +170,10 @@ export abstract class TreeContext implements Context {
 
 /** A foreign context's own string, or else the name of its class. */
 function nameOf(ctx: Context): string {
-  if (ctx.toString !== Object.prototype.toString) return String(ctx);
-  const { name } = ctx.constructor ?? Object;
+  // One without a prototype has neither.
+  const { toString = Object.prototype.toString, constructor = Object } = ctx;
+  if (toString !== Object.prototype.toString) return String(ctx);
+  const { name } = constructor;
   return name === "Object" ? "Context" : name;
 }
 

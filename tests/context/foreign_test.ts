@@ -256,6 +256,17 @@ Deno.test("a chain of 300 wrappers, each with a child, is read and cancelled", (
   assertEquals(cause(ctx), "why");
 });
 
+Deno.test("a custom context without a prototype is as good as another", () => {
+  const custom: Context = Object.assign(Object.create(null), {
+    signal: new AbortController().signal,
+    done: new Promise<void>(() => {}),
+    err: undefined,
+    deadline: undefined,
+    value: () => undefined,
+  });
+  assertEquals(String(withCancel(custom)), "Context.withCancel");
+});
+
 const notContexts: { [what: string]: unknown } = {
   "a number": 7,
   "a string": "background",

@@ -4,13 +4,16 @@
 export interface QueuedDeadline {
   /** When it is due, in ms since the epoch. */
   readonly at: number;
-  /** Where it stands in the queue, -1 while it does not; kept by the queue. */
+  /** Where it stands in the queue, below 0 while it does not; kept by the queue. */
   place: number;
   /** Which it is of all that were ever added; kept by the queue. */
   order: number;
   /** Called once it is due, after it has been taken out. */
   expire(): void;
 }
+
+/** The place of what waits for a turn of the event loop, whatever the time. */
+const atTurn = -2;
 
 /** One `AbortSignal.timeout`. */
 interface Alarm {
@@ -64,6 +67,8 @@ function holdNode(
  */
 class DeadlineQueue {
   readonly #heap: QueuedDeadline[] = [];
+  /** What waits for a turn, in the order in which it came. */
+  #turn = new Set<QueuedDeadline>();
   #added = 0;
   /** How many listen to a context with a deadline. */
   #held = 0;
@@ -88,10 +93,28 @@ class DeadlineQueue {
     if (this.#held > 0) this.#arm();
   }
 
-  remove(entry: QueuedDeadline): void {
+  /**
+   * Expires `entry` when the event loop has turned. Nobody who looks at the clock
+   * before does: he would keep the loop from turning.
+   */
+  addTurn(entry: QueuedDeadline): void {
+    entry.place = atTurn;
+    entry.order = this.#added++;
+    this.#turn.add(entry);
+    if (this.#held > 0) this.#arm();
+  }
+
+  /** Takes `entry` out; false if it was not in. */
+  remove(entry: QueuedDeadline): boolean {
     const { place } = entry;
-    if (place < 0) return;
+    if (place === -1) return false;
     entry.place = -1;
+    if (place === atTurn) this.#turn.delete(entry);
+    else this.#takeOut(entry, place);
+    return true;
+  }
+
+  #takeOut(entry: QueuedDeadline, place: number): void {
     const last = this.#heap.pop()!;
     if (last === entry) return;
     if (isBefore(last, entry)) this.#up(last, place);
@@ -143,8 +166,8 @@ class DeadlineQueue {
   }
 
   #arm(): void {
-    const first = this.#heap[0];
-    if (first === undefined) return;
+    const at = this.#turn.size > 0 ? -Infinity : this.#heap[0]?.at;
+    if (at === undefined) return;
     const clock = AbortSignal.timeout;
     // A test's clock may be another than the last, though it is the same
     // function.
@@ -157,13 +180,13 @@ class DeadlineQueue {
       // What nobody listened to may have gone off unheard.
       while (this.#alarm?.signal.aborted) this.#alarm = this.#alarm.outer;
     }
-    if (this.#alarm === undefined || first.at < this.#alarm.at) {
+    if (this.#alarm === undefined || at < this.#alarm.at) {
       this.#unlisten();
       const now = Date.now();
-      const delay = Math.min(Math.max(0, first.at - now), longestAlarm);
+      const delay = Math.min(Math.max(0, at - now), longestAlarm);
       this.#alarm = {
         signal: AbortSignal.timeout(Math.ceil(delay)),
-        at: Math.min(first.at, now + delay),
+        at: Math.min(at, now + delay),
         rings: now + delay,
         outer: this.#alarm,
       };
@@ -194,7 +217,7 @@ class DeadlineQueue {
       : Date.now();
     this.#unlisten();
     this.#alarm = alarm.outer;
-    this.#expire(now);
+    this.#turned(now);
     if (this.#held > 0) this.#arm();
   };
 
@@ -205,13 +228,29 @@ class DeadlineQueue {
     realTimeout.call(AbortSignal, clockCheck).addEventListener("abort", () => {
       this.#checking = false;
       if (this.#held === 0) return;
-      this.#expire(Date.now());
+      this.#turned(Date.now());
       if (this.#held > 0) this.#arm();
     });
   }
 
-  #expire(now: number): void {
+  /** The event loop has turned. */
+  #turned(now: number): void {
+    if (this.#turn.size > 0) {
+      // What comes now waits for the next one.
+      const turn = this.#turn;
+      this.#turn = new Set();
+      for (const entry of turn) {
+        this.#expire(now, entry);
+        if (this.remove(entry)) entry.expire();
+      }
+    }
+    this.#expire(now);
+  }
+
+  /** Ends what is due; where `next` is given, only what comes before that. */
+  #expire(now: number, next?: QueuedDeadline): void {
     for (let first; (first = this.#heap[0]) && first.at <= now;) {
+      if (next !== undefined && isBefore(next, first)) return;
       this.remove(first);
       first.expire();
     }

@@ -58,7 +58,7 @@ class Sleeper implements QueuedDeadline, Watch {
     reject: (error: unknown) => void,
   ) {
     const now = Date.now();
-    this.at = now + ms;
+    this.at = now + Math.max(0, ms);
     this.#ctx = ctx;
     this.#resolve = resolve;
     this.#reject = reject;
@@ -67,7 +67,8 @@ class Sleeper implements QueuedDeadline, Watch {
     this.#leaf = Node.watch(ctx, this);
     if (this.#ended) return;
     deadlines.hold();
-    deadlines.add(this, now);
+    if (ms > 0) deadlines.add(this, now);
+    else deadlines.addTurn(this);
   }
 
   expire(): void {
@@ -78,10 +79,7 @@ class Sleeper implements QueuedDeadline, Watch {
   fire(ending: Ending): void {
     this.#ended = true;
     // Whoever was told before us may have made the queue expire us already.
-    if (this.place >= 0) {
-      deadlines.remove(this);
-      deadlines.release();
-    }
+    if (deadlines.remove(this)) deadlines.release();
     this.#reject(this.#ctx.err ?? ending.err);
   }
 }

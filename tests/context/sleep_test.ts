@@ -46,6 +46,34 @@ for (const ms of [0, -0, -1, -hour, -Infinity]) {
     assertEquals(slept.state, "resolved");
   });
 
+  Deno.test(`sleep() of ${ms} ms waits for the event loop to turn, whoever looks at the clock before`, async () => {
+    using ctx = withTimeout(background(), hour);
+    const slept = outcomeOf(sleep(ctx, ms));
+    const other = outcomeOf(sleep(ctx, ms));
+    for (let i = 0; i < 100; i++) {
+      withTimeout(ctx, hour).cancel();
+      assertEquals(ctx.err, undefined);
+      await undefined;
+    }
+    assertEquals(slept.state, "pending");
+    await sleep(ctx, ms);
+    assertEquals([slept.state, other.state], ["resolved", "resolved"]);
+  });
+
+  Deno.test(`sleep() of ${ms} ms ends early with ctx, and leaves nothing`, async () => {
+    using parent = withCancel(background());
+    const ctx = withCancel(parent);
+    const slept = sleep(ctx, ms);
+    const longer = outcomeOf(sleep(parent, ms));
+    ctx.cancel();
+    assertStrictEquals(await assertRejects(() => slept), ctx.err);
+    assertEquals(snapshot(parent).afterFuncs, 1);
+    assertEquals(longer.state, "pending");
+    await turn();
+    await sleep(parent, ms);
+    assertEquals(longer.state, "resolved");
+  });
+
   Deno.test(`sleep() of ${ms} ms needs no time to pass`, async () => {
     using time = new FakeTime();
     const slept = outcomeOf(sleep(background(), ms));
@@ -89,6 +117,41 @@ Deno.test("sleep() of several at once: each for its time, in order", async () =>
     2 ** 31,
     2 ** 31,
   ]]);
+});
+
+Deno.test("sleep() of nothing takes its turn among the others", async () => {
+  using time = new FakeTime();
+  const order: string[] = [];
+  const start = (name: string, ms: number) =>
+    sleep(background(), ms).then(() => order.push(name));
+  start("due at 10", 10);
+  start("due at 11", 11);
+  time.now += 9;
+  start("due at 9, first", 0);
+  start("due at 9, second", -5);
+  time.tick(1);
+  start("due at 10, as well", -Infinity);
+  start("due at 11, as well", 1);
+  time.tick(1);
+  await time.runMicrotasks();
+  assertEquals(order, [
+    "due at 9, first",
+    "due at 9, second",
+    "due at 10",
+    "due at 10, as well",
+    "due at 11",
+    "due at 11, as well",
+  ]);
+});
+
+Deno.test("sleep() of nothing that began on a fake clock ends on the real one, and ends no other", async () => {
+  using ctx = withTimeout(background(), hour);
+  const { signal } = ctx;
+  const time = new FakeTime(Date.now() + 2 * hour);
+  const slept = sleep(background(), 0);
+  time.restore();
+  await slept;
+  assertEquals(signal.aborted, false);
 });
 
 Deno.test("sleep() really sleeps", async () => {

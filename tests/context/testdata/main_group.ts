@@ -60,10 +60,12 @@ const programs: Record<string, () => unknown> = {
     main(async function serve(ctx) {
       const tasks = group(ctx);
       tasks.go(obey);
-      tasks.go((ctx) => sleep(ctx, 0));
       await using left = group(ctx);
       left.go(obey);
-      console.log("ready");
+      tasks.go(async (ctx) => {
+        await sleep(ctx, 0);
+        console.log("ready");
+      });
       await tasks.wait();
       await never;
     }, { grace }),

@@ -113,10 +113,9 @@ export class WaitGroup {
 class Round {
   /** The first of its tasks' failures. */
   failure: Failure | undefined;
-  #waiting = 0;
+  // Not one promise for all: it would keep those who have given up.
+  readonly #waiting = new Set<() => void>();
   #over = false;
-  #zero: Promise<void> | undefined;
-  #reached: (() => void) | undefined;
 
   constructor(failure?: Failure) {
     this.failure = failure;
@@ -130,22 +129,24 @@ class Round {
   end(): void {
     this.#over = true;
     // Those who wait are as good as told; the next round may begin before.
-    if (this.failure !== undefined && this.#waiting > 0) {
+    if (this.failure !== undefined && this.#waiting.size > 0) {
       this.failure.told = true;
     }
-    this.#reached?.();
+    for (const tell of this.#waiting) tell();
   }
 
   async wait(ctx: Context | undefined): Promise<void> {
-    this.#zero ??= new Promise((resolve) => this.#reached = resolve);
-    this.#waiting++;
+    let tell = () => {};
+    const zero = new Promise<void>((resolve) =>
+      this.#waiting.add(tell = resolve)
+    );
     try {
-      await (ctx === undefined ? this.#zero : orDone(ctx, this.#zero));
+      await (ctx === undefined ? zero : orDone(ctx, zero));
     } catch (error) {
       // That ctx ends after the last task does not matter.
       if (!this.#over) throw error;
     } finally {
-      this.#waiting--;
+      this.#waiting.delete(tell);
     }
   }
 }

@@ -38,6 +38,7 @@ const programs: [script: string, ...programs: string[]][] = [
     "group with a queue",
     "group that is left",
     "WaitGroup",
+    "WaitGroup whose wait ctx ends",
   ],
 ];
 

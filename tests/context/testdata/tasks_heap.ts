@@ -30,6 +30,10 @@ const stuck: AsyncIterable<never> = {
   [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(ignore) }),
 };
 
+/** Tasks of which one never ends. */
+const endless = new WaitGroup();
+endless.add();
+
 // Those that need turns of the event loop are fewer. All of one batch go on at
 // the same time.
 const programs: { [name: string]: [count: number, once: Once] } = {
@@ -87,6 +91,13 @@ const programs: { [name: string]: [count: number, once: Once] } = {
     await using tasks = group(parent, { limit: 1 });
     tasks.go((ctx) => ctx.done);
     tasks.go(ignore);
+  }],
+
+  "WaitGroup whose wait ctx ends": [100_000, async (parent) => {
+    using ctx = withCancel(parent);
+    const wait = endless.wait(ctx);
+    ctx.cancel();
+    await wait.catch(ignore);
   }],
 
   "WaitGroup": [100_000, async (parent) => {

@@ -56,6 +56,7 @@ async function* items<T>(
   iterator: AnyIterator<T>,
 ): AsyncGenerator<T, void, undefined> {
   let exhausted = false;
+  let failed = false;
   try {
     while (ctx.err === undefined) {
       let item: T;
@@ -73,16 +74,27 @@ async function* items<T>(
         // An iterator that has thrown is not asked to return; one whose item
         // was a promise that rejects is.
         exhausted = asking;
+        failed = true;
         throw error;
       }
       yield item;
     }
   } finally {
     if (!exhausted) {
-      // One that is stuck in next() is stuck in return() too.
-      const returned = (async () => void await iterator.return?.())();
-      if (ctx.err === undefined) await returned;
-      else returned.catch(() => {});
+      // Of two errors, the first is thrown.
+      const closed = close(ctx, iterator);
+      await (failed ? closed.catch(() => {}) : closed);
     }
+  }
+}
+
+/** Waits for `return()`, but not for longer than `ctx` lasts. */
+async function close<T>(ctx: Context, iterator: AnyIterator<T>): Promise<void> {
+  const returned = (async () => void await iterator.return?.())();
+  try {
+    // One that is stuck in next() is stuck in return() too.
+    await orDone(ctx, returned);
+  } catch (error) {
+    if (ctx.err === undefined || error !== ctx.err) throw error;
   }
 }

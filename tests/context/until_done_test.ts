@@ -292,6 +292,45 @@ Deno.test("untilDone() passes on what return() throws at a break", async () => {
   assertStrictEquals(await assertRejects(() => taken), broken);
 });
 
+Deno.test("untilDone() waits for return() at a break until ctx is done, and no longer", async () => {
+  for (const error of [undefined, broken]) {
+    const ctx = withCancel(background());
+    const source = new Source();
+    const { promise, reject } = Promise.withResolvers<void>();
+    source.returning = promise;
+    const taken = outcomeOf((async () => {
+      for await (const _ of untilDone(ctx, source)) break;
+    })());
+    source.give(1);
+    await turn();
+    assertEquals([taken.state, source.returned], ["pending", 1]);
+    ctx.cancel();
+    await turn();
+    assertEquals(taken.state, "resolved");
+    if (error) reject(error);
+    await turn();
+  }
+});
+
+Deno.test("untilDone() as `for await` does: an item that rejects is what is thrown, whatever return() throws", async () => {
+  const rejecting: Iterable<Promise<number>> = {
+    [Symbol.iterator]: () => ({
+      next: () => ({ done: false, value: Promise.reject(broken) }),
+      return: () => {
+        throw new Error("return() is broken, too");
+      },
+    }),
+  };
+  const plain = await assertRejects(async () => {
+    for await (const _ of rejecting);
+  });
+  assertStrictEquals(plain, broken);
+  const error = await assertRejects(() =>
+    take(untilDone(background(), rejecting), [])
+  );
+  assertStrictEquals(error, broken);
+});
+
 Deno.test("untilDone() needs no return(), at a break nor at the end of ctx", async () => {
   const ctx = withCancel(background());
   const endless = {

@@ -252,6 +252,19 @@ Deno.test("a context that was left open under one fake clock leaves the next one
   assertEquals([leftSignal.aborted, signal.aborted], [true, true]);
 });
 
+Deno.test("a context that was left open under one fake clock fires with the next once it is looked at", () => {
+  const first = new FakeTime();
+  using ctx = withTimeout(background(), 1000);
+  const { signal } = ctx;
+  first.restore();
+  using time = new FakeTime(first.start + 500);
+  assertOpen(ctx);
+  time.tick(499);
+  assertOpen(ctx);
+  time.tick(1);
+  assertEquals(signal.aborted, true);
+});
+
 Deno.test("an alarm of another clock that rings under a fake one ends nothing before its time", () => {
   // A clock by hand, so that it can ring while the next one is installed.
   const { timeout } = AbortSignal;

@@ -61,7 +61,10 @@ export interface Context {
    */
   readonly err: ContextError | undefined;
 
-  /** The earliest deadline in force, undefined where there is none. */
+  /**
+   * The earliest deadline in force, undefined where there is none. It moves only
+   * with a wall clock that is put back.
+   */
   readonly deadline: Date | undefined;
 
   /**

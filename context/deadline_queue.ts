@@ -2,8 +2,8 @@
 
 /** What waits in the queue. */
 export interface QueuedDeadline {
-  /** When it is due, in ms since the epoch. */
-  readonly at: number;
+  /** When it is due, in ms since the epoch; moved by the queue with a clock that is. */
+  at: number;
   /** Where it stands in the queue, below 0 while it does not; kept by the queue. */
   place: number;
   /** Which it is of all that were ever added; kept by the queue. */
@@ -19,9 +19,9 @@ const atTurn = -2;
 interface Alarm {
   readonly signal: AbortSignal;
   /** What it was set for; it serves all that is due then or later. */
-  readonly at: number;
+  at: number;
   /** When it rings, by the clock as it was when it was set. */
-  readonly rings: number;
+  rings: number;
   /** A later one that was set before, and has not been needed since. */
   readonly outer: Alarm | undefined;
 }
@@ -37,6 +37,14 @@ const clockCheck = 1_000;
 
 /** The clock that was there first: the real one. */
 const realTimeout = AbortSignal.timeout;
+const realDate = Date;
+const realNow = Date.now;
+
+/**
+ * In ms: the wall clock is taken for put back by more than this only. What is less
+ * makes a deadline that much late.
+ */
+const setBack = 1_000;
 
 /**
  * Keeps the process alive until the function it returns is called. Only where an
@@ -81,6 +89,12 @@ class DeadlineQueue {
   #keepAlive: (() => void) | undefined;
   #releasing = false;
   #checking = false;
+  /** When the last was added, by the wall clock. */
+  #addedAt = -Infinity;
+  /** How far the wall clock was before the one that nobody sets, in ms. */
+  #offset = Date.now() - performance.now();
+  /** How many had been added when that was looked at. */
+  #addedBefore = 0;
 
   add(entry: QueuedDeadline, now: number): void {
     const first = this.#heap[0];
@@ -89,6 +103,8 @@ class DeadlineQueue {
       this.#expire(now);
     }
     this.#forgetOverdue(now);
+    if (now < this.#addedAt - setBack) this.#followSetBack(now);
+    this.#addedAt = now;
     entry.order = this.#added++;
     this.#heap.push(entry);
     this.#up(entry, this.#heap.length - 1);
@@ -172,8 +188,13 @@ class DeadlineQueue {
     this.#keepAlive?.();
   }
 
+  /** When the alarm is wanted next; undefined if it is not. */
+  get #next(): number | undefined {
+    return this.#turn.size > 0 ? -Infinity : this.#heap[0]?.at;
+  }
+
   #arm(): void {
-    const at = this.#turn.size > 0 ? -Infinity : this.#heap[0]?.at;
+    const at = this.#next;
     if (at === undefined) return;
     const clock = AbortSignal.timeout;
     // A test's clock may be another than the last, though it is the same
@@ -190,10 +211,12 @@ class DeadlineQueue {
     if (this.#alarm === undefined || at < this.#alarm.at) {
       this.#unlisten();
       const now = Date.now();
-      const delay = Math.min(Math.max(0, at - now), longestAlarm);
+      this.#followSetBack(now);
+      const next = this.#next!;
+      const delay = Math.min(Math.max(0, next - now), longestAlarm);
       this.#alarm = {
         signal: AbortSignal.timeout(Math.ceil(delay)),
-        at: Math.min(at, now + delay),
+        at: Math.min(next, now + delay),
         rings: now + delay,
         outer: this.#alarm,
       };
@@ -217,14 +240,40 @@ class DeadlineQueue {
     }
   }
 
+  /**
+   * Where the wall clock was put back, what was added before goes back with it: it
+   * would wait for the old time to come round again. What was added since the last
+   * look at both clocks may be of the old time or the new, unless the time is now
+   * before all of it. It stays: late, but never early.
+   */
+  #followSetBack(now: number): void {
+    // A test's clock may be anywhere.
+    if (Date !== realDate || Date.now !== realNow) return;
+    const offset = now - performance.now();
+    const back = Math.floor(this.#offset - offset);
+    const before = now < this.#addedAt ? this.#added : this.#addedBefore;
+    this.#offset = offset;
+    this.#addedBefore = this.#added;
+    if (back <= setBack) return;
+    for (const entry of this.#heap) if (entry.order < before) entry.at -= back;
+    this.#heap.sort((one, other) => isBefore(one, other) ? -1 : 1);
+    for (const [place, entry] of this.#heap.entries()) entry.place = place;
+    for (let alarm = this.#alarm; alarm !== undefined; alarm = alarm.outer) {
+      alarm.at -= back;
+      alarm.rings -= back;
+    }
+  }
+
   readonly #ring = (event: Event): void => {
     const alarm = this.#alarm;
     if (alarm === undefined || event.target !== alarm.signal) return;
-    // What the alarm was set for is due even if the wall clock was put back in
-    // the meantime, or is a fraction of a ms behind the timer.
+    const looked = Date.now();
+    this.#followSetBack(looked);
+    // What the alarm was set for is due even if the wall clock was put back a
+    // little, or is a fraction of a ms behind the timer.
     const now = this.#clock === AbortSignal.timeout
-      ? Math.max(Date.now(), alarm.rings)
-      : Date.now();
+      ? Math.max(looked, alarm.rings)
+      : looked;
     this.#unlisten();
     this.#alarm = alarm.outer;
     this.#turned(now);

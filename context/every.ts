@@ -45,6 +45,9 @@ async function* ticks(
   for (;;) {
     // Not the one after the last: those that have been missed are gone.
     tick = Math.max(tick + 1, Math.ceil((Date.now() - start) / ms));
+    const wait = start + tick * ms - Date.now();
+    // Only a clock that was put back lets it be so long until the next.
+    if (wait > 2 * ms) start -= wait - ms;
     try {
       await sleep(ctx, start + tick * ms - Date.now());
     } catch {

@@ -42,7 +42,7 @@ export function sleep(ctx: Context, ms: number): Promise<void> {
 
 /** In the queue of deadlines, and a leaf of its context, until one ends it. */
 class Sleeper implements QueuedDeadline, Watch {
-  readonly at: number;
+  at: number;
   place = -1;
   order = 0;
   readonly #ctx: Context;

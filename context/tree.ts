@@ -676,7 +676,7 @@ export class Node extends TreeContext implements CancelableContext {
 
 /** A node with a deadline of its own. */
 class DeadlineNode extends Node implements QueuedDeadline {
-  readonly at: number;
+  at: number;
   place = -1;
   order = 0;
   readonly #exceeded: Ending;

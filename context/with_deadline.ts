@@ -25,6 +25,9 @@ const endOfTime = 8.64e15;
  * is a plain `withCancel`. Deadlines due in the same ms end in the order in which
  * they were made.
  *
+ * A wall clock that is put back by more than a second takes the deadline back with
+ * it: it comes when it would have come, as Go's does.
+ *
  * The process is kept alive for the deadline only while somebody listens: while
  * the context or one under it has had its signal or promise asked for, or has an
  * `afterFunc`, and is not yet done.

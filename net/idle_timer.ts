@@ -76,7 +76,10 @@ export class IdleTimer {
     const alarm = this.#alarm = withTimeout(background(), ms);
     afterFunc(alarm, () => {
       if (this.#stopped) return;
-      const left = this.#last + this.#ms - Date.now();
+      const now = Date.now();
+      // The clock was put back: nobody knows when that was, so it begins again.
+      if (this.#last > now) this.#last = now;
+      const left = this.#last + this.#ms - now;
       if (left > 0) this.#set(left);
       else this.#f();
     });

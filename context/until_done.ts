@@ -9,6 +9,9 @@ import { assertContext } from "./tree.ts";
  * the iterable is told by its `return()`, which is not waited for. For sockets,
  * streams and watchers, which know no context.
  *
+ * An item that comes at that very moment is dropped, and nobody closes it:
+ * connections are better accepted by `serveTcp`, which loses none.
+ *
  * @typeParam T The type of the items.
  * @param ctx What ends the loop.
  * @param iterable Asynchronous or not.

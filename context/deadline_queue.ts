@@ -15,6 +15,14 @@ export interface QueuedDeadline {
 /** The place of what waits for a turn of the event loop, whatever the time. */
 const atTurn = -2;
 
+/** What a look at both clocks has shown: the wall clock, and one that nobody sets. */
+interface ClockLook {
+  /** The first that was added after it. */
+  readonly from: number;
+  /** How far the wall clock was before the other, in ms. */
+  offset: number;
+}
+
 /** One `AbortSignal.timeout`. */
 interface Alarm {
   readonly signal: AbortSignal;
@@ -22,6 +30,8 @@ interface Alarm {
   at: number;
   /** When it rings, by the clock as it was when it was set. */
   rings: number;
+  /** How far the wall clock was before the other when it was set, in ms. */
+  offset: number;
   /** A later one that was set before, and has not been needed since. */
   readonly outer: Alarm | undefined;
 }
@@ -91,10 +101,12 @@ class DeadlineQueue {
   #checking = false;
   /** When the last was added, by the wall clock. */
   #addedAt = -Infinity;
-  /** How far the wall clock was before the one that nobody sets, in ms. */
+  /** How far the wall clock was before the other at the last look, in ms. */
   #offset = Date.now() - performance.now();
-  /** How many had been added when that was looked at. */
+  /** How many had been added by then. */
   #addedBefore = 0;
+  /** The looks that found the wall clock put on, each further than the one before. */
+  readonly #looks: ClockLook[] = [{ from: 0, offset: this.#offset }];
 
   add(entry: QueuedDeadline, now: number): void {
     const first = this.#heap[0];
@@ -218,6 +230,7 @@ class DeadlineQueue {
         signal: AbortSignal.timeout(Math.ceil(delay)),
         at: Math.min(next, now + delay),
         rings: now + delay,
+        offset: this.#offset,
         outer: this.#alarm,
       };
     }
@@ -242,26 +255,50 @@ class DeadlineQueue {
 
   /**
    * Where the wall clock was put back, what was added before goes back with it: it
-   * would wait for the old time to come round again. What was added since the last
-   * look at both clocks may be of the old time or the new, unless the time is now
-   * before all of it. It stays: late, but never early.
+   * would wait for the old time to come round again. Not by more than the clock was
+   * since, though: it may have been put on in between. What was added since the last
+   * look may be of the old time or the new, and is taken for what makes it late, and
+   * never early.
    */
   #followSetBack(now: number): void {
     // A test's clock may be anywhere.
     if (Date !== realDate || Date.now !== realNow) return;
     const offset = now - performance.now();
-    const back = Math.floor(this.#offset - offset);
-    const before = now < this.#addedAt ? this.#added : this.#addedBefore;
+    const known = now < this.#addedAt ? this.#added : this.#addedBefore;
     this.#offset = offset;
     this.#addedBefore = this.#added;
-    if (back <= setBack) return;
-    for (const entry of this.#heap) if (entry.order < before) entry.at -= back;
+    const last = this.#looks.at(-1)!;
+    if (offset > last.offset + setBack) {
+      this.#looks.push({ from: this.#added, offset });
+    } else if (offset < last.offset - setBack) {
+      this.#takeBack(offset, known);
+    } else {
+      last.offset = Math.min(last.offset, offset);
+    }
+  }
+
+  /** Takes back what is among the first `known` that were added, and the alarms. */
+  #takeBack(offset: number, known: number): void {
+    for (const entry of this.#heap) {
+      if (entry.order >= known) continue;
+      const look = this.#looks.findLast(({ from }) => from <= entry.order)!;
+      const back = Math.floor(look.offset - offset);
+      if (back > 0) entry.at -= back;
+    }
     this.#heap.sort((one, other) => isBefore(one, other) ? -1 : 1);
     for (const [place, entry] of this.#heap.entries()) entry.place = place;
     for (let alarm = this.#alarm; alarm !== undefined; alarm = alarm.outer) {
+      const back = Math.floor(alarm.offset - offset);
+      if (back <= 0) continue;
       alarm.at -= back;
       alarm.rings -= back;
+      alarm.offset = offset;
     }
+    let from = known;
+    while (this.#looks.length > 0 && this.#looks.at(-1)!.offset >= offset) {
+      from = this.#looks.pop()!.from;
+    }
+    this.#looks.push({ from, offset });
   }
 
   readonly #ring = (event: Event): void => {

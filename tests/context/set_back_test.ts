@@ -1,6 +1,6 @@
 // What becomes of those who wait when the wall clock is put back.
 
-import { pass, putOn } from "./settable_clock.ts";
+import { alarms, pass, putOn } from "./settable_clock.ts";
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import {
@@ -59,6 +59,52 @@ Deno.test("deadlines that a clock took back end in their order", async () => {
   pass(hour + 400 + slack);
   await sleep(background(), 1);
   assertEquals(ended, [100, 200, 300, 400]);
+});
+
+Deno.test("a clock that was put on and is put back takes nothing back from before that", async () => {
+  using before = withTimeout(background(), 3 * hour);
+  before.signal;
+  putOn(hour);
+  // When an alarm rings, the clocks are compared.
+  await sleep(background(), 1);
+  using meanwhile = withTimeout(background(), 3 * hour);
+  putOn(-hour - 2_000);
+  await sleep(background(), 1);
+  const near = (ms: number) => ms > 3 * hour - 60_000 && ms <= 3 * hour + slack;
+  assert(near(remaining(meanwhile)));
+  assert(near(remaining(before)));
+});
+
+Deno.test("a clock that was put on and is put back leaves what an alarm is good for", async () => {
+  // No alarm of another test is good for anything any more.
+  pass(1_000 * hour);
+  using before = withTimeout(background(), 3 * hour);
+  before.signal;
+  putOn(hour);
+  await sleep(background(), 1);
+  putOn(-hour - 2_000);
+  await sleep(background(), 1);
+  assertAlarm(2.5 * hour);
+});
+
+/** Asserts that a deadline so many ms off sets an alarm of its own. */
+function assertAlarm(ms: number): void {
+  using ctx = withTimeout(background(), ms);
+  ctx.signal;
+  const [last = NaN] = alarms.slice(-1);
+  assert(last > ms - 60_000 && last <= ms);
+}
+
+Deno.test("a clock that is put back twice takes what is not due yet back twice", async () => {
+  pass(1_000 * hour);
+  using ctx = withTimeout(background(), 3 * hour);
+  ctx.signal;
+  for (let n = 0; n < 2; n++) {
+    putOn(-hour);
+    await sleep(background(), 1);
+  }
+  assert(remaining(ctx) <= 3 * hour + 2 * slack);
+  assertAlarm(2.5 * hour);
 });
 
 Deno.test("a deadline made after the clock was put back is not taken back", async () => {

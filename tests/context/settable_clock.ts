@@ -10,6 +10,14 @@ const steadyNow = performance.now.bind(performance);
 Date.now = () => now() + wall;
 performance.now = () => steadyNow() + steady;
 
+/** What alarms were set, in ms from then. */
+export const alarms: number[] = [];
+const { timeout } = AbortSignal;
+AbortSignal.timeout = (ms) => {
+  alarms.push(ms);
+  return timeout.call(AbortSignal, ms);
+};
+
 /** Sets the wall clock; back by less than 0 ms. */
 export function putOn(ms: number): void {
   wall += ms;

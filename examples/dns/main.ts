@@ -8,6 +8,7 @@
  */
 
 import {
+  Canceled,
   cause,
   type Context,
   group,
@@ -93,6 +94,8 @@ async function serve(
 }
 
 function cannotListen(listen: Endpoint, error: unknown): never {
+  // A signal has come first.
+  if (error instanceof Canceled) throw error;
   // The package says which of its functions it was, and where.
   const why = (error as Error).message
     .replace(/^serve\w+: (cannot listen on \S+: )?/, "");

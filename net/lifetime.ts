@@ -11,16 +11,8 @@ import { withTimeout } from "../context/with_deadline.ts";
 import { withValue } from "../context/with_value.ts";
 import { withoutCancel } from "../context/without_cancel.ts";
 import { assertRange } from "./arguments.ts";
+import { realTimers } from "./real_timers.ts";
 import { servingKey } from "./soft_done.ts";
-
-/**
- * Real time, also while a test's clock is installed: what waits for the kernel
- * or a client waits in it.
- */
-export const realTimers: {
-  setTimeout: typeof setTimeout;
-  clearTimeout: typeof clearTimeout;
-} = { setTimeout, clearTimeout };
 
 /**
  * How long, in ms, `finished` still waits after the hard moment for handlers to

@@ -25,30 +25,30 @@
  */
 
 export { closeOnDone } from "./close_on_done.ts";
-export { serveHttp, type ServeHttpOptions } from "./serve_http.ts";
+export { serveHttp, type ServeHttpOptions } from "./http/serve_http.ts";
 export type {
   HttpHandler,
   HttpServer,
   HttpServerState,
   ShutdownOptions,
   ShutdownReport,
-} from "./http_server.ts";
+} from "./http/http_server.ts";
 export { ClientGone } from "./client_gone.ts";
-export {
-  httpServerKey,
-  localAddrKey,
-  remoteAddrKey,
-  requestContext,
-} from "./request_context.ts";
+export { localAddrKey, remoteAddrKey } from "./addr_keys.ts";
+export { httpServerKey, requestContext } from "./http/request_context.ts";
 export { softDone } from "./soft_done.ts";
-export { healthRoutes } from "./health_routes.ts";
-export { upgradeWebSocket } from "./web_socket.ts";
-export { serveUdp, type ServeUdpOptions, type UdpServer } from "./serve_udp.ts";
+export { healthRoutes } from "./http/health_routes.ts";
+export { upgradeWebSocket } from "./http/web_socket.ts";
+export {
+  serveUdp,
+  type ServeUdpOptions,
+  type UdpServer,
+} from "./udp/serve_udp.ts";
 export {
   type DatagramHandler,
   udpRead,
   type UdpReadOptions,
-} from "./udp_read.ts";
+} from "./udp/udp_read.ts";
 export {
   type PeerHandler,
   type UdpPeer,
@@ -56,22 +56,22 @@ export {
   type UdpPeersOptions,
   type UdpPeersServer,
   type UdpPeersStats,
-} from "./udp_peers.ts";
+} from "./udp/udp_peers.ts";
 export {
   serveTcp,
   type ServeTcpOptions,
   type TcpHandler,
   type TcpServer,
   type TcpStats,
-} from "./serve_tcp.ts";
+} from "./tcp/serve_tcp.ts";
 export {
   dialTcp,
   type DialTcpOptions,
   type DialTlsOptions,
-} from "./dial_tcp.ts";
+} from "./tcp/dial_tcp.ts";
 export { IdleTimeout } from "./idle_timer.ts";
-export type { Datagram } from "./datagram.ts";
-export type { ListenUdpOptions } from "./listen_udp.ts";
-export type { MulticastGroup } from "./multicast.ts";
-export type { UdpSocketOptions } from "./udp_socket.ts";
-export type { UdpStats } from "./udp_stats.ts";
+export type { Datagram } from "./udp/datagram.ts";
+export type { ListenUdpOptions } from "./udp/listen_udp.ts";
+export type { MulticastGroup } from "./udp/multicast.ts";
+export type { UdpSocketOptions } from "./udp/udp_socket.ts";
+export type { UdpStats } from "./udp/udp_stats.ts";

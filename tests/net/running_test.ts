@@ -3,7 +3,7 @@
 import { background, serveHttp, serveTcp, withCancel } from "@curfew/context";
 import { assertEquals } from "@std/assert";
 import { running } from "../../context/running.ts";
-import { TcpClient } from "./tcp_client.ts";
+import { TcpClient } from "./tcp/tcp_client.ts";
 
 /** What is held, in the words of whoever came last. */
 function held(): string | undefined {

@@ -1,6 +1,6 @@
 // Run with --v8-flags=--expose-gc: prints what the heap has grown by while a
 // million things went through a backlog with a few always in it.
-import { Backlog } from "../../../net/backlog.ts";
+import { Backlog } from "../../../context/backlog.ts";
 import process from "node:process";
 
 const { gc } = globalThis as unknown as { gc: () => void };

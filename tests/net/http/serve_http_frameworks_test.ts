@@ -1,0 +1,135 @@
+// requestContext() where a framework hands a request on, and nothing else.
+
+import {
+  background,
+  cause,
+  type Context,
+  createKey,
+  type HttpServer,
+  httpServerKey,
+  requestContext,
+  serveHttp,
+  withCancel,
+  withValue,
+} from "@curfew/context";
+import { assert, assertEquals, assertStrictEquals } from "@std/assert";
+// deno-lint-ignore no-import-prefix -- only this test has a use for it
+import { Hono } from "npm:hono@4.13.19";
+import { TcpClient } from "../tcp/tcp_client.ts";
+
+const here = { hostname: "127.0.0.1", port: 0 };
+const nameKey = createKey<string>("name");
+
+function get(server: HttpServer, path: string): Promise<Response> {
+  const { port } = server.addr as Deno.NetAddr;
+  return fetch(`http://127.0.0.1:${port}${path}`);
+}
+
+/** The same routes in Hono and in a router written by hand. */
+interface App {
+  readonly name: string;
+  fetch(request: Request): Response | Promise<Response>;
+}
+
+type Route = (request: Request) => Response | Promise<Response>;
+
+function inHono(routes: Record<string, Route>): App {
+  const app = new Hono();
+  for (const [path, route] of Object.entries(routes)) {
+    app.all(path, (c) => route(c.req.raw));
+  }
+  return { name: "Hono", fetch: (request) => app.fetch(request) };
+}
+
+function byHand(routes: Record<string, Route>): App {
+  return {
+    name: "a plain router",
+    fetch(request) {
+      const route = routes[new URL(request.url).pathname];
+      return route?.(request) ?? new Response("Not Found", { status: 404 });
+    },
+  };
+}
+
+for (const build of [inHono, byHand]) {
+  const { name } = build({});
+
+  Deno.test(`in ${name} requestContext() gives the ctx that serveHttp made`, async () => {
+    const contexts: Context[] = [];
+    const app = build({
+      "/": (request) => {
+        contexts.push(requestContext(request));
+        return Response.json(requestContext(request).value(nameKey));
+      },
+    });
+    const base = withValue(background(), nameKey, "ada");
+    await using server = serveHttp(base, here, (ctx, request) => {
+      contexts.push(ctx);
+      return app.fetch(request);
+    });
+    assertEquals(await (await get(server, "/")).json(), "ada");
+    assertStrictEquals(contexts[0], contexts[1]);
+    assertStrictEquals(contexts[0]!.value(httpServerKey), server);
+    const lost = await get(server, "/nowhere");
+    assertEquals(lost.status, 404);
+    await lost.body?.cancel();
+  });
+
+  Deno.test(`in ${name} requestContext() has what onRequest added`, async () => {
+    const app = build({
+      "/": (request) =>
+        new Response(requestContext(request).value(nameKey) ?? "nobody"),
+    });
+    await using server = serveHttp(background(), {
+      ...here,
+      onRequest: (ctx, request) =>
+        withValue(ctx, nameKey, request.headers.get("host") ?? ""),
+    }, (_ctx, request) => app.fetch(request));
+    const { port } = server.addr as Deno.NetAddr;
+    assertEquals(await (await get(server, "/")).text(), `127.0.0.1:${port}`);
+  });
+
+  Deno.test(`in ${name} requestContext() works where bodies are limited`, async () => {
+    const app = build({
+      "/": async (request) =>
+        new Response(
+          `${requestContext(request).err} ${(await request.text()).length}`,
+        ),
+    });
+    await using server = serveHttp(
+      background(),
+      { ...here, maxBodyBytes: 10 },
+      (_ctx, request) => app.fetch(request),
+    );
+    using client = await TcpClient.connect(server.addr);
+    await client.write(
+      "POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n" +
+        "4\r\n1234\r\n0\r\n\r\n",
+    );
+    await client.readUntil("undefined 4");
+  });
+
+  Deno.test(`in ${name} requestContext() is done at the hard moment`, async () => {
+    const ctx = withCancel(background());
+    const entered = Promise.withResolvers<Context>();
+    const app = build({
+      "/": async (request) => {
+        const requestCtx = requestContext(request);
+        entered.resolve(requestCtx);
+        await requestCtx.done;
+        return new Response("too late");
+      },
+    });
+    const server = serveHttp(
+      ctx,
+      { ...here, grace: 5 },
+      (_ctx, request) => app.fetch(request),
+    );
+    using client = await TcpClient.connect(server.addr);
+    await client.get("/");
+    const requestCtx = await entered.promise;
+    ctx.cancel();
+    assertEquals((await server.finished).forcedRequests, ["GET /"]);
+    assert(String(cause(requestCtx)).includes("the grace of 5 ms is over"));
+  });
+}

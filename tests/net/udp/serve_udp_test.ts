@@ -1,0 +1,732 @@
+import {
+  background,
+  cause,
+  type Context,
+  createKey,
+  type Datagram,
+  serveUdp,
+  snapshot,
+  softDone,
+  withCancel,
+  withValue,
+} from "@curfew/context";
+import {
+  assert,
+  assertEquals,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
+import { FakeTime } from "@std/testing/time";
+import { running } from "../../../context/running.ts";
+import { Random } from "../../context/random.ts";
+import {
+  assertConserved,
+  numbered,
+  test,
+  textOf,
+  turn,
+  UdpClient,
+  until,
+} from "./udp_client.ts";
+
+Deno.test("serveUdp() hands each datagram to the handler and can reply", async () => {
+  await using server = serveUdp(
+    background(),
+    { port: 0 },
+    async (_ctx, datagram) => {
+      await datagram.reply(new TextEncoder().encode(`${textOf(datagram)}!`));
+    },
+  );
+  using client = new UdpClient(server.addr);
+  await client.send("hello");
+  assertEquals(await client.receive(), "hello!");
+  assertEquals(server.stats.received, 1);
+  assertEquals(server.stats.bytes, 5);
+});
+
+Deno.test("serveUdp() takes a free port and says which", async () => {
+  await using server = serveUdp(background(), { port: 0 }, () => {});
+  assert(server.addr.port > 0);
+  assertEquals(server.addr.hostname, "127.0.0.1");
+});
+
+Deno.test("serveUdp() on a done ctx throws its err and opens no socket", () => {
+  using probe = new UdpClient({ transport: "udp", hostname: "", port: 0 });
+  const { port } = probe.conn.addr as Deno.NetAddr;
+  const ctx = withCancel(background());
+  ctx.cancel();
+  // The port is taken: had it been opened, the error would be another.
+  const error = assertThrows(() => serveUdp(ctx, { port }, () => {}));
+  assertStrictEquals(error, ctx.err);
+});
+
+Deno.test("serveUdp() counts all that was sent before its ctx was done", async () => {
+  const ctx = withCancel(background());
+  const got: string[] = [];
+  const server = serveUdp(ctx, { port: 0 }, (_ctx, datagram) => {
+    got.push(textOf(datagram));
+  });
+  using client = new UdpClient(server.addr);
+  const sent = numbered(200);
+  await client.send(...sent);
+  ctx.cancel();
+  const stats = await server.finished;
+  assertEquals(got, sent);
+  assertEquals(stats.handled, 200);
+  assertEquals(stats.bytes, sent.join("").length);
+  assertConserved(stats);
+});
+
+Deno.test("serveUdp() takes what the kernel still holds when its ctx ends before the loop has turned", async () => {
+  const ctx = withCancel(background());
+  const { promise: block, resolve: unblock } = Promise.withResolvers<void>();
+  const server = serveUdp(ctx, { port: 0, backlog: 1000 }, () => block);
+  using client = new UdpClient(server.addr);
+  await client.send(...numbered(100));
+  ctx.cancel();
+  await client.send(...numbered(50));
+  unblock();
+  const stats = await server.finished;
+  assertEquals(stats.handled, 150);
+  assertConserved(stats);
+});
+
+Deno.test("serveUdp() gives handlers the values of its ctx, not its end", async () => {
+  const nameKey = createKey<string>("name");
+  const ctx = withCancel(background());
+  const seen = Promise.withResolvers<[string | undefined, boolean]>();
+  const server = serveUdp(
+    withValue(ctx, nameKey, "statsd"),
+    { port: 0 },
+    async (handlerCtx) => {
+      ctx.cancel();
+      await ctx.done;
+      seen.resolve([handlerCtx.value(nameKey), handlerCtx.signal.aborted]);
+    },
+  );
+  using client = new UdpClient(server.addr);
+  await client.send("x");
+  assertEquals(await seen.promise, ["statsd", false]);
+  await server.finished;
+});
+
+Deno.test("serveUdp() cancels handlers at the hard moment and waits for them", async () => {
+  const ctx = withCancel(background());
+  const started = Promise.withResolvers<void>();
+  let why: unknown;
+  const server = serveUdp(ctx, { port: 0, grace: 5 }, async (handlerCtx) => {
+    started.resolve();
+    await handlerCtx.done;
+    why = cause(handlerCtx);
+  });
+  using client = new UdpClient(server.addr);
+  await client.send("x");
+  await started.promise;
+  ctx.cancel();
+  const stats = await server.finished;
+  assertEquals(String(why), "Error: serveUdp: the grace of 5 ms is over");
+  assertEquals(stats.handled, 1);
+});
+
+for (const end of ["returns", "rejects"] as const) {
+  Deno.test(`serveUdp() leaves a handler behind that takes no notice of the hard moment, and ${end} later`, async () => {
+    const ctx = withCancel(background());
+    const started = Promise.withResolvers<void>();
+    const never = Promise.withResolvers<void>();
+    const server = serveUdp(ctx, { port: 0, grace: 5 }, () => {
+      started.resolve();
+      return never.promise;
+    });
+    using client = new UdpClient(server.addr);
+    await client.send("stuck", "waiting");
+    await started.promise;
+    await until(() => server.stats.received === 2);
+    ctx.cancel();
+    const stats = await server.finished;
+    assertEquals([stats.failed, stats.dropped], [1, 1]);
+    assertConserved(stats);
+    if (end === "returns") never.resolve();
+    else never.reject(new Error("too late to be told"));
+    await never.promise.catch(() => {});
+    await turn();
+    assertEquals(server.stats, stats);
+  });
+}
+
+Deno.test("serveUdp() waits for a handler while it drains, which can still reply", async () => {
+  const ctx = withCancel(background());
+  const server = serveUdp(ctx, { port: 0 }, async (_ctx, datagram) => {
+    ctx.cancel();
+    // Silence for longer than it takes to say that the kernel has nothing left.
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    await datagram.reply(datagram.data);
+  });
+  using client = new UdpClient(server.addr);
+  await client.send("last words");
+  assertEquals(await client.receive(), "last words");
+  assertEquals((await server.finished).handled, 1);
+});
+
+for (const kind of ["throws", "rejects"] as const) {
+  Deno.test(`serveUdp() goes on after a handler that ${kind}`, async () => {
+    const errors: [unknown, string][] = [];
+    await using server = serveUdp(
+      background(),
+      {
+        port: 0,
+        onError: (error, datagram) => {
+          errors.push([error, textOf(datagram!)]);
+          throw new Error("and onError throws too");
+        },
+      },
+      (_ctx, datagram) => {
+        if (textOf(datagram) === "good") return;
+        if (kind === "throws") throw "no";
+        return Promise.reject("no");
+      },
+    );
+    using client = new UdpClient(server.addr);
+    using silent = silenced();
+    await client.send("bad", "good");
+    await until(() => server.stats.handled === 1);
+    assertEquals(server.stats.failed, 1);
+    assertEquals(errors, [["no", "bad"]]);
+    assertEquals(silent.lines, 1);
+  });
+}
+
+/** Keeps console.error quiet and counts its calls. */
+function silenced(): Disposable & { lines: number } {
+  const { error } = console;
+  const silent = {
+    lines: 0,
+    [Symbol.dispose]: () => void (console.error = error),
+  };
+  console.error = () => void silent.lines++;
+  return silent;
+}
+
+Deno.test("serveUdp() reports errors of handlers on stderr by default", async () => {
+  await using server = serveUdp(background(), { port: 0 }, () => {
+    throw new Error("no");
+  });
+  using client = new UdpClient(server.addr);
+  using silent = silenced();
+  await client.send("x");
+  await until(() => server.stats.failed === 1);
+  assertEquals(silent.lines, 1);
+});
+
+Deno.test("serveUdp() calls asynchronous handlers one after another, in order of arrival", async () => {
+  const ctx = withCancel(background());
+  const got: string[] = [];
+  let running = 0;
+  const server = serveUdp(ctx, { port: 0 }, async (_ctx, datagram) => {
+    assertEquals(++running, 1);
+    await Promise.resolve();
+    got.push(textOf(datagram));
+    running--;
+  });
+  using client = new UdpClient(server.addr);
+  const sent = numbered(100);
+  await client.send(...sent);
+  ctx.cancel();
+  await server.finished;
+  assertEquals(got, sent);
+});
+
+// Whatever is received between the end of one handler and the next one's turn
+// must not go before what waits.
+for (const concurrency of [1, 3]) {
+  for (const ticks of [0, 1, 2, 3, 4, 5, 6]) {
+    Deno.test(`serveUdp() keeps the order of arrival with ${concurrency} handlers of ${ticks} microtasks`, async () => {
+      const ctx = withCancel(background());
+      const begun: number[] = [];
+      const server = serveUdp(
+        ctx,
+        { port: 0, concurrency },
+        async (_ctx, datagram) => {
+          begun.push(Number(textOf(datagram)));
+          for (let n = 0; n < ticks; n++) await undefined;
+        },
+      );
+      using client = new UdpClient(server.addr);
+      const bursts = 40;
+      for (let burst = 0; burst < bursts; burst++) {
+        const texts = numbered(50).map((n) => String(burst * 50 + Number(n)));
+        await client.send(...texts);
+        await until(() => begun.length === 50 * (burst + 1));
+      }
+      ctx.cancel();
+      await server.finished;
+      assertEquals(begun, begun.toSorted((a, b) => a - b));
+    });
+  }
+}
+
+Deno.test("serveUdp() takes a handler's result that is no real promise", async () => {
+  const ctx = withCancel(background());
+  const results: unknown[] = [
+    { then: (resolve: () => void) => resolve() },
+    { then: (_: unknown, reject: (error: unknown) => void) => reject("no") },
+    {
+      get then() {
+        throw "no";
+      },
+    },
+  ];
+  const server = serveUdp(
+    ctx,
+    { port: 0, onError: () => {} },
+    () => results.shift() as Promise<void>,
+  );
+  using client = new UdpClient(server.addr);
+  await client.send("resolves", "rejects", "throws");
+  await until(() => server.stats.handled + server.stats.failed === 3);
+  ctx.cancel();
+  const stats = await server.finished;
+  assertEquals([stats.handled, stats.failed], [1, 2]);
+});
+
+Deno.test("an onError that rejects harms nobody", async () => {
+  await using server = serveUdp(
+    background(),
+    { port: 0, onError: () => Promise.reject(new Error("no log")) },
+    () => {
+      throw new Error("no");
+    },
+  );
+  using client = new UdpClient(server.addr);
+  using silent = silenced();
+  await client.send("x");
+  await until(() => silent.lines === 1);
+  assertEquals(server.stats.failed, 1);
+});
+
+Deno.test("serveUdp() leaves half of the grace to the handlers where there is no end to what comes in", async () => {
+  const ctx = withCancel(background());
+  let seen: Context | undefined;
+  const server = serveUdp(
+    ctx,
+    { port: 0, grace: 2_000 },
+    async (handlerCtx) => {
+      seen = handlerCtx;
+      await turn();
+    },
+  );
+  using client = new UdpClient(server.addr);
+  let over = false;
+  const sending = (async () => {
+    while (!over) {
+      await client.send("more");
+      await turn();
+    }
+  })();
+  await until(() => server.stats.handled > 10);
+  ctx.cancel();
+  const stats = await server.finished;
+  over = true;
+  await sending;
+  // It has ended before the hard moment, which would be the cause.
+  assertStrictEquals(cause(seen!), seen!.err);
+  assertEquals(stats.failed, 0);
+  assertConserved(stats);
+});
+
+Deno.test("serveUdp() runs no more handlers at once than concurrency says, begun in order", async () => {
+  const ctx = withCancel(background());
+  const begun: string[] = [];
+  const open: PromiseWithResolvers<void>[] = [];
+  const server = serveUdp(
+    ctx,
+    { port: 0, concurrency: 3 },
+    (_ctx, datagram) => {
+      begun.push(textOf(datagram));
+      const handler = Promise.withResolvers<void>();
+      open.push(handler);
+      return handler.promise;
+    },
+  );
+  using client = new UdpClient(server.addr);
+  await client.send(...numbered(7));
+  await until(() => server.stats.received === 7);
+  for (let n = 3; n <= 7; n++) {
+    assertEquals(begun, numbered(n));
+    open.shift()!.resolve();
+    await until(() => begun.length > n || n === 7);
+  }
+  for (const handler of open) handler.resolve();
+  ctx.cancel();
+  assertEquals((await server.finished).handled, 7);
+});
+
+Deno.test("serveUdp() keeps data valid until its handler has settled", async () => {
+  const ctx = withCancel(background());
+  const kept: Datagram[] = [];
+  const release = Promise.withResolvers<void>();
+  const texts: string[] = [];
+  const server = serveUdp(
+    ctx,
+    { port: 0, concurrency: 4 },
+    async (_ctx, datagram) => {
+      kept.push(datagram);
+      await release.promise;
+      texts.push(textOf(datagram));
+    },
+  );
+  using client = new UdpClient(server.addr);
+  const sent = numbered(20);
+  await client.send(...sent);
+  await until(() => server.stats.received === 20);
+  assertEquals(kept.map(textOf), sent.slice(0, 4));
+  release.resolve();
+  ctx.cancel();
+  await server.finished;
+  assertEquals(texts, sent);
+});
+
+Deno.test("serveUdp() uses no buffer again before its handler has settled", async () => {
+  const seed = Math.floor(Math.random() * 2 ** 32);
+  const random = new Random(seed);
+  const ctx = withCancel(background());
+  const open: PromiseWithResolvers<void>[] = [];
+  let handled = 0;
+  const server = serveUdp(
+    ctx,
+    { port: 0, concurrency: 8 },
+    async (_ctx, datagram) => {
+      const text = textOf(datagram);
+      const handler = Promise.withResolvers<void>();
+      open.push(handler);
+      await handler.promise;
+      assertEquals(textOf(datagram), text, `seed ${seed}`);
+      // Whatever is still written to it later belongs to somebody else.
+      datagram.data.fill(0);
+      handled++;
+    },
+  );
+  using client = new UdpClient(server.addr);
+  for (let n = 0; n < 2_000; n++) {
+    await client.send(`${n} `.repeat(1 + random.below(50)));
+    // No more on the way than the kernel holds on a busy machine.
+    for (let wait = random.below(3) === 0; wait; wait = n - handled > 50) {
+      await turn();
+      while (open.length > random.below(9)) {
+        open.splice(random.below(open.length), 1)[0]!.resolve();
+      }
+    }
+  }
+  ctx.cancel();
+  while (server.stats.pending > 0) {
+    open.shift()?.resolve();
+    await turn();
+  }
+  const stats = await server.finished;
+  assertEquals([stats.handled, stats.failed], [2_000, 0], `seed ${seed}`);
+});
+
+Deno.test("serveUdp() lends the same datagram to handlers that return at once", async () => {
+  const ctx = withCancel(background());
+  const seen = new Set<Datagram>();
+  const server = serveUdp(ctx, { port: 0 }, (_ctx, datagram) => {
+    seen.add(datagram);
+  });
+  using client = new UdpClient(server.addr);
+  await client.send(...numbered(10));
+  ctx.cancel();
+  await server.finished;
+  assertEquals(seen.size, 1);
+});
+
+for (const kind of ["returned", "thrown", "settled"] as const) {
+  Deno.test(`a datagram that was kept says so once its handler has ${kind}`, async () => {
+    const ctx = withCancel(background());
+    const kept = Promise.withResolvers<Datagram>();
+    const server = serveUdp(
+      ctx,
+      { port: 0, onError: () => {} },
+      (_ctx, datagram) => {
+        kept.resolve(datagram);
+        if (kind === "thrown") throw new Error("no");
+        return kind === "settled" ? Promise.resolve() : undefined;
+      },
+    );
+    using client = new UdpClient(server.addr);
+    await client.send("secret");
+    const datagram = await kept.promise;
+    await until(() => server.stats.pending === 0);
+    await turn();
+    const message = "was asked for after its handler has returned";
+    assertThrows(() => datagram.data, TypeError, `data ${message}`);
+    assertThrows(() => datagram.addr, TypeError, `addr ${message}`);
+    assertThrows(
+      () => datagram.reply(new Uint8Array(1)),
+      TypeError,
+      `reply() ${message}`,
+    );
+    ctx.cancel();
+    await server.finished;
+  });
+}
+
+Deno.test("console.log() of a datagram shows what is in it", async () => {
+  const ctx = withCancel(background());
+  let text = "";
+  const server = serveUdp(ctx, { port: 0 }, (_ctx, datagram) => {
+    text = Deno.inspect(datagram);
+    ctx.cancel();
+  });
+  using client = new UdpClient(server.addr);
+  await client.send("x");
+  await server.finished;
+  assert(/^Datagram \{\n? *data: Uint8Array\(1\) \[ 120 \]/.test(text), text);
+});
+
+Deno.test("serveUdp() accounts for every datagram at any time", async () => {
+  const ctx = withCancel(background());
+  const open: PromiseWithResolvers<void>[] = [];
+  let looks = 0;
+  const look = () => {
+    looks++;
+    assertConserved(server.stats);
+  };
+  const server = serveUdp(
+    ctx,
+    {
+      port: 0,
+      concurrency: 2,
+      backlog: 3,
+      maxDatagramSize: 4,
+      onError: look,
+    },
+    (_ctx, datagram) => {
+      look();
+      if (textOf(datagram) === "throw") throw new Error("no");
+      const n = Number(textOf(datagram));
+      if (n % 3 === 0) return;
+      const handler = Promise.withResolvers<void>();
+      open.push(handler);
+      return handler.promise.then(() => {
+        look();
+        if (n % 3 === 1) throw new Error("no");
+      });
+    },
+  );
+  using client = new UdpClient(server.addr);
+  for (let round = 0; round < 50; round++) {
+    await client.send(...numbered(12), "too long", "oops");
+    await until(() => server.stats.received === 14 * (round + 1));
+    look();
+    while (server.stats.pending > 0) {
+      open.shift()?.resolve();
+      await turn();
+      look();
+    }
+  }
+  ctx.cancel();
+  const stats = await server.finished;
+  assertConserved(stats);
+  assertEquals([stats.pending, stats.truncated], [0, 50]);
+  assert(stats.handled > 0 && stats.failed > 0 && stats.dropped > 0);
+  assert(looks > 500);
+});
+
+Deno.test("serveUdp() drops the newest beyond its backlog and counts them", async () => {
+  const ctx = withCancel(background());
+  const release = Promise.withResolvers<void>();
+  const got: string[] = [];
+  const server = serveUdp(ctx, { port: 0, backlog: 2 }, (_ctx, datagram) => {
+    got.push(textOf(datagram));
+    return release.promise;
+  });
+  using client = new UdpClient(server.addr);
+  await client.send(...numbered(6));
+  await until(() => server.stats.received === 6);
+  release.resolve();
+  ctx.cancel();
+  const stats = await server.finished;
+  assertEquals(got, ["0", "1", "2"]);
+  assertEquals(stats.dropped, 3);
+  assertConserved(stats);
+});
+
+Deno.test("serveUdp() counts what is longer than maxDatagramSize and hands it to nobody", async () => {
+  const ctx = withCancel(background());
+  const got: string[] = [];
+  const server = serveUdp(
+    ctx,
+    { port: 0, maxDatagramSize: 4 },
+    (_ctx, datagram) => void got.push(textOf(datagram)),
+  );
+  using client = new UdpClient(server.addr);
+  await client.send("1234", "12345", "x".repeat(6_000), "");
+  ctx.cancel();
+  const stats = await server.finished;
+  assertEquals(got, ["1234", ""]);
+  assertEquals(stats.truncated, 2);
+  assertConserved(stats);
+});
+
+test("serveUdp() takes the largest datagram there is", async () => {
+  const ctx = withCancel(background());
+  let length = 0;
+  const server = serveUdp(ctx, { port: 0 }, (_ctx, { data }) => {
+    length = data.length;
+    ctx.cancel();
+  });
+  using client = new UdpClient(server.addr);
+  await client.send("x".repeat(65_507));
+  assertEquals((await server.finished).truncated, 0);
+  assertEquals(length, 65_507);
+});
+
+Deno.test("serveUdp() left by await using is closed and leaves nothing on its ctx", async () => {
+  const ctx = withCancel(background());
+  let port: number;
+  {
+    await using server = serveUdp(ctx, { port: 0 }, () => {});
+    port = server.addr.port;
+    assertEquals(snapshot(ctx).children.length, 1);
+  }
+  assertEquals(snapshot(ctx).children.length, 0);
+  assertEquals(ctx.err, undefined);
+  await using _again = serveUdp(ctx, { port }, () => {});
+});
+
+Deno.test("serveUdp() drains in real time while a test's clock stands still", async () => {
+  using _time = new FakeTime();
+  const ctx = withCancel(background());
+  const server = serveUdp(ctx, { port: 0 }, () => {});
+  ctx.cancel();
+  assertEquals((await server.finished).received, 0);
+});
+
+Deno.test("serveUdp() names the port that is in use", () => {
+  using taken = new UdpClient({ transport: "udp", hostname: "", port: 0 });
+  const { port } = taken.conn.addr as Deno.NetAddr;
+  assertThrows(
+    () => serveUdp(background(), { port }, () => {}),
+    Deno.errors.AddrInUse,
+    `serveUdp: port ${port} is in use`,
+  );
+});
+
+for (
+  const options of [
+    { grace: -1 },
+    { grace: NaN },
+    { grace: "5" as unknown as number },
+    { concurrency: 0 },
+    { backlog: -1 },
+    { maxDatagramSize: 0 },
+    { maxDatagramSize: 65_508 },
+  ]
+) {
+  const [key, value] = Object.entries(options)[0]!;
+  Deno.test(`serveUdp() refuses ${key} ${value} and leaves no socket`, () => {
+    assertThrows(
+      () => serveUdp(background(), { port: 0, ...options }, () => {}),
+      RangeError,
+      `serveUdp: ${key} must be`,
+    );
+  });
+}
+
+Deno.test("serveUdp() wants a handler and leaves no socket without one", () => {
+  assertThrows(
+    () =>
+      serveUdp(background(), { port: 0 }, undefined as unknown as () => void),
+    TypeError,
+    "serveUdp: the third argument must be a function",
+  );
+});
+
+Deno.test("serveUdp() tells who lacks --unstable-net what to do", async () => {
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-config", "--no-lock", "--allow-net", "serve_udp.ts"],
+    cwd: new URL("../testdata/", import.meta.url),
+  }).output();
+  const text = new TextDecoder().decode(stdout);
+  assert(text.startsWith("TypeError: serveUdp: Deno has UDP only"), text);
+});
+
+/** A socket whose receive() fails once `broken` has resolved. */
+function breakable(conn: Deno.DatagramConn, broken: Promise<Error>): void {
+  const { receive } = conn;
+  conn.receive = async (buffer) => {
+    const received = receive.call(conn, buffer);
+    received.catch(() => {});
+    const first = await Promise.race([received, broken]);
+    if (first instanceof Error) throw first;
+    return first;
+  };
+}
+
+for (const end of ["ends", "never ends"] as const) {
+  Deno.test(`a socket that fails while a handler is at work ends the server, not ctx: the handler ${end}`, async () => {
+    const ctx = withCancel(background());
+    const broken = Promise.withResolvers<Error>();
+    const release = Promise.withResolvers<void>();
+    const { listenDatagram } = Deno;
+    Deno.listenDatagram = ((options: Deno.UdpListenOptions) => {
+      const conn = listenDatagram({ ...options, transport: "udp" });
+      breakable(conn, broken.promise);
+      return conn;
+    }) as typeof Deno.listenDatagram;
+    const errors: unknown[] = [];
+    const started = Promise.withResolvers<Context>();
+    using _restored = {
+      [Symbol.dispose]: () => void (Deno.listenDatagram = listenDatagram),
+    };
+    const server = serveUdp(
+      ctx,
+      { port: 0, grace: 5, onError: (error) => errors.push(error) },
+      (handlerCtx) => {
+        started.resolve(handlerCtx);
+        return release.promise;
+      },
+    );
+    using client = new UdpClient(server.addr);
+    await client.send("x");
+    const handlerCtx = await started.promise;
+    let soft = false;
+    softDone(handlerCtx).then(() => soft = true);
+    const failure = new Deno.errors.NotConnected("the network is gone");
+    broken.resolve(failure);
+    await turn();
+    await turn();
+    assert(soft);
+    if (end === "ends") release.resolve();
+    const stats = await server.finished;
+    assertEquals(
+      [stats.handled, stats.failed],
+      end === "ends" ? [1, 0] : [0, 1],
+    );
+    assertStrictEquals(stats.error, failure);
+    assertEquals(errors, [failure]);
+    assertEquals(ctx.err, undefined);
+    await handlerCtx.done;
+    if (end === "never ends") {
+      assertStrictEquals((cause(handlerCtx) as Error).cause, failure);
+    }
+    release.resolve();
+  });
+}
+
+Deno.test("a server says what it holds for as long as it does", async () => {
+  const ctx = withCancel(background());
+  const before = running.size;
+  const release = Promise.withResolvers<void>();
+  const server = serveUdp(ctx, { port: 0 }, () => release.promise);
+  using client = new UdpClient(server.addr);
+  await client.send("one", "two");
+  await until(() => server.stats.received === 2);
+  assertEquals(
+    [...running].map((describe) => describe()).at(-1),
+    "serveUdp with 2 datagrams in flight",
+  );
+  release.resolve();
+  ctx.cancel();
+  await server.finished;
+  assertEquals(running.size, before);
+});

@@ -1,0 +1,530 @@
+import {
+  background,
+  cause,
+  type Context,
+  createKey,
+  IdleTimeout,
+  snapshot,
+  type UdpPeer,
+  udpPeers,
+  type UdpPeersServer,
+  type UdpPeersStats,
+  withCancel,
+  withValue,
+} from "@curfew/context";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
+import { FakeTime } from "@std/testing/time";
+import { running } from "../../../context/running.ts";
+import {
+  assertConserved,
+  numbered,
+  textOf,
+  turn,
+  UdpClient,
+  until,
+} from "./udp_client.ts";
+
+/** Sends back what comes, with what it is the nth of. */
+async function echo(_ctx: Context, peer: UdpPeer): Promise<void> {
+  let n = 0;
+  for await (const datagram of peer) {
+    await peer.send(new TextEncoder().encode(`${textOf(datagram)} ${n++}`));
+  }
+}
+
+Deno.test("udpPeers() runs one handler for each address", async () => {
+  await using server = udpPeers(background(), { port: 0, grace: 0 }, echo);
+  using one = new UdpClient(server.addr);
+  using other = new UdpClient(server.addr);
+  for (const n of [0, 1, 2]) {
+    await one.send("one");
+    await other.send("other");
+    assertEquals(await one.receive(), `one ${n}`);
+    assertEquals(await other.receive(), `other ${n}`);
+  }
+  const { accepted, peers, received } = server.stats;
+  assertEquals([accepted, peers, received], [2, 2, 6]);
+});
+
+Deno.test("a peer knows its address, and gives its datagrams in order", async () => {
+  const ctx = withCancel(background());
+  const got: string[] = [];
+  let addr: Deno.NetAddr | undefined;
+  const server = udpPeers(ctx, { port: 0 }, async (_ctx, peer) => {
+    addr = peer.addr;
+    for await (const datagram of peer) {
+      assertStrictEquals(datagram.addr, peer.addr);
+      got.push(textOf(datagram));
+      if (got.length === 60) break;
+    }
+  });
+  using client = new UdpClient(server.addr);
+  const sent = numbered(60);
+  await client.send(...sent);
+  await until(() => server.stats.peers === 0);
+  ctx.cancel();
+  const stats = await server.finished;
+  assertEquals(got, sent);
+  assertEquals(addr?.port, (client.conn.addr as Deno.NetAddr).port);
+  assertEquals(stats.handled, 60);
+});
+
+Deno.test("the iteration of a peer can be left and begun again", async () => {
+  const ctx = withCancel(background());
+  const got: string[] = [];
+  const server = udpPeers(ctx, { port: 0 }, async (_ctx, peer) => {
+    for await (const first of peer) {
+      got.push(`first ${textOf(first)}`);
+      break;
+    }
+    for await (const next of peer) {
+      got.push(textOf(next));
+      if (textOf(next) === "2") break;
+    }
+  });
+  using client = new UdpClient(server.addr);
+  await client.send(...numbered(3));
+  await until(() => server.stats.handled === 3);
+  assertEquals(got, ["first 0", "1", "2"]);
+  ctx.cancel();
+  await server.finished;
+});
+
+Deno.test("two iterations of one peer share its datagrams, and each is accounted for", async () => {
+  const ctx = withCancel(background());
+  let taken = 0;
+  const server = udpPeers(ctx, { port: 0 }, async (_ctx, peer) => {
+    const take = async () => {
+      for await (const datagram of peer) {
+        assertConserved(server.stats);
+        taken++;
+        if (textOf(datagram) === "end") return;
+      }
+    };
+    await Promise.all([take(), take()]);
+  });
+  using client = new UdpClient(server.addr);
+  for (let n = 0; n < 10; n++) {
+    await client.send("a", "b");
+    await until(() => taken === 2 * (n + 1));
+    assertConserved(server.stats);
+  }
+  await client.send("end", "end");
+  await until(() => server.stats.peers === 0);
+  ctx.cancel();
+  const stats = await server.finished;
+  assertConserved(stats);
+  assertEquals([stats.handled, taken], [22, 22]);
+});
+
+Deno.test("the data of a peer's datagrams may be kept", async () => {
+  const ctx = withCancel(background());
+  const kept: Uint8Array[] = [];
+  const server = udpPeers(ctx, { port: 0 }, async (_ctx, peer) => {
+    for await (const { data } of peer) {
+      if (kept.push(data) === 20) break;
+    }
+  });
+  using client = new UdpClient(server.addr);
+  await client.send(...numbered(20));
+  await until(() => server.stats.handled === 20);
+  assertEquals(kept.map((data) => textOf({ data })), numbered(20));
+  ctx.cancel();
+  await server.finished;
+});
+
+Deno.test("datagram.reply() goes to the peer", async () => {
+  await using server = udpPeers(
+    background(),
+    { port: 0, grace: 0 },
+    async (_ctx, peer) => {
+      for await (const datagram of peer) await datagram.reply(datagram.data);
+    },
+  );
+  using client = new UdpClient(server.addr);
+  await client.send("hello");
+  assertEquals(await client.receive(), "hello");
+});
+
+Deno.test("a peer is forgotten when its handler has returned", async () => {
+  const ctx = withCancel(background());
+  const got: string[] = [];
+  const ctxs: Context[] = [];
+  const server = udpPeers(ctx, { port: 0 }, async (peerCtx, peer) => {
+    ctxs.push(peerCtx);
+    for await (const datagram of peer) {
+      got.push(textOf(datagram));
+      return;
+    }
+  });
+  using client = new UdpClient(server.addr);
+  for (const text of ["one", "two"]) {
+    await client.send(text);
+    await until(() => server.stats.received === server.stats.handled);
+    await until(() => server.stats.peers === 0 && got.includes(text));
+  }
+  assertEquals(server.stats.accepted, 2);
+  assert(ctxs.every((peerCtx) => peerCtx.err !== undefined));
+  ctx.cancel();
+  await server.finished;
+});
+
+for (const kind of ["throws", "rejects"] as const) {
+  Deno.test(`a handler that ${kind} costs its own peer, and what it was at`, async () => {
+    const ctx = withCancel(background());
+    const errors: [unknown, number | undefined][] = [];
+    const server = udpPeers(
+      ctx,
+      {
+        port: 0,
+        onError: (error, peer) => errors.push([error, peer?.addr.port]),
+      },
+      (_ctx, peer) => {
+        if (kind === "throws") throw "no";
+        return (async () => {
+          for await (const _datagram of peer) throw "no";
+        })();
+      },
+    );
+    using client = new UdpClient(server.addr);
+    await client.send("x");
+    await until(() => errors.length === 1);
+    await until(() => server.stats.peers === 0);
+    assertEquals(errors, [["no", (client.conn.addr as Deno.NetAddr).port]]);
+    assertConserved(server.stats);
+    const { failed, dropped } = server.stats;
+    assertEquals([failed, dropped], kind === "throws" ? [0, 1] : [1, 0]);
+    ctx.cancel();
+    await server.finished;
+  });
+}
+
+Deno.test("a peer that is idle ends, with the cause", async () => {
+  using time = new FakeTime();
+  const ctx = withCancel(background());
+  const ended = Promise.withResolvers<unknown>();
+  const server = udpPeers(
+    ctx,
+    { port: 0, idleTimeout: 1_000 },
+    async (peerCtx, peer) => {
+      await echo(peerCtx, peer);
+      ended.resolve(cause(peerCtx));
+    },
+  );
+  using client = new UdpClient(server.addr);
+  for (let n = 0; n < 3; n++) {
+    await client.send("still here");
+    assertEquals(await client.receive(), `still here ${n}`);
+    time.tick(900);
+  }
+  assertEquals(server.stats.peers, 1);
+  time.tick(1_000);
+  assertInstanceOf(await ended.promise, IdleTimeout);
+  ctx.cancel();
+  await server.finished;
+});
+
+/** A server whose one peer has become idle, and its handler, which goes on. */
+async function idlePeer(
+  handler: (ctx: Context, peer: UdpPeer) => Promise<void>,
+  check: (server: UdpPeersServer, client: UdpClient) => Promise<void>,
+): Promise<unknown[]> {
+  const ctx = withCancel(background());
+  const errors: unknown[] = [];
+  let server: UdpPeersServer;
+  let client: UdpClient;
+  {
+    using time = new FakeTime();
+    const ended = Promise.withResolvers<void>();
+    server = udpPeers(
+      ctx,
+      { port: 0, idleTimeout: 1_000, onError: (error) => errors.push(error) },
+      async (peerCtx, peer) => {
+        await echo(peerCtx, peer);
+        ended.resolve();
+        await handler(peerCtx, peer);
+      },
+    );
+    client = new UdpClient(server.addr);
+    await client.send("x");
+    await client.receive();
+    time.tick(1_000);
+    await ended.promise;
+  }
+  await check(server, client);
+  client.conn.close();
+  ctx.cancel();
+  await server.finished;
+  return errors;
+}
+
+Deno.test("a peer that has ended is sent nothing", async () => {
+  const errors = await idlePeer(async (ctx, peer) => {
+    const error = await assertRejects(() => peer.send(new Uint8Array(1)));
+    assertStrictEquals(error, ctx.err);
+  }, (server) => until(() => server.stats.peers === 0));
+  assertEquals(errors, []);
+});
+
+Deno.test("that a handler's peer has ended is no news", async () => {
+  const errors = await idlePeer(
+    (ctx) => Promise.reject(ctx.err),
+    (server) => until(() => server.stats.peers === 0),
+  );
+  assertEquals(errors, []);
+});
+
+Deno.test("what an ended peer sends is dropped at once, until its handler has returned", async () => {
+  const release = Promise.withResolvers<void>();
+  await idlePeer(() => release.promise, async (server, client) => {
+    await client.send("too late");
+    await until(() => server.stats.received === 2);
+    const { dropped, pending, accepted } = server.stats;
+    assertEquals([dropped, pending, accepted], [1, 0, 1]);
+    release.resolve();
+    await until(() => server.stats.peers === 0);
+    await client.send("again");
+    await until(() => server.stats.accepted === 2);
+  });
+});
+
+Deno.test("udpPeers() refuses and counts the newest beyond maxPeers", async () => {
+  const ctx = withCancel(background());
+  const got: string[] = [];
+  const server = udpPeers(
+    ctx,
+    { port: 0, maxPeers: 2, grace: 0 },
+    async (_ctx, peer) => {
+      for await (const datagram of peer) got.push(textOf(datagram));
+    },
+  );
+  using one = new UdpClient(server.addr);
+  using two = new UdpClient(server.addr);
+  using three = new UdpClient(server.addr);
+  await one.send("1");
+  await two.send("2");
+  await three.send("3", "3");
+  await one.send("1");
+  await until(() => server.stats.received === 5);
+  await turn();
+  assertEquals(got, ["1", "2", "1"]);
+  const { accepted, refused, dropped } = server.stats;
+  assertEquals([accepted, refused, dropped], [2, 2, 2]);
+  ctx.cancel();
+  assertConserved(await server.finished);
+});
+
+Deno.test("the queue of a peer is bounded, and is its own", async () => {
+  const ctx = withCancel(background());
+  const release = Promise.withResolvers<void>();
+  const got: string[] = [];
+  const server = udpPeers(
+    ctx,
+    { port: 0, backlog: 3, grace: 0 },
+    async (_ctx, peer) => {
+      await release.promise;
+      for await (const datagram of peer) got.push(textOf(datagram));
+    },
+  );
+  using one = new UdpClient(server.addr);
+  using other = new UdpClient(server.addr);
+  await one.send(...numbered(10));
+  await other.send("other");
+  await until(() => server.stats.received === 11);
+  assertEquals([server.stats.dropped, server.stats.pending], [7, 4]);
+  release.resolve();
+  await until(() => got.length === 4);
+  assertEquals(got.toSorted(), ["0", "1", "2", "other"]);
+  ctx.cancel();
+  assertConserved(await server.finished);
+});
+
+Deno.test("udpPeers() accounts for every datagram at any time", async () => {
+  const ctx = withCancel(background());
+  let looks = 0;
+  const look = () => {
+    looks++;
+    assertConserved(server.stats);
+  };
+  const server = udpPeers(
+    ctx,
+    { port: 0, backlog: 2, onError: look },
+    async (_ctx, peer) => {
+      look();
+      for await (const datagram of peer) {
+        look();
+        if (textOf(datagram) === "throw") throw new Error("no");
+        if (textOf(datagram) === "leave") return;
+      }
+    },
+  );
+  using client = new UdpClient(server.addr);
+  for (let n = 0; n < 50; n++) {
+    await client.send("a", "b", "c", n % 2 === 0 ? "throw" : "leave", "d");
+    await until(() => server.stats.received === 5 * (n + 1));
+    look();
+  }
+  ctx.cancel();
+  const stats = await server.finished;
+  assertConserved(stats);
+  assertEquals(stats.pending, 0);
+  assert(looks > 150);
+});
+
+Deno.test("udpPeers() counts what was sent before its ctx was done, from new peers too", async () => {
+  const ctx = withCancel(background());
+  const server = udpPeers(ctx, { port: 0 }, async (_ctx, peer) => {
+    for await (const datagram of peer) {
+      if (textOf(datagram) === "bye") return;
+    }
+  });
+  using clients = new DisposableStack();
+  for (let n = 0; n < 20; n++) {
+    const client = clients.use(new UdpClient(server.addr));
+    await client.send("hello", "bye");
+  }
+  ctx.cancel();
+  const stats: UdpPeersStats = await server.finished;
+  assertEquals([stats.accepted, stats.handled], [20, 40]);
+});
+
+Deno.test("at the soft moment a conversation goes on, and nobody new is let in", async () => {
+  const ctx = withCancel(background());
+  const server = udpPeers(ctx, { port: 0 }, async (_ctx, peer) => {
+    for await (const datagram of peer) {
+      await peer.send(datagram.data);
+      if (textOf(datagram) === "bye") return;
+    }
+  });
+  using client = new UdpClient(server.addr);
+  await client.send("hello");
+  assertEquals(await client.receive(), "hello");
+  ctx.cancel();
+  // Until the silence that ends the drain, newcomers are taken for early ones.
+  while (server.stats.refused === 0) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    using late = new UdpClient(server.addr);
+    await late.send("too late?", "bye");
+    await turn();
+  }
+  await client.send("bye");
+  assertEquals(await client.receive(), "bye");
+  assertConserved(await server.finished);
+});
+
+Deno.test("the hard moment cancels the peers' contexts and ends their iteration", async () => {
+  const ctx = withCancel(background());
+  const causes: unknown[] = [];
+  const server = udpPeers(
+    ctx,
+    { port: 0, grace: 5 },
+    async (peerCtx, peer) => {
+      for await (const _datagram of peer) ctx.cancel();
+      causes.push(cause(peerCtx));
+      const error = await assertRejects(() => peer.send(new Uint8Array(1)));
+      assertStrictEquals(error, peerCtx.err);
+      throw error;
+    },
+  );
+  using client = new UdpClient(server.addr);
+  await client.send("x");
+  const stats = await server.finished;
+  assertEquals(String(causes), "Error: udpPeers: the grace of 5 ms is over");
+  assertConserved(stats);
+});
+
+Deno.test("udpPeers() leaves a handler behind that takes no notice of the hard moment", async () => {
+  const ctx = withCancel(background());
+  const release = Promise.withResolvers<void>();
+  const server = udpPeers(ctx, { port: 0, grace: 5 }, async () => {
+    ctx.cancel();
+    await release.promise;
+  });
+  using client = new UdpClient(server.addr);
+  await client.send("x");
+  const stats = await server.finished;
+  assertEquals([stats.dropped, stats.peers], [1, 0]);
+  release.resolve();
+  await turn();
+  assertEquals(server.stats, stats);
+});
+
+Deno.test("a peer's ctx has the values of the server's", async () => {
+  const nameKey = createKey<string>("name");
+  const ctx = withCancel(background());
+  const seen = Promise.withResolvers<string | undefined>();
+  const server = udpPeers(
+    withValue(ctx, nameKey, "chat"),
+    { port: 0 },
+    (peerCtx) => seen.resolve(peerCtx.value(nameKey)),
+  );
+  using client = new UdpClient(server.addr);
+  await client.send("x");
+  assertEquals(await seen.promise, "chat");
+  ctx.cancel();
+  await server.finished;
+});
+
+Deno.test("udpPeers() leaves nothing on its ctx, and says what it holds until then", async () => {
+  const ctx = withCancel(background());
+  const before = running.size;
+  const server = udpPeers(ctx, { port: 0, grace: 0 }, echo);
+  using client = new UdpClient(server.addr);
+  await client.send("x");
+  await client.receive();
+  assertEquals([...running].at(-1)!(), "udpPeers with 1 peers");
+  await server[Symbol.asyncDispose]();
+  assertEquals(running.size, before);
+  assertEquals(snapshot(ctx).children.length, 0);
+});
+
+Deno.test("udpPeers() on a done ctx throws its err", () => {
+  const ctx = withCancel(background());
+  ctx.cancel();
+  const error = assertThrows(() => udpPeers(ctx, { port: 0 }, echo));
+  assertStrictEquals(error, ctx.err);
+});
+
+for (
+  const options of [
+    { idleTimeout: 0 },
+    { idleTimeout: NaN },
+    { maxPeers: 0 },
+    { backlog: 0 },
+    { grace: -1 },
+    { grace: "5" as unknown as number },
+  ]
+) {
+  const [key, value] = Object.entries(options)[0]!;
+  Deno.test(`udpPeers() refuses ${key} ${value} and leaves no socket`, () => {
+    assertThrows(
+      () => udpPeers(background(), { port: 0, ...options }, echo),
+      RangeError,
+      `udpPeers: ${key} must be`,
+    );
+  });
+}
+
+Deno.test("a million addresses leave nothing behind in the heap", async () => {
+  const script = new URL("../testdata/many_peers.ts", import.meta.url).href;
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      ...["run", "--quiet", "--no-check", "--v8-flags=--expose-gc"],
+      ...["--unstable-net", "--allow-net", script],
+    ],
+    stderr: "inherit",
+  }).output();
+  const { stats, heaps } = JSON.parse(new TextDecoder().decode(stdout));
+  assertEquals(stats.received, 1_000_000);
+  assertEquals([stats.peers, stats.accepted], [1_024, 1_024]);
+  assertEquals(stats.refused, 1_000_000 - 1_024);
+  const growth = heaps.at(-1) - heaps[1];
+  assert(growth < 500_000, `the heap has grown by ${growth} bytes: ${heaps}`);
+});

@@ -1,0 +1,450 @@
+import {
+  background,
+  type Context,
+  type Datagram,
+  snapshot,
+  udpRead,
+  withCancel,
+  withTimeout,
+} from "@curfew/context";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
+import { hasIpv6 } from "../ipv6.ts";
+import {
+  assertConserved,
+  listenUdp,
+  numbered,
+  test,
+  textOf,
+  turn,
+  UdpClient,
+} from "./udp_client.ts";
+
+function assertClosed(conn: Deno.DatagramConn): void {
+  assertThrows(() => conn.close(), Deno.errors.BadResource);
+}
+
+Deno.test("udpRead() reads until ctx is cancelled, then closes the socket", async () => {
+  const ctx = withCancel(background());
+  const conn = listenUdp();
+  using client = new UdpClient(conn.addr);
+  const got: string[] = [];
+  const finished = udpRead(ctx, conn, (_ctx, datagram) => {
+    got.push(textOf(datagram));
+  });
+  const sent = numbered(50);
+  await client.send(...sent);
+  ctx.cancel();
+  assertEquals((await finished).handled, 50);
+  assertEquals(got, sent);
+  assertClosed(conn);
+});
+
+Deno.test("udpRead() ends at the deadline of ctx", async () => {
+  using ctx = withTimeout(background(), 5);
+  const conn = listenUdp();
+  assertEquals((await udpRead(ctx, conn, () => {})).received, 0);
+  assertClosed(conn);
+});
+
+Deno.test("udpRead() on a done ctx closes the socket and returns", async () => {
+  const ctx = withCancel(background());
+  ctx.cancel();
+  const conn = listenUdp();
+  using client = new UdpClient(conn.addr);
+  await client.send("too late");
+  assertEquals((await udpRead(ctx, conn, () => {})).received, 0);
+  assertClosed(conn);
+});
+
+Deno.test("udpRead() ends when somebody else closes the socket, and leaves ctx alone", async () => {
+  const ctx = withCancel(background());
+  const conn = listenUdp();
+  const errors: unknown[] = [];
+  const finished = udpRead(ctx, conn, () => {}, {
+    onError: (error) => errors.push(error),
+  });
+  conn.close();
+  assertEquals((await finished).received, 0);
+  assertEquals(errors.length, 1);
+  assertStrictEquals((await finished).error, errors[0]);
+  assertEquals(ctx.err, undefined);
+});
+
+Deno.test("udpRead() ends with the error of a socket that fails, and leaves ctx alone", async () => {
+  const ctx = withCancel(background());
+  const conn = listenUdp();
+  const failure = new Deno.errors.NotConnected("the network is gone");
+  conn.receive = () => Promise.reject(failure);
+  const stats = await udpRead(ctx, conn, () => {}, { onError: () => {} });
+  assertStrictEquals(stats.error, failure);
+  assertEquals(ctx.err, undefined);
+  assertClosed(conn);
+});
+
+Deno.test("udpRead() goes on after a handler that throws, and leaves ctx alone", async () => {
+  const ctx = withCancel(background());
+  const conn = listenUdp();
+  using client = new UdpClient(conn.addr);
+  const finished = udpRead(
+    ctx,
+    conn,
+    (_ctx, datagram) => {
+      if (textOf(datagram) === "bad") throw new Error("no");
+    },
+    { onError: () => {} },
+  );
+  await client.send("bad", "good");
+  assertEquals(ctx.err, undefined);
+  ctx.cancel();
+  const stats = await finished;
+  assertEquals([stats.failed, stats.handled], [1, 1]);
+});
+
+Deno.test("udpRead() leaves nothing on ctx, however it has ended", async () => {
+  const ctx = withCancel(background());
+  const conn = listenUdp();
+  const finished = udpRead(ctx, conn, () => {}, { onError: () => {} });
+  assertEquals(snapshot(ctx).children.length, 1);
+  conn.close();
+  await finished;
+  assertEquals(snapshot(ctx).children.length, 0);
+});
+
+for (
+  const name of ["ConnectionReset", "ConnectionRefused", "Interrupted"] as const
+) {
+  Deno.test(`udpRead() survives a receive that fails with ${name}`, async () => {
+    const ctx = withCancel(background());
+    const conn = listenUdp();
+    using client = new UdpClient(conn.addr);
+    const { receive } = conn;
+    let failures = 3;
+    conn.receive = (buffer) =>
+      failures-- > 0
+        ? Promise.reject(new Deno.errors[name]("an ICMP message"))
+        : receive.call(conn, buffer);
+    const finished = udpRead(ctx, conn, () => ctx.cancel());
+    await client.send("still there?");
+    const stats = await finished;
+    assertEquals([stats.handled, stats.transientErrors], [1, 3]);
+    assertEquals(stats.error, undefined);
+  });
+}
+
+Deno.test("udpRead() wants a context", () => {
+  const conn = listenUdp();
+  assertThrows(
+    () => udpRead(null as unknown as Context, conn, () => {}),
+    TypeError,
+  );
+  conn.close();
+});
+
+Deno.test("udpRead() takes an error of one that is too long for a truncated one, as on Windows", async () => {
+  const ctx = withCancel(background());
+  const conn = listenUdp();
+  using client = new UdpClient(conn.addr);
+  const { receive } = conn;
+  conn.receive = () => {
+    conn.receive = receive;
+    const error = new Error("Message too long");
+    return Promise.reject(Object.assign(error, { code: "EMSGSIZE" }));
+  };
+  const finished = udpRead(ctx, conn, () => ctx.cancel(), {
+    maxDatagramSize: 100,
+  });
+  await client.send("still there?");
+  const stats = await finished;
+  assertConserved(stats);
+  assertEquals([stats.truncated, stats.handled], [1, 1]);
+  assertEquals(stats.error, undefined);
+});
+
+// Replies.
+
+Deno.test("reply() sends once more what an ICMP message for another has kept back", async () => {
+  const ctx = withCancel(background());
+  const conn = listenUdp();
+  using client = new UdpClient(conn.addr);
+  const { send } = conn;
+  let failures = 1;
+  conn.send = (data, addr) =>
+    failures-- > 0
+      ? Promise.reject(new Deno.errors.ConnectionRefused("an ICMP message"))
+      : send.call(conn, data, addr);
+  const finished = udpRead(ctx, conn, async (_ctx, datagram) => {
+    await datagram.reply(datagram.data);
+    ctx.cancel();
+  });
+  await client.send("hello");
+  assertEquals(await client.receive(), "hello");
+  assertEquals((await finished).transientErrors, 1);
+});
+
+Deno.test("reply() rejects with what keeps every attempt back", async () => {
+  const ctx = withCancel(background());
+  const conn = listenUdp();
+  using client = new UdpClient(conn.addr);
+  const refused = new Deno.errors.ConnectionRefused("an ICMP message");
+  conn.send = () => Promise.reject(refused);
+  const errors: unknown[] = [];
+  const finished = udpRead(
+    ctx,
+    conn,
+    async (_ctx, datagram) => {
+      ctx.cancel();
+      await datagram.reply(datagram.data);
+    },
+    { onError: (error) => errors.push(error) },
+  );
+  await client.send("hello");
+  const stats = await finished;
+  assertEquals(errors, [refused]);
+  assertEquals([stats.transientErrors, stats.failed], [2, 1]);
+});
+
+/** A handler's datagram, while the handler goes on. */
+async function held(
+  use: (datagram: Datagram, ctx: Context) => Promise<void>,
+  grace?: number,
+): Promise<void> {
+  const ctx = withCancel(background());
+  const conn = listenUdp();
+  using client = new UdpClient(conn.addr);
+  const errors: unknown[] = [];
+  const finished = udpRead(
+    ctx,
+    conn,
+    async (handlerCtx, datagram) => {
+      ctx.cancel();
+      await use(datagram, handlerCtx);
+    },
+    {
+      ...(grace !== undefined && { grace }),
+      onError: (error) => errors.push(error),
+    },
+  );
+  await client.send("x");
+  await finished;
+  assertEquals(errors, []);
+}
+
+test("reply() says how long is too long", async () => {
+  await held(async (datagram) => {
+    assertEquals(await datagram.reply(new Uint8Array(65_507)), 65_507);
+    await assertRejects(
+      () => datagram.reply(new Uint8Array(70_000)),
+      RangeError,
+      "udpRead: 70000 bytes are too long to send; a datagram takes 65507 at most",
+    );
+  });
+});
+
+Deno.test("reply() rejects with the err of the handler's ctx at the hard moment", async () => {
+  await held(async (datagram, ctx) => {
+    await ctx.done;
+    const error = await assertRejects(() => datagram.reply(new Uint8Array(1)));
+    assertStrictEquals(error, ctx.err);
+  }, 5);
+});
+
+for (const name of ["Interrupted", "BadResource"] as const) {
+  Deno.test(`reply() that ends with ${name} at the hard moment rejects with ctx.err`, async () => {
+    const ctx = withCancel(background());
+    const conn = listenUdp();
+    using client = new UdpClient(conn.addr);
+    const closed = Promise.withResolvers<never>();
+    const { close } = conn;
+    conn.send = () => closed.promise;
+    conn.close = () => {
+      closed.reject(new Deno.errors[name]("the socket has been closed"));
+      close.call(conn);
+    };
+    let error: unknown;
+    let handlerCtx: Context | undefined;
+    const finished = udpRead(
+      ctx,
+      conn,
+      async (given, datagram) => {
+        ctx.cancel();
+        handlerCtx = given;
+        await datagram.reply(datagram.data).catch((e) => error = e);
+      },
+      { grace: 5 },
+    );
+    await client.send("x");
+    await finished;
+    assert(error !== undefined);
+    assertStrictEquals(error, handlerCtx!.err);
+  });
+}
+
+Deno.test("reply() sends nothing any more once ctx is done, though the socket is open", async () => {
+  await held(async (datagram, ctx) => {
+    const replied = Promise.withResolvers<unknown>();
+    ctx.signal.addEventListener("abort", () => {
+      datagram.reply(datagram.data).then(replied.resolve, replied.resolve);
+    });
+    assertStrictEquals(await replied.promise, ctx.err);
+  }, 5);
+});
+
+// What the kernel drops.
+
+for (const hostname of ["127.0.0.1", "::1"]) {
+  Deno.test({
+    name: `udpRead() knows what the kernel has dropped at ${hostname}`,
+    ignore: Deno.build.os !== "linux" || hostname === "::1" && !hasIpv6,
+    async fn() {
+      const ctx = withCancel(background());
+      const listen = () =>
+        Deno.listenDatagram({ transport: "udp", hostname, port: 0 });
+      const conn = listen();
+      const client = listen();
+      // More than any usual receive buffer holds; nobody reads yet.
+      const sent = 1_000;
+      for (let n = 0; n < sent; n++) {
+        await client.send(new Uint8Array(8_000), conn.addr);
+      }
+      ctx.cancel();
+      const open = withCancel(background());
+      const finished = udpRead(open, conn, () => {});
+      open.cancel();
+      const stats = await finished;
+      assert(stats.kernelDropped! > 0);
+      assertEquals(stats.received + stats.kernelDropped!, sent);
+      client.close();
+    },
+  });
+}
+
+Deno.test({
+  name: "udpRead() takes the drops of no other socket for its own",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    const flooded = listenUdp();
+    const { port } = flooded.addr as Deno.NetAddr;
+    const beside = Deno.listenDatagram({
+      transport: "udp",
+      hostname: "127.0.0.2",
+      port,
+    });
+    using client = new UdpClient(flooded.addr);
+    for (let n = 0; n < 1_000; n++) {
+      await client.conn.send(new Uint8Array(8_000), flooded.addr);
+    }
+    const ctx = withCancel(background());
+    const finished = udpRead(ctx, beside, () => {});
+    ctx.cancel();
+    assertEquals((await finished).kernelDropped, 0);
+    flooded.close();
+  },
+});
+
+Deno.test({
+  name: "udpRead() does not tell apart sockets that share an address",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    const shared = (port: number) =>
+      Deno.listenDatagram({
+        transport: "udp",
+        hostname: "127.0.0.1",
+        port,
+        reuseAddress: true,
+      });
+    const one = shared(0);
+    const other = shared((one.addr as Deno.NetAddr).port);
+    const ctx = withCancel(background());
+    const finished = udpRead(ctx, one, () => {});
+    ctx.cancel();
+    assertEquals((await finished).kernelDropped, undefined);
+    other.close();
+  },
+});
+
+Deno.test("udpRead() does not ask for what it may not read", async () => {
+  const script = new URL("../testdata/udp_read.ts", import.meta.url).href;
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "--allow-net", script],
+  }).output();
+  assertEquals(new TextDecoder().decode(stdout), "undefined\n");
+});
+
+// Unix datagram sockets.
+
+Deno.test({
+  name: "udpRead() reads a Unix datagram socket and replies",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    const dir = await Deno.makeTempDir();
+    const listen = (name: string) =>
+      Deno.listenDatagram({
+        transport: "unixpacket",
+        path: `${dir}/${name}`,
+      });
+    const ctx = withCancel(background());
+    const conn = listen("server");
+    const client = listen("client");
+    const finished = udpRead<Deno.UnixAddr>(
+      ctx,
+      conn,
+      async (_ctx, datagram) => {
+        assertEquals(datagram.addr.path, `${dir}/client`);
+        // By then a loop that goes on would wait for the next one.
+        await turn();
+        await datagram.reply(datagram.data);
+        ctx.cancel();
+      },
+    );
+    await client.send(new TextEncoder().encode("hello"), conn.addr);
+    const [data] = await client.receive();
+    assertEquals(new TextDecoder().decode(data), "hello");
+    const stats = await finished;
+    assertEquals([stats.handled, stats.kernelDropped], [1, undefined]);
+    client.close();
+    await Deno.remove(dir, { recursive: true });
+  },
+});
+
+Deno.test({
+  name: "reply() to a Unix socket without a path says that none is possible",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    const dir = await Deno.makeTempDir();
+    const ctx = withCancel(background());
+    const conn = Deno.listenDatagram({
+      transport: "unixpacket",
+      path: `${dir}/server`,
+    });
+    const from: Deno.UnixAddr = {
+      transport: "unixpacket",
+      path: null as unknown as string,
+    };
+    const { receive } = conn;
+    conn.receive = (buffer) => {
+      conn.receive = receive;
+      return Promise.resolve([buffer!.fill(1).slice(0, 1), from]);
+    };
+    const errors: unknown[] = [];
+    await udpRead<Deno.UnixAddr>(
+      ctx,
+      conn,
+      async (_ctx, datagram) => {
+        ctx.cancel();
+        await datagram.reply(datagram.data);
+      },
+      { onError: (error) => errors.push(error) },
+    );
+    assertEquals(
+      String(errors[0]),
+      "TypeError: udpRead: no reply is possible to a socket without a path",
+    );
+    await Deno.remove(dir, { recursive: true });
+  },
+});

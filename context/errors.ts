@@ -103,3 +103,17 @@ function setCause(error: DOMException, cause: unknown): void {
     configurable: true,
   });
 }
+
+/**
+ * Brand of the errors of this package, which a second copy of it in the same
+ * process can read.
+ */
+const brand = Symbol.for("@curfew/context/error");
+for (const kind of [Canceled, DeadlineExceeded]) {
+  Object.defineProperty(kind.prototype, brand, { value: true });
+}
+
+/** Returns whether `error` is a `Canceled` or `DeadlineExceeded` of any copy. */
+export function isOurs(error: unknown): error is ContextError {
+  return typeof error === "object" && error !== null && brand in error;
+}

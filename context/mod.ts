@@ -36,6 +36,7 @@ export { withValue } from "./with_value.ts";
 export { withoutCancel } from "./without_cancel.ts";
 export { afterFunc } from "./after_func.ts";
 export { cause } from "./cause.ts";
+export { isCanceled } from "./is_canceled.ts";
 export { remaining } from "./remaining.ts";
 export { type Snapshot, snapshot } from "./snapshot.ts";
 export { sleep } from "./sleep.ts";

@@ -4,10 +4,12 @@
 import { assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
 import {
   background,
+  Canceled,
   cause,
   type Context,
   createKey,
   DeadlineExceeded,
+  isCanceled,
   type Key,
   withCancel,
   withTimeout,
@@ -85,4 +87,38 @@ Deno.test("what is no key of either copy is a TypeError through both", () => {
     TypeError,
     "is not a key of a context",
   );
+});
+
+Deno.test("isCanceled() of either copy takes what ended a context of the other", () => {
+  const why = new Error("why");
+  const parent = other.withCancel(other.background());
+  const child = withCancel(parent);
+  parent.cancel(why);
+  for (const ctx of [parent, child]) {
+    for (const error of [parent.err, child.err, why, cause(parent)]) {
+      for (const copy of [isCanceled, other.isCanceled]) {
+        assertEquals(copy(ctx, error), true);
+        assertEquals(copy(ctx, new Error("wrapped", { cause: error })), true);
+      }
+    }
+  }
+});
+
+Deno.test("isCanceled() of either copy knows the other's errors of another cancellation", () => {
+  const ctx = other.withCancel(other.background());
+  const child = withCancel(ctx);
+  ctx.cancel(new Error("why"));
+  const aborted = new DOMException("aborted", "AbortError");
+  for (
+    const error of [
+      new other.Canceled(),
+      new other.Canceled(aborted),
+      new other.DeadlineExceeded(),
+      new Canceled(),
+      new DeadlineExceeded(),
+    ]
+  ) {
+    assertEquals(isCanceled(child, error), false);
+    assertEquals(other.isCanceled(ctx, error), false);
+  }
 });

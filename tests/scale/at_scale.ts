@@ -23,8 +23,8 @@ export interface ScaleOptions {
   /** Expected counts for a case of `n`. */
   counts: (n: number) => Counts;
   /**
-   * Whether the CPU time is checked to be linear in `n`. True by default. A case
-   * that cannot run several times in one process sets it to false.
+   * False for a case that runs once and whose CPU time is not looked at, because
+   * it waits for the real clock, say. True by default.
    */
   linear?: boolean;
 }
@@ -44,12 +44,12 @@ const flag = "--case=";
 const tooLong = 100_000;
 
 /**
- * How much more CPU time each of `n` may take than each of `n / 10`. Caches and
- * the garbage collector make it up to 2; quadratic work makes it 10.
+ * Limit for the CPU time of each of `n`, divided by that of each of `n / 10`.
+ * Caches and the garbage collector make it up to 2, quadratic work makes it 10.
  */
 const linearFactor = 5;
 
-/** How often a busy machine may spoil the comparison before the case fails. */
+/** Number of comparisons, of which one has to hold: a machine may be busy. */
 const attempts = 3;
 
 /** Registers the case `name`, or runs it if this is its process. */
@@ -70,9 +70,7 @@ export function atScale(
 
 async function runProgram(url: string, name: string): Promise<void> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: [
-      ...["run", "-A", "--quiet", "--no-check", url, flag + name],
-    ],
+    args: ["run", "-A", "--quiet", "--no-check", url, flag + name],
     env: { NO_COLOR: "1" },
     stdin: "null",
     stdout: "piped",
@@ -90,8 +88,6 @@ async function runProgram(url: string, name: string): Promise<void> {
 
 async function runCase(options: ScaleOptions, run: ScaleCase): Promise<void> {
   const { size, counts, linear = true } = options;
-  // The first run compiles.
-  await measure(options, run, size / 10);
   const factor = linear ? await measureFactor(options, run) : undefined;
   if (!linear) await measure(options, run, size);
   const line = Object.entries(counts(size))
@@ -111,6 +107,8 @@ async function measureFactor(
   run: ScaleCase,
 ): Promise<number> {
   let least = Infinity;
+  // The first run compiles.
+  await measure(options, run, options.size / 10);
   for (let attempt = 0; attempt < attempts; attempt++) {
     const tenth = await measure(options, run, options.size / 10);
     const whole = await measure(options, run, options.size);

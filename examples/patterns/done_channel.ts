@@ -1,16 +1,17 @@
 /**
- * Stopping a task by a channel, and where that stops being pleasant.
+ * Stopping a task with a channel, and where that stops being pleasant.
  *
- * - In Go: `stop := make(chan bool)`, and in the task a `select` that looks into
- *   it, does a second's work by `default`, and looks again.
- * - With one level of tasks that is all it takes. What it costs: the task is told
- *   at its next look and not before. To send a value would tell one task only, so
- *   the channel is closed.
- * - With two levels each level needs a channel of its own, and the tasks in
- *   between the code that passes the news on. Where one forgets to, or fails
- *   before it could, those under it run for ever.
+ * - In Go: `stop := make(chan bool)`. The task polls it in a `select` whose
+ *   `default` does a second's work.
+ * - One level of tasks needs no more. The price: the task notices at its next
+ *   poll and not before. A value would reach one task only, so the channel is
+ *   closed instead.
+ * - With two levels, each level needs a channel of its own, and the tasks in
+ *   between need code that passes the news on. If one forgets to, or fails first,
+ *   the tasks below it run forever.
  * - Here: one context. It reaches every level by itself, in the middle of a wait,
- *   with the reason; a `group` waits for those below, and ends them if one fails.
+ *   with the reason; a `group` waits for the tasks below, and ends them if one
+ *   fails.
  *
  *     deno run examples/patterns/done_channel.ts
  *
@@ -51,29 +52,46 @@ import {
   sleep,
   withCancel,
 } from "@curfew/context";
-import { Channel } from "@std/async/channel";
 import { delay } from "@std/async/delay";
 
-/** Nothing is ever sent: it is closed, which any number of tasks can see. */
-type Stop = Channel<never>;
+/** Go's `chan struct{}`: carries no values, and any number of tasks can see its end. */
+class Stop {
+  #closed = false;
+  readonly #end = Promise.withResolvers<void>();
 
-/** Looks every second whether it may go on. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Resolves when the channel is closed. */
+  get end(): Promise<void> {
+    return this.#end.promise;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#end.resolve();
+  }
+}
+
+/** Polls the channel once a second. */
 async function byChannel(stop: Stop, name: string): Promise<void> {
-  while (stop.tryReceive().state === "empty") {
+  while (!stop.closed) {
     console.log(`${name}: goes on`);
     await delay(second);
   }
   console.log(`${name}: stopped`);
 }
 
-/** A task with tasks under it: hears of the end, and has to pass it on. */
+/** A task with tasks below it, which has to pass the news on. */
 async function parentByChannel(stop: Stop): Promise<void> {
-  const stopBelow: Stop = new Channel();
+  const stopBelow = new Stop();
   const below = [
     byChannel(stopBelow, "task 1.1"),
     byChannel(stopBelow, "task 1.2"),
   ];
-  await stop.receive().catch(() => console.log("task 1: passes it on"));
+  await stop.end;
+  console.log("task 1: passes it on");
   stopBelow.close();
   await Promise.all(below);
   console.log("task 1: has ended after them");
@@ -84,7 +102,7 @@ async function byContext(ctx: Context, name: string): Promise<void> {
   console.log(`${name}: stopped, ${cause(ctx)}`);
 }
 
-/** The same with a context: there is nothing to pass on. */
+/** The same with a context, which needs nothing passed on. */
 async function parentByContext(ctx: Context): Promise<void> {
   await using below = group(ctx);
   below.go((ctx) => byContext(ctx, "task 1.1"));
@@ -93,16 +111,16 @@ async function parentByContext(ctx: Context): Promise<void> {
   console.log("task 1: has ended after them");
 }
 
-/** Stops a task of one level, then one of two, then the same by a context. */
+/** Stops one level with a channel, then two, then two with a context. */
 async function stopThem(parent: Context): Promise<void> {
-  const one: Stop = new Channel();
+  const one = new Stop();
   const task = byChannel(one, "task");
   await sleep(parent, 4.5 * second);
   console.log("main: stop, by a channel");
   one.close();
   await task;
 
-  const two: Stop = new Channel();
+  const two = new Stop();
   const tasks = parentByChannel(two);
   await sleep(parent, 1.5 * second);
   console.log("main: stop both levels, by a channel each");
@@ -122,7 +140,7 @@ if (odd !== undefined) {
   console.error(`unknown argument "${odd}"; there is only --fast`);
   Deno.exit(2);
 }
-/** In ms. */
+/** Pace of the tasks, in ms. */
 const second = Deno.args.includes("--fast") ? 20 : 1_000;
 
 await main(stopThem);

@@ -26,7 +26,7 @@ class Kept extends BaseHandler {
     this.records.push(`${levelName} ${msg}`);
   }
 
-  log(): void {}
+  override log(): void {}
 }
 
 /** The running service; `await using` ends it, if it has not ended. */

@@ -4,7 +4,7 @@ export interface DeadlineOptions {
   signal?: AbortSignal;
 }
 
-/** The promise, rejected with a `TimeoutError` after so many milliseconds. */
+/** Returns `p`, rejected with a `TimeoutError` after `ms` milliseconds. */
 export function deadline<T>(
   p: Promise<T>,
   ms: number,

@@ -1,24 +1,17 @@
-/** A function that waits until it has not been called for a while. */
+/** A function that runs once it has not been called for a while. */
 export interface DebouncedFunction<T extends Array<unknown>> {
   (...args: T): void;
-  /** Forgets the pending call. */
+  /** Drops the pending call. */
   clear(): void;
-  /** Makes the pending call now. */
+  /** Makes the pending call at once. */
   flush(): void;
-  /** Whether a call is pending. */
+  /** True while a call is pending. */
   readonly pending: boolean;
 }
 
-/** Options for {@linkcode debounce}. */
-export interface DebounceOptions {
-  /** Forgets the pending call when it aborts. */
-  signal?: AbortSignal;
-}
-
-/** Puts off calls until none has come for `wait` milliseconds. */
+/** Delays calls of `fn` until none has come for `wait` milliseconds. */
 // deno-lint-ignore no-explicit-any
 export function debounce<T extends Array<any>>(
   fn: (this: DebouncedFunction<T>, ...args: T) => void,
   wait: number,
-  options?: DebounceOptions,
 ): DebouncedFunction<T>;

@@ -2,9 +2,9 @@
 export interface DelayOptions {
   /** Aborts the wait: it rejects with the signal's reason. */
   signal?: AbortSignal;
-  /** Whether the wait keeps the process alive. By default it does. */
+  /** Keeps the process alive during the wait. True by default. */
   persistent?: boolean;
 }
 
-/** Resolves after so many milliseconds. */
+/** Resolves after `ms` milliseconds. */
 export function delay(ms: number, options?: DelayOptions): Promise<void>;

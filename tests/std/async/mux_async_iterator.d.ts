@@ -1,8 +1,8 @@
-/** Several async iterables as one. */
+/** Merges async iterables into one. */
 export class MuxAsyncIterator<T> implements AsyncIterable<T> {
-  /** Adds one more. */
+  /** Adds an iterable. */
   add(iterable: AsyncIterable<T>): void;
-  /** The items of all, as they come. */
+  /** Yields the items of all in the order of arrival. */
   iterate(): AsyncIterableIterator<T>;
   [Symbol.asyncIterator](): AsyncIterator<T>;
   #private;

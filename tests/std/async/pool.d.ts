@@ -1,4 +1,4 @@
-/** Maps the items in order, so many at once. */
+/** Maps the items in order, `poolLimit` at a time. */
 export function pooledMap<T, R>(
   poolLimit: number,
   array: Iterable<T> | AsyncIterable<T>,

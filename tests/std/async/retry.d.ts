@@ -1,27 +1,23 @@
-/** All attempts failed; `cause` is the error of the last. */
+/** Thrown when all attempts have failed; `cause` is the last error. */
 export class RetryError extends Error {
   constructor(cause: unknown, attempts: number);
 }
 
 /** Options for {@linkcode retry}. */
 export interface RetryOptions {
-  /** By how much the wait grows each time, by default 2. */
+  /** Factor by which the wait grows, 2 by default. */
   multiplier?: number;
-  /** The longest wait in milliseconds, by default 60000. */
+  /** Longest wait in milliseconds, 60000 by default. */
   maxTimeout?: number;
-  /** How many attempts there are, by default 5. */
+  /** Number of attempts, 5 by default. */
   maxAttempts?: number;
-  /** The first wait in milliseconds, by default 1000. */
+  /** First wait in milliseconds, 1000 by default. */
   minTimeout?: number;
-  /** How much of a wait is random, from 0 to 1, by default 1. */
+  /** Random share of a wait, from 0 to 1; 1 by default. */
   jitter?: number;
-  /** Whether such an error is worth another attempt. By default each is. */
-  isRetriable?: (err: unknown) => boolean;
-  /** Aborts the attempts. */
-  signal?: AbortSignal;
 }
 
-/** Calls the function until it succeeds, waiting longer each time. */
+/** Calls `fn` until it succeeds, waiting longer each time. */
 export function retry<T>(
   fn: (() => Promise<T>) | (() => T),
   options?: RetryOptions,

@@ -1,4 +1,4 @@
-/** An array of `N` items. */
+/** A tuple of `N` items. */
 export type Tuple<T, N extends number> = N extends N
   ? number extends N ? T[] : TupleOf<T, N, []>
   : never;
@@ -8,7 +8,7 @@ export type TupleOf<T, N extends number, R extends unknown[]> =
   R["length"] extends N ? R
     : TupleOf<T, N, [T, ...R]>;
 
-/** Splits an async iterable into `n` that give the same items, by default 2. */
+/** Splits an async iterable into `n` branches with the same items; 2 by default. */
 export function tee<T, N extends number = 2>(
   iterable: AsyncIterable<T>,
   n?: N,

@@ -1,12 +1,11 @@
 /**
- * What a context costs, beside the platform's own way and beside Go.
+ * Benchmarks contexts against the platform's own way and against Go.
  *
  *     deno task bench [--go] [--only=part of a scenario's name]
  *
- * The numbers are those of one run on one machine; what counts is the ratios.
- * On a machine that has other things to do, `taskset -c 0 deno task bench` keeps
- * everything on one core. With `--go` the benchmarks of Go's context package are
- * run as well, where `go` is installed.
+ * The numbers come from one run on one machine; the ratios are what counts. On a
+ * busy machine, `taskset -c 0 deno task bench` keeps everything on one core. With
+ * `--go` the benchmarks of Go's context package run too, if `go` is installed.
  *
  * @module
  */
@@ -19,7 +18,7 @@ import { type Scenario, scenarios } from "./scenarios.ts";
 const only = Deno.args.find((arg) => arg.startsWith("--only="))
   ?.slice("--only=".length) ?? "";
 
-/** With as many digits as say something. */
+/** Formats `value` with its significant digits. */
 function figure(value: number | undefined): string {
   if (value === undefined) return "";
   if (value >= 1_000) return Math.round(value).toLocaleString("en");
@@ -66,8 +65,8 @@ async function printTimes(go: GoTimes): Promise<void> {
 }
 
 function timeOf(scenario: Scenario, go: GoTimes): number | undefined {
-  const ns = go.get(scenario.go);
-  return ns === undefined ? undefined : ns / (scenario.goTimes ?? 1);
+  const ns = scenario.go && go.get(scenario.go);
+  return ns ? ns / (scenario.goTimes ?? 1) : undefined;
 }
 
 async function printBytes(): Promise<void> {

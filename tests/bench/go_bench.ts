@@ -1,13 +1,13 @@
-/** The same scenarios in Go, where it is installed. */
+/** The same scenarios in Go, if it is installed. */
 
 import { median } from "./measure.ts";
 
-/** ns for one time, by the benchmark's name without `Benchmark`. */
+/** Time of one operation in ns, by the benchmark's name without `Benchmark`. */
 export type GoTimes = Map<string, number>;
 
 const repetitions = 3;
 
-/** Go's own version, or undefined where there is none. */
+/** Returns the version of Go, or undefined if it is not installed. */
 export async function goVersion(): Promise<string | undefined> {
   try {
     const { success, stdout } = await new Deno.Command("go", {
@@ -22,8 +22,8 @@ export async function goVersion(): Promise<string | undefined> {
 }
 
 /**
- * Runs the benchmarks of Go's context package, and those of testdata/ for what
- * it has none for.
+ * Runs the benchmarks of Go's context package, and those in testdata/ for the
+ * scenarios it does not have.
  */
 export async function goBench(): Promise<GoTimes> {
   const dir = await Deno.makeTempDir();

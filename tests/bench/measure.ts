@@ -1,19 +1,19 @@
-/** How long two ways of doing one thing take, beside each other. */
+/** Times two ways of doing the same thing. */
 
-/** One way of doing it. */
+/** One way of doing something. */
 export interface Work {
-  /** Made ready before every sample, outside the time that is taken. */
+  /** Called before every sample, outside the measured time. */
   prepare?: () => void;
   /**
-   * Does it `n` times, in a loop of its own so that the engine can optimise it.
-   * What it returns is kept, and waited for where it is a promise.
+   * Does it `n` times, in a loop of its own so that the engine can optimize it.
+   * The result is kept, and awaited if it is a promise.
    */
   run: (n: number) => unknown;
-  /** How often one run does it where that is not for the caller to say. */
+  /** Operations in one run, if the caller cannot choose them. */
   fixed?: number;
 }
 
-/** In ns for one time. */
+/** Times of one operation, in ns. */
 export interface Times {
   ours: number;
   platform: number | undefined;
@@ -23,17 +23,17 @@ export interface Times {
 
 const rounds = 5;
 const samplesPerRound = 6;
-/** A sample is long against the clock and short against a busy neighbour, in ms. */
+/** Duration of a sample in ms: long for the clock, short for a busy neighbor. */
 const sampleTime = 2;
-/** How long, in ms, a warm-up goes on after it has got faster, and in all. */
+/** Duration of a warm-up in ms: after the last gain in speed, and in all. */
 const settleTime = 80;
 const longestWarmUp = 600;
-/** The same for a work that has a size of its own, in runs. */
+/** Number of warm-up runs of a work with a fixed size. */
 const fixedWarmUps = 6;
 
 /**
- * Takes the best of a few samples in each round, and the median of the rounds.
- * The two take turns, so that a change of the machine's mood meets both.
+ * Returns the median of the rounds, each the best of a few samples. The two take
+ * turns, so that a change of the machine's load affects both.
  */
 export async function compare(ours: Work, platform?: Work): Promise<Times> {
   const works = platform === undefined ? [ours] : [ours, platform];
@@ -43,7 +43,7 @@ export async function compare(ours: Work, platform?: Work): Promise<Times> {
   const times: number[][] = works.map(() => []);
   for (let round = 0; round < rounds; round++) {
     const best = works.map(() => Infinity);
-    // A work with a size of its own is a long one: one sample has to do.
+    // A work with a fixed size takes long: one sample has to do.
     const samples = ours.fixed === undefined ? samplesPerRound : 1;
     for (let sample = 0; sample < samples; sample++) {
       for (const [i, work] of works.entries()) {
@@ -62,7 +62,7 @@ export async function compare(ours: Work, platform?: Work): Promise<Times> {
   };
 }
 
-/** Collects garbage where `--v8-flags=--expose-gc` allows it. */
+/** Collects garbage if `--v8-flags=--expose-gc` is given. */
 export function collectGarbage(): void {
   const { gc } = globalThis as { gc?: () => void };
   gc?.();
@@ -84,10 +84,9 @@ export function geometricMean(values: number[]): number {
 let loops = 0;
 
 /**
- * A work that calls `once` over and over. The loop is compiled anew for each: in
- * a shared one the calls of all scenarios would meet at one line, where the
- * engine would inline none of them. It looks at what comes back, so that none
- * of it can be left out.
+ * Returns a work that calls `once` repeatedly. The loop is compiled anew for each
+ * work: in a shared loop all scenarios would use one call site, which the engine
+ * would not inline. The result of each call is used, so that no call is dropped.
  */
 export function repeat(once: (i: number) => unknown): Work {
   const loop = new Function(
@@ -102,8 +101,8 @@ export function repeat(once: (i: number) => unknown): Work {
 }
 
 /**
- * Runs until it gets no faster, which is when the engine has optimised it, and
- * says how often makes a sample.
+ * Runs until it gets no faster, which is when the engine has optimized it, and
+ * returns the number of operations that make a sample.
  */
 async function warmUp(work: Work): Promise<number> {
   if (work.fixed !== undefined) {
@@ -132,10 +131,10 @@ async function warmUp(work: Work): Promise<number> {
   }
 }
 
-/** What the works return goes here, lest it be optimised away. */
+/** Keeps the results of the works, so that they are not optimized away. */
 export const sink: { value: unknown } = { value: undefined };
 
-/** One sample: ns for one of `n` times. */
+/** Takes one sample: the time of one of `n` operations, in ns. */
 async function time(work: Work, n: number): Promise<number> {
   if (work.prepare !== undefined) {
     work.prepare();

@@ -1,7 +1,7 @@
 /**
- * A process of its own for each measurement: what one scenario leaves behind, in
- * the heap and in what the engine has learnt, is no part of the next. Takes a
- * scenario's name, or nothing for the memory, and prints JSON.
+ * Runs each measurement in a process of its own, so that the heap and the
+ * engine's feedback of one scenario do not affect the next. Takes a scenario's
+ * name, or nothing for the memory, and prints JSON.
  *
  * @module
  */
@@ -15,7 +15,7 @@ export async function measureTimes(name: string): Promise<Times> {
   return await inChild(name);
 }
 
-/** Measures what live contexts take of the heap in a process of its own. */
+/** Measures the heap use of live contexts in a process of its own. */
 export async function measureBytes(): Promise<Bytes[]> {
   return await inChild();
 }
@@ -46,4 +46,6 @@ if (import.meta.main) {
   const [name] = Deno.args;
   const result = name === undefined ? measureMemory() : await measure(name);
   console.log(JSON.stringify(result));
+  // Some of what was measured goes on for an hour.
+  Deno.exit();
 }

@@ -1,15 +1,17 @@
-/** What a live context takes of the heap. */
+/** Heap use of live contexts and sleeps. */
 
 import {
   background,
   createKey,
+  sleep,
   withCancel,
   withTimeout,
   withValue,
 } from "../../context/mod.ts";
 import { collectGarbage } from "./measure.ts";
+import { promisedTimeout } from "./scenarios.ts";
 
-/** Bytes for one of each. */
+/** Heap bytes of one context. */
 export interface Bytes {
   name: string;
   ours: number;
@@ -20,7 +22,7 @@ export interface Bytes {
 const count = 100_000;
 const hour = 3_600_000;
 
-/** Measures the three kinds; in a process that has run nothing else. */
+/** Measures each kind. The process must have run nothing else. */
 export function measureMemory(): Bytes[] {
   const parent = withCancel(background());
   const controller = new AbortController();
@@ -54,15 +56,22 @@ export function measureMemory(): Bytes[] {
       platform: bytesPer((i) => new Map(root).set(key, i)),
       platformWay: "new Map(parent).set()",
     },
+    // Last, because these go on until the process exits.
+    {
+      name: "sleep",
+      ours: bytesPer(() => sleep(background(), hour)),
+      platform: bytesPer(() => promisedTimeout(hour)),
+      platformWay: "a promise around setTimeout",
+    },
   ];
 }
 
-/** The growth of the heap for each of many that are alive together. */
+/** Returns the growth of the heap per item, with many alive at once. */
 function bytesPer<T>(
   make: (i: number) => T,
   release: (made: T) => void = () => {},
 ): number {
-  // What compiling and the first of a kind take is no part of it.
+  // Excludes what compiling and the first of a kind take.
   for (let i = 0; i < 1_000; i++) release(make(i));
   const alive = new Array<T>(count);
   const before = heapUsed();

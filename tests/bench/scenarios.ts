@@ -1,6 +1,6 @@
 /**
- * What is measured: the scenarios of Go's own context benchmarks, and a few
- * more, each beside what one would write without this package.
+ * The scenarios: those of Go's own context benchmarks and a few more, each beside
+ * what you would write without this package.
  */
 
 import {
@@ -9,27 +9,31 @@ import {
   type CancelableContext,
   type Context,
   createKey,
+  group,
   type Key,
+  sleep,
   withCancel,
   withTimeout,
   withValue,
 } from "../../context/mod.ts";
 import { repeat, type Work } from "./measure.ts";
+// deno-lint-ignore no-import-prefix
+import pLimit from "npm:p-limit@7.3.3";
 
 /** One row of the table. */
 export interface Scenario {
   name: string;
   /** The platform's way, in a few words. */
   platformWay: string;
-  /** The benchmark of Go that does the same, without `Benchmark`. */
-  go: string;
-  /** How many of our times are one of Go's. */
+  /** Go's benchmark of the same, without `Benchmark`, if there is one. */
+  go?: string;
+  /** Number of our operations in one of Go's. */
   goTimes?: number;
-  /** Called when it is the scenario's turn, so that no other pays for it. */
+  /** Called when the scenario's turn comes, so that no other pays for it. */
   setUp: () => Sides;
 }
 
-/** The two ways, and what they leave behind. */
+/** The two ways, and their cleanup. */
 export interface Sides {
   ours: Work;
   platform?: Work;
@@ -38,12 +42,12 @@ export interface Sides {
 
 const hour = 3_600_000;
 const fanOut = 100_000;
-/** Polled in turns, or the engine would look at one only once for all. */
+/** Number of contexts polled in turns; the engine would hoist the read of one. */
 const several = 16;
-/** Ready-made: abort() without a reason takes 10 us for the stack of one. */
+/** Created in advance: abort() without a reason takes 10 us to capture a stack. */
 const reason = new DOMException("context canceled", "AbortError");
 
-/** All of them, in the order of the table. */
+/** Returns all scenarios, in the order of the table. */
 export function scenarios(): Scenario[] {
   return [
     createCancel(),
@@ -67,6 +71,8 @@ export function scenarios(): Scenario[] {
     pollUnderDeadline(),
     addValue(),
     ...[10, 20, 30, 50, 100].map(missValue),
+    concurrentSleeps(),
+    groupTask(),
   ];
 }
 
@@ -178,7 +184,7 @@ function commonParentCancel(): Scenario {
   };
 }
 
-/** What Go's benchmark does between its calls. */
+/** Does what Go's benchmark does between its calls. */
 function busy(x: number): number {
   for (let i = 0; i < 100; i++) x = (x / (x + 1)) | 0;
   return x;
@@ -263,7 +269,7 @@ function treeOnClosed(depth: number): Scenario {
         root.cancel();
         return buildTree(root, depth);
       }),
-      // Nothing is registered on what is aborted, so that depth is no matter.
+      // Nothing is registered on an aborted signal, so the depth does not matter.
       platform: repeat(() => {
         const root = new AbortController();
         root.abort(reason);
@@ -273,7 +279,7 @@ function treeOnClosed(depth: number): Scenario {
   };
 }
 
-/** The deepest chain of signals that is over in less than a second. */
+/** Depth of the deepest chain of signals that takes less than a second. */
 const deepestChain = 100;
 
 function chainWay(depth: number): string {
@@ -350,7 +356,7 @@ function fanOutAfterFuncs(): Scenario {
   };
 }
 
-/** Only the cancel is timed, with the microtasks that it starts. */
+/** Times only the cancellation, with the microtasks that it starts. */
 function fanOutOurs(child: (parent: Context) => unknown): Work {
   let parent: CancelableContext;
   let children: unknown[];
@@ -476,8 +482,8 @@ function addValue(): Scenario {
 function missValue(depth: number): Scenario {
   return {
     name: `DeepValue, a miss through ${depth}`,
-    // A chain of prototypes makes no sense here: a look-up is cached by shape,
-    // one more value takes microseconds and every other look-up its cache.
+    // Not a chain of prototypes: a lookup is cached by shape, so adding a value
+    // takes microseconds and invalidates the other lookups.
     platformWay: "Map.get(), the Map copied for each value",
     go: `DeepValueSameGoRoutine/depth=${depth}`,
     setUp() {
@@ -497,7 +503,55 @@ function missValue(depth: number): Scenario {
   };
 }
 
-/** A controller whose signal, joined to `parent`, is what would be handed on. */
+function concurrentSleeps(): Scenario {
+  return {
+    name: "sleep, 100,000 at once, each",
+    platformWay: "a promise around setTimeout",
+    setUp: () => ({
+      ours: atOnce((ms) => sleep(background(), ms)),
+      platform: atOnce(promisedTimeout),
+    }),
+  };
+}
+
+/** Starts all waits before the first can end. */
+function atOnce(wait: (ms: number) => Promise<void>): Work {
+  return {
+    fixed: fanOut,
+    run: () => Promise.all(make(fanOut, () => wait(1))),
+  };
+}
+
+/** Sleeps the way it is done without this package. */
+export function promisedTimeout(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+function groupTask(): Scenario {
+  const limit = 10;
+  const task = () => Promise.resolve();
+  return {
+    name: "group, a task at a limit of 10",
+    platformWay: "npm:p-limit",
+    setUp: () => ({
+      ours: {
+        run(n) {
+          const tasks = group(background(), { limit });
+          for (let i = 0; i < n; i++) tasks.go(task);
+          return tasks.wait();
+        },
+      },
+      platform: {
+        run(n) {
+          const limited = pLimit(limit);
+          return Promise.all(make(n, () => limited(task)));
+        },
+      },
+    }),
+  };
+}
+
+/** Returns a controller whose signal is joined to `parent`. */
 function childOf(parent: AbortSignal): AbortController {
   const own = new AbortController();
   AbortSignal.any([parent, own.signal]);

@@ -15,7 +15,7 @@ import { withTimeout } from "../context/with_deadline.ts";
  * import { assertInstanceOf } from "@std/assert";
  *
  * const why = Promise.withResolvers<unknown>();
- * const options = { port: 0, idleTimeout: 20 };
+ * const options = { hostname: "127.0.0.1", port: 0, idleTimeout: 20 };
  * await using server = serveTcp(background(), options, async (ctx) => {
  *   await ctx.done;
  *   why.resolve(cause(ctx));

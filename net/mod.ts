@@ -24,13 +24,19 @@
  * @module
  */
 
+export type {
+  Server,
+  ServerAddr,
+  ServerOptions,
+  ServerState,
+  ShutdownOptions,
+} from "./server.ts";
 export { closeOnDone } from "./close_on_done.ts";
 export { serveHttp, type ServeHttpOptions } from "./http/serve_http.ts";
 export type {
   HttpHandler,
   HttpServer,
   HttpServerState,
-  ShutdownOptions,
   ShutdownReport,
 } from "./http/http_server.ts";
 export { ClientGone } from "./client_gone.ts";

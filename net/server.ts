@@ -50,6 +50,18 @@ export interface ShutdownOptions {
  * lame duck if there is one, it _drains_: it takes no new work and finishes what
  * is in flight. When the _grace period_ is over, the contexts of what is left are
  * canceled and the sockets are closed.
+ *
+ * @example A server of any kind, stopped by something other than its context
+ * ```ts
+ * import { background, type Server, serveTcp } from "@curfew/context";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const options = { hostname: "127.0.0.1", port: 0 };
+ * const server: Server = serveTcp(background(), options, () => {});
+ * server.onShutdown(() => console.log("leave the registry"));
+ * await server.shutdown({ cause: "a new version", grace: 1_000 });
+ * assertEquals(server.state, "closed");
+ * ```
  */
 export interface Server<
   Addr extends ServerAddr = Deno.NetAddr,

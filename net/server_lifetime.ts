@@ -196,8 +196,9 @@ export class ServerLifetime<Addr extends ServerAddr, Report> {
   fail(error: unknown, socket: "listener" | "socket"): void {
     if (this.#failure !== undefined || this.#closed) return;
     const failure = new Error(
-      `${this.name}: the ${socket} at ${addrText(this.addr)} failed` +
-        (error instanceof Error ? `: ${error.message}` : ""),
+      `${this.name}: the ${socket} at ${addrText(this.addr)} ${
+        howItEnded(error)
+      }`,
       { cause: error },
     );
     this.#failure = { error: failure };
@@ -295,4 +296,12 @@ export class ServerLifetime<Addr extends ServerAddr, Report> {
     this.#stopping.cancel();
     for (const grace of this.#graces) grace.cancel();
   }
+}
+
+/** Second half of the message about a listener or socket that failed. */
+function howItEnded(error: unknown): string {
+  const wasClosed = error instanceof Deno.errors.BadResource ||
+    error instanceof Deno.errors.Interrupted;
+  if (wasClosed) return "was closed by other code";
+  return error instanceof Error ? `failed: ${error.message}` : "failed";
 }

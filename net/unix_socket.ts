@@ -2,7 +2,7 @@
 
 /**
  * Calls `listen`, which opens a Unix socket at `path`. If the path is taken by the
- * file of a socket on which nothing listens any more, removes that file and calls
+ * file of a socket on which nothing listens now, removes that file and calls
  * `listen` again. Any other file stays, and so does a socket in use.
  *
  * The probe connects once, so a process that listens there sees a connection that

@@ -1,6 +1,7 @@
 /** What an HTTP server is to those who use it. */
 
 import type { Context } from "../../context/context.ts";
+import type { ShutdownOptions } from "../server.ts";
 
 /**
  * Answers one request. What it throws or rejects with is reported to `onError`
@@ -50,14 +51,6 @@ export interface ShutdownReport {
   forcedRequests: string[];
   /** From the soft moment to the end, in ms. */
   duration: number;
-}
-
-/** How {@linkcode HttpServer.shutdown} is to go about it. */
-export interface ShutdownOptions {
-  /** How long, in ms, requests in flight may take; 0 cuts them at once. */
-  grace: number;
-  /** Why; for the report. */
-  cause?: unknown;
 }
 
 /**

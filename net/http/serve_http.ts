@@ -9,9 +9,9 @@ import type {
   HttpHandler,
   HttpServer,
   HttpServerState,
-  ShutdownOptions,
   ShutdownReport,
 } from "./http_server.ts";
+import type { ShutdownOptions } from "../server.ts";
 import { lastCallFor, Lifetime } from "../lifetime.ts";
 import { realTimers } from "../real_timers.ts";
 import { listenError } from "../listen_error.ts";
@@ -217,7 +217,7 @@ class Server implements HttpServer {
 
   shutdown(cause?: unknown | ShutdownOptions): Promise<ShutdownReport> {
     if (isShutdownOptions(cause)) {
-      this.#lifetime.limitGrace(cause.grace);
+      this.#lifetime.limitGrace(cause.grace ?? Infinity);
       this.#hurried = true;
       this.#duck?.cancel();
       this.#lifetime.serving.cancel(cause.cause);

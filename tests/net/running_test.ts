@@ -36,14 +36,17 @@ Deno.test("serveTcp() says how many connections it holds, and nothing once there
   const before = running.size;
   const entered = Promise.withResolvers<void>();
   const release = Promise.withResolvers<void>();
-  const server = serveTcp(ctx, { port: 0 }, () => {
+  const server = serveTcp(ctx, { hostname: "127.0.0.1", port: 0 }, () => {
     entered.resolve();
     return release.promise;
   });
   assertEquals(held(), undefined);
   using _client = await TcpClient.connect(server.addr);
   await entered.promise;
-  assertEquals(held(), "serveTcp with 1 connections");
+  assertEquals(
+    held(),
+    `serveTcp 127.0.0.1:${server.addr.port} with 1 open connection`,
+  );
   release.resolve();
   ctx.cancel();
   await server.finished;

@@ -9,10 +9,11 @@ import {
 
 const ctx = withCancel(background());
 const idleTimeout = 1_000_000_000;
-const tcp = serveTcp(ctx, { port: 0, idleTimeout }, (_ctx, conn) => {
+const local = { hostname: "127.0.0.1", port: 0 };
+const tcp = serveTcp(ctx, { ...local, idleTimeout }, (_ctx, conn) => {
   conn.close();
 });
-const udp = udpPeers(ctx, { port: 0, idleTimeout }, async (_ctx, peer) => {
+const udp = udpPeers(ctx, { ...local, idleTimeout }, async (_ctx, peer) => {
   for await (const datagram of peer) {
     await datagram.reply(datagram.data);
     return;

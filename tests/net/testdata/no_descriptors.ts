@@ -4,7 +4,7 @@ import { background, serveTcp } from "../../../mod.ts";
 
 await using server = serveTcp(
   background(),
-  { port: 0, onError: () => {} },
+  { hostname: "127.0.0.1", port: 0, onError: () => {} },
   (_ctx, conn) => conn.readable.pipeTo(conn.writable),
 );
 const { hostname, port } = server.addr;

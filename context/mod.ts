@@ -41,7 +41,7 @@ export { remaining } from "./remaining.ts";
 export { type Snapshot, snapshot } from "./snapshot.ts";
 export { sleep } from "./sleep.ts";
 export { every } from "./every.ts";
-export { orDone } from "./or_done.ts";
+export { orDone, type OrDoneOptions } from "./or_done.ts";
 export { untilDone } from "./until_done.ts";
 export { WaitGroup } from "./wait_group.ts";
 export { type Group, group, type GroupOptions } from "./group.ts";

@@ -1,24 +1,40 @@
-/** Waiting for a promise, but not for longer than a context lasts. */
+/** Waits that end with a context. */
 
 import type { Context } from "./context.ts";
 import { assertContext, Node } from "./tree.ts";
 
+/** Options for {@linkcode orDone}. */
+export interface OrDoneOptions<T> {
+  /**
+   * Receives the promise's value if it arrives after the wait has ended with
+   * ctx: closes the connection, releases the lock. It runs at most once. If it
+   * throws or rejects, that is an unhandled rejection. By default the value is
+   * dropped.
+   */
+  late?: ((value: T) => unknown) | undefined;
+}
+
 /**
- * Waits for `promise` or for the end of `ctx`, whichever is first: for what takes
- * no signal. The work behind the promise is not stopped, only no longer waited
- * for; its late outcome is dropped, also where it is an error.
+ * Waits for `promise`, but no longer than until `ctx` is done. Use it for work
+ * that takes no signal.
  *
- * Unlike `Promise.race` with `ctx.done`, it leaves nothing on `ctx`. A promise that
- * never settles keeps what was attached to it, as with any `await`.
+ * The work behind the promise goes on. If it ends in a value that has to be
+ * closed or released, pass `late`; a late error is dropped.
+ *
+ * Unlike `Promise.race` with `ctx.done`, it leaves nothing on `ctx`. A promise
+ * that never settles keeps its reactions, as with any `await`.
  *
  * @typeParam T The type of the promise's value.
- * @param ctx What ends the wait early.
- * @param promise What to wait for.
- * @returns A promise with the outcome of `promise`, or that rejects with
- * `ctx.err`; where `ctx` is done already it always rejects.
- * @throws {TypeError} If `ctx` is not a context.
+ * @param ctx The context that ends the wait.
+ * @param promise The promise to wait for.
+ * @param options Options for the value that arrives too late.
+ * @returns A promise that settles as `promise` does, or rejects with `ctx.err`
+ * once `ctx` is done. If `ctx` is already done, it rejects with `ctx.err` even
+ * if `promise` has settled, and `late` receives the value.
+ * @throws {TypeError} If `ctx` is not a context, `promise` is a function, or
+ * `late` is not one.
  *
- * @example
+ * @example Limit the time of a wait
  * ```ts
  * import { background, orDone, withTimeout } from "@curfew/context";
  * import { assertEquals, assertRejects } from "@std/assert";
@@ -27,23 +43,48 @@ import { assertContext, Node } from "./tree.ts";
  * const error = await assertRejects(() => orDone(ctx, new Promise(() => {})));
  * assertEquals(error, ctx.err);
  * ```
+ *
+ * @example Close a connection that arrives too late
+ * ```ts
+ * import { background, orDone, withTimeout } from "@curfew/context";
+ * import { assertRejects } from "@std/assert";
+ *
+ * const { promise, resolve } = Promise.withResolvers<{ close(): void }>();
+ * using ctx = withTimeout(background(), 1);
+ * await assertRejects(() =>
+ *   orDone(ctx, promise, { late: (connection) => connection.close() })
+ * );
+ * resolve({ close: () => console.log("closed") }); // closed
+ * ```
  */
 export function orDone<T>(
   ctx: Context,
   promise: PromiseLike<T> | T,
+  options: OrDoneOptions<T> = {},
 ): Promise<T> {
   assertContext("orDone", ctx);
+  const { late = ignore } = options;
+  if (typeof promise === "function" && !("then" in promise)) {
+    throw new TypeError(
+      "orDone: expected a promise, got a function: call it, as in orDone(ctx, f())",
+    );
+  }
+  if (typeof late !== "function") {
+    throw new TypeError(
+      `orDone: expected late to be a function, got ${typeof late}`,
+    );
+  }
   return new Promise((resolve, reject) => {
     const leaf = Node.watch(ctx, {
       fire: (ending) => reject(ctx.err ?? ending.err),
     });
     Promise.resolve(promise).then(
-      (value) => {
-        if (Node.unwatch(leaf)) resolve(value);
-      },
+      (value) => Node.unwatch(leaf) ? resolve(value) : late(value),
       (error) => {
         if (Node.unwatch(leaf)) reject(error);
       },
     );
   });
 }
+
+function ignore(): void {}

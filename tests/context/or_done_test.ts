@@ -1,4 +1,6 @@
+import { AsyncLocalStorage } from "node:async_hooks";
 import {
+  assert,
   assertEquals,
   assertInstanceOf,
   assertRejects,
@@ -7,6 +9,7 @@ import {
 } from "@std/assert";
 import {
   background,
+  Canceled,
   cause,
   type Context,
   createKey,
@@ -24,7 +27,7 @@ import { unhandledIn } from "./unhandled.ts";
 const broken = new Error("broken");
 const key = createKey<number>("key");
 
-Deno.test("orDone() resolves as the promise does", async () => {
+Deno.test("orDone() resolves with the value of the promise", async () => {
   using ctx = withCancel(background());
   const { promise, resolve } = Promise.withResolvers<number>();
   const result = outcomeOf(orDone(ctx, promise));
@@ -35,14 +38,14 @@ Deno.test("orDone() resolves as the promise does", async () => {
   assertEquals(result, { state: "resolved", value: 7 });
 });
 
-Deno.test("orDone() rejects as the promise does", async () => {
+Deno.test("orDone() rejects with the error of the promise", async () => {
   using ctx = withCancel(background());
   const error = await assertRejects(() => orDone(ctx, Promise.reject(broken)));
   assertStrictEquals(error, broken);
   assertEquals(ctx.err, undefined);
 });
 
-Deno.test("orDone() rejects with ctx.err when that is cancelled first", async () => {
+Deno.test("orDone() rejects with ctx.err when ctx is canceled first", async () => {
   const ctx = withCancel(background());
   const result = orDone(ctx, new Promise(() => {}));
   ctx.cancel("closing time");
@@ -51,7 +54,7 @@ Deno.test("orDone() rejects with ctx.err when that is cancelled first", async ()
   assertEquals(cause(ctx), "closing time");
 });
 
-Deno.test("orDone() rejects with ctx.err when its time is over", async () => {
+Deno.test("orDone() rejects with ctx.err at the deadline of ctx", async () => {
   using ctx = withTimeout(background(), 1);
   const error = await assertRejects(() => orDone(ctx, new Promise(() => {})));
   assertInstanceOf(error, DeadlineExceeded);
@@ -66,7 +69,7 @@ Deno.test("orDone() rejects with ctx.err when an ancestor ends", async () => {
   assertStrictEquals(await assertRejects(() => result), ctx.err);
 });
 
-Deno.test("orDone() goes by the first of the two, whatever comes later", async () => {
+Deno.test("orDone() settles with the first of the two and ignores the other", async () => {
   const ctx = withCancel(background());
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   const resolved = outcomeOf(orDone(ctx, Promise.resolve(7)));
@@ -80,7 +83,7 @@ Deno.test("orDone() goes by the first of the two, whatever comes later", async (
   assertStrictEquals(rejected.error, ctx.err);
 });
 
-// What is no promise that would have to be waited for.
+// Promises that have settled, and plain values.
 const settled: [name: string, make: () => unknown][] = [
   ["a resolved promise", () => Promise.resolve(7)],
   ["a rejected promise", () => Promise.reject(broken)],
@@ -88,7 +91,7 @@ const settled: [name: string, make: () => unknown][] = [
   ["undefined", () => undefined],
 ];
 for (const [name, make] of settled) {
-  Deno.test(`orDone() on a done ctx rejects with ctx.err, also for ${name}`, async () => {
+  Deno.test(`orDone() on a done ctx rejects with ctx.err, even for ${name}`, async () => {
     const ctx = withCancel(background());
     ctx.cancel();
     const reasons = await unhandledIn(async () => {
@@ -99,21 +102,21 @@ for (const [name, make] of settled) {
   });
 }
 
-Deno.test("orDone() takes a value that is no promise", async () => {
+Deno.test("orDone() accepts a value that is not a promise", async () => {
   using ctx = withCancel(background());
   assertEquals(await orDone(ctx, 7), 7);
   assertEquals(await orDone(ctx, undefined), undefined);
   assertEquals(await orDone(background(), "never done"), "never done");
 });
 
-Deno.test("orDone() takes any thenable", async () => {
+Deno.test("orDone() accepts any thenable", async () => {
   const thenable: PromiseLike<number> = {
     then: (onResolved) => Promise.resolve(7).then(onResolved),
   };
   assertEquals(await orDone(background(), thenable), 7);
 });
 
-Deno.test("orDone() rejects with what a thenable throws, and leaves nothing on ctx", async () => {
+Deno.test("orDone() rejects with the error of a thenable that throws, and leaves nothing on ctx", async () => {
   using ctx = withCancel(background());
   const thenable: PromiseLike<number> = {
     then() {
@@ -124,7 +127,7 @@ Deno.test("orDone() rejects with what a thenable throws, and leaves nothing on c
   assertEquals(snapshot(ctx).afterFuncs, 0);
 });
 
-Deno.test("orDone() leaves a rejection that comes too late not unhandled", async () => {
+Deno.test("orDone() drops a late rejection, which is not unhandled", async () => {
   const reasons = await unhandledIn(async () => {
     const ctx = withCancel(background());
     const { promise, reject } = Promise.withResolvers<void>();
@@ -136,7 +139,7 @@ Deno.test("orDone() leaves a rejection that comes too late not unhandled", async
   assertEquals(reasons, []);
 });
 
-Deno.test("orDone() leaves nothing on ctx, whichever is first", async () => {
+Deno.test("orDone() leaves nothing on ctx, whichever of the two is first", async () => {
   using ctx = withCancel(background());
   const child = withCancel(ctx);
   const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -162,7 +165,7 @@ Deno.test("orDone() leaves nothing on ctx, whichever is first", async () => {
   assertEquals(snapshot(ctx).children, []);
 });
 
-// Contexts of somebody else's, and what they may end with.
+// The errors that a custom context may end with.
 const endings: [name: string, err: DOMException | undefined][] = [
   ["its own", undefined],
   ["a DOMException of its own", new DOMException("over", "AbortError")],
@@ -177,7 +180,7 @@ for (const [name, err] of endings) {
   });
 }
 
-Deno.test("orDone() under a wrapper ends with what is wrapped", async () => {
+Deno.test("orDone() on a wrapper ends with the wrapped context", async () => {
   const inner = withCancel(background());
   const result = orDone(new Wrapper(inner), new Promise(() => {}));
   inner.cancel();
@@ -185,11 +188,141 @@ Deno.test("orDone() under a wrapper ends with what is wrapped", async () => {
 });
 
 for (const wrong of [null, undefined, 7, {}]) {
-  Deno.test(`orDone(${JSON.stringify(wrong)}) is a TypeError`, () => {
+  Deno.test(`orDone(${JSON.stringify(wrong)}) throws a TypeError`, () => {
     assertThrows(
       () => orDone(wrong as Context, 7),
       TypeError,
       "orDone: expected a context",
     );
+  });
+}
+
+// Values that arrive too late.
+const lates: [
+  name: string,
+  make: (late: (value: number) => void) => unknown,
+][] = [
+  ["a promise that resolves after the end of ctx", async (late) => {
+    const ctx = withCancel(background());
+    const { promise, resolve } = Promise.withResolvers<number>();
+    const result = orDone(ctx, promise, { late });
+    ctx.cancel();
+    resolve(7);
+    await assertRejects(() => result, Canceled);
+  }],
+  [
+    "a promise that has resolved when ctx ends in the same turn",
+    async (late) => {
+      const ctx = withCancel(background());
+      const result = orDone(ctx, Promise.resolve(7), { late });
+      ctx.cancel();
+      await assertRejects(() => result, Canceled);
+    },
+  ],
+  ["a promise given on a done ctx", async (late) => {
+    const ctx = withCancel(background());
+    ctx.cancel();
+    const result = orDone(ctx, Promise.resolve(7), { late });
+    await assertRejects(() => result, Canceled);
+  }],
+  ["a value given on a done ctx", async (late) => {
+    const ctx = withCancel(background());
+    ctx.cancel();
+    await assertRejects(() => orDone(ctx, 7, { late }), Canceled);
+  }],
+  ["a promise on a ctx whose deadline no timer has reported", async (late) => {
+    const ctx = withTimeout(background(), 1);
+    for (const start = Date.now(); Date.now() < start + 3;);
+    const result = orDone(ctx, Promise.resolve(7), { late });
+    await assertRejects(() => result, DeadlineExceeded);
+  }],
+];
+for (const [name, make] of lates) {
+  Deno.test(`orDone() hands a late value to \`late\`, once: ${name}`, async () => {
+    const values: number[] = [];
+    await make((value) => values.push(value));
+    await turn();
+    assertEquals(values, [7]);
+  });
+}
+
+Deno.test("orDone() does not call `late` for a value in time, nor for an error", async () => {
+  const late = () => assert(false);
+  const reasons = await unhandledIn(async () => {
+    const ctx = withCancel(background());
+    assertEquals(await orDone(ctx, Promise.resolve(7), { late }), 7);
+    const inTime = orDone(ctx, Promise.reject(broken), { late });
+    assertStrictEquals(await assertRejects(() => inTime), broken);
+    const { promise, reject } = Promise.withResolvers<number>();
+    const tooLate = orDone(ctx, promise, { late });
+    ctx.cancel();
+    await assertRejects(() => tooLate, Canceled);
+    reject(broken);
+  });
+  assertEquals(reasons, []);
+});
+
+// Failures of `late`.
+const failing: [how: string, late: () => unknown][] = [
+  ["throws", () => {
+    throw broken;
+  }],
+  ["rejects", () => Promise.reject(broken)],
+];
+for (const [how, late] of failing) {
+  Deno.test(`orDone() does not swallow the error when \`late\` ${how}`, async () => {
+    const reasons = await unhandledIn(async () => {
+      const ctx = withCancel(background());
+      const result = orDone(ctx, Promise.resolve(7), { late });
+      ctx.cancel();
+      await assertRejects(() => result, Canceled);
+    });
+    assertEquals(reasons.length, 1);
+    assertStrictEquals(reasons[0], broken);
+  });
+}
+
+Deno.test("orDone() runs `late` in the async context of its caller", async () => {
+  const id = new AsyncLocalStorage<string>();
+  const ctx = withCancel(background());
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const seen: unknown[] = [];
+  id.run("caller", () => {
+    orDone(ctx, promise, { late: () => seen.push(id.getStore()) })
+      .catch(() => {});
+  });
+  id.run("canceler", ctx.cancel);
+  id.run("resolver", resolve);
+  await turn();
+  assertEquals(seen, ["caller"]);
+});
+
+Deno.test("orDone() of a function throws a TypeError that says to call it", () => {
+  assertThrows(
+    () => orDone(background(), () => Promise.resolve(7)),
+    TypeError,
+    "orDone: expected a promise, got a function: call it",
+  );
+});
+
+Deno.test("orDone() accepts a function that is a thenable", async () => {
+  const thenable = Object.assign(() => {}, {
+    then: (onResolved: (value: number) => void) => onResolved(7),
+  });
+  assertEquals(
+    await orDone(background(), thenable as unknown as PromiseLike<number>),
+    7,
+  );
+});
+
+for (const wrong of [null, 7, {}, "close"]) {
+  Deno.test(`orDone() with ${Deno.inspect(wrong)} as \`late\` throws a TypeError`, () => {
+    using ctx = withCancel(background());
+    assertThrows(
+      () => orDone(ctx, 7, { late: wrong as unknown as () => void }),
+      TypeError,
+      `orDone: expected late to be a function, got ${typeof wrong}`,
+    );
+    assertEquals(snapshot(ctx).afterFuncs, 0);
   });
 }

@@ -7,7 +7,7 @@ export class Backlog<T> {
   /** Where the first one stands: `shift()` of a long array copies all of it. */
   #head = 0;
 
-  constructor(limit: number) {
+  constructor(limit: number = Infinity) {
     this.#limit = limit;
   }
 

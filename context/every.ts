@@ -1,17 +1,24 @@
 /** Ticks. */
 
+import { Backlog } from "./backlog.ts";
 import type { Context } from "./context.ts";
-import { sleep } from "./sleep.ts";
+import { Iteration, over } from "./iteration.ts";
+import { Sleeper } from "./sleep.ts";
 import { assertContext } from "./tree.ts";
 
 /**
- * Ticks every `ms` until `ctx` is done, and then ends quietly. The n-th tick is at
- * n x `ms` from the call, without drift. Those that pass while the loop's body is
- * busy are skipped, not piled up: the next tick is the next one to come.
+ * Ticks every `ms` until `ctx` is done; then the loop ends quietly. The n-th tick
+ * comes n x `ms` after the call, without drift. Ticks that pass while the loop
+ * body is busy are skipped, not piled up.
  *
- * @param ctx What ends the ticks.
- * @param ms The time between two ticks, in ms, above 0.
- * @returns The numbers of the ticks, the first being 1.
+ * `return()` ends it at once, even while it waits for a tick. If you call `next()`
+ * several times without waiting, each call gets a tick of its own, in order.
+ * Follows Go's `time.Ticker`.
+ *
+ * @param ctx The context that ends the loop.
+ * @param ms Time between two ticks, in milliseconds, above 0. `Infinity` waits for
+ * the end of `ctx`.
+ * @returns An iterator over the numbers of the ticks, from 1.
  * @throws {TypeError} If `ctx` is not a context.
  * @throws {RangeError} If `ms` is not a number above 0.
  *
@@ -26,33 +33,71 @@ import { assertContext } from "./tree.ts";
  * }
  * ```
  */
-export function every(ctx: Context, ms: number): AsyncIterable<number> {
-  assertContext("every", ctx);
-  if (!(typeof ms === "number" && ms > 0)) {
-    throw new RangeError(
-      `every: the time must be a number of ms above 0, got ${ms}`,
-    );
-  }
-  return ticks(ctx, ms, Date.now());
-}
-
-async function* ticks(
+export function every(
   ctx: Context,
   ms: number,
-  start: number,
 ): AsyncGenerator<number, void, undefined> {
-  let tick = 0;
-  for (;;) {
-    // Not the one after the last: those that have been missed are gone.
-    tick = Math.max(tick + 1, Math.ceil((Date.now() - start) / ms));
-    const wait = start + tick * ms - Date.now();
-    // Only a clock that was put back lets it be so long until the next.
-    if (wait > 2 * ms) start -= wait - ms;
-    try {
-      await sleep(ctx, start + tick * ms - Date.now());
-    } catch {
-      return;
+  assertContext("every", ctx);
+  if (!(typeof ms === "number" && ms > 0)) {
+    throw new RangeError(`every: expected milliseconds > 0, got ${String(ms)}`);
+  }
+  return new Ticks(ctx, ms);
+}
+
+class Ticks extends Iteration<number> {
+  readonly #ctx: Context;
+  readonly #ms: number;
+  #start = Date.now();
+  /** The tick that is waited for, or else the latest one. */
+  #tick = 0;
+  /** The pending calls of `next()`. */
+  readonly #pending = new Backlog<
+    (result: IteratorResult<number, void>) => void
+  >();
+  /** The wait for a tick, while a `next()` is pending. */
+  #wait: Sleeper | undefined;
+  #isOver = false;
+
+  constructor(ctx: Context, ms: number) {
+    super();
+    this.#ctx = ctx;
+    this.#ms = ms;
+  }
+
+  next(): Promise<IteratorResult<number, void>> {
+    if (this.#isOver) return Promise.resolve(over);
+    return new Promise((resolve) => {
+      this.#pending.push(resolve);
+      if (this.#pending.size === 1) this.#sleep();
+    });
+  }
+
+  #sleep(): void {
+    const now = Date.now();
+    const elapsed = (now - this.#start) / this.#ms;
+    // Not simply the next one: the ticks that were missed are skipped.
+    this.#tick = Math.max(this.#tick + 1, Math.ceil(elapsed));
+    let wait = this.#start + this.#tick * this.#ms - now;
+    if (wait > 2 * this.#ms) {
+      // Only a wall clock that was set back makes it that long.
+      this.#start -= wait - this.#ms;
+      wait = this.#ms;
     }
-    yield tick;
+    this.#wait = new Sleeper(this.#ctx, wait, this.#onTick, this.#onEnd);
+  }
+
+  readonly #onTick = (): void => {
+    this.#pending.shift()!({ done: false, value: this.#tick });
+    if (this.#pending.size > 0) this.#sleep();
+  };
+
+  readonly #onEnd = (): void => {
+    this.#isOver = true;
+    for (let settle; (settle = this.#pending.shift());) settle(over);
+  };
+
+  protected override leave(): void {
+    this.#wait?.stop();
+    this.#onEnd();
   }
 }

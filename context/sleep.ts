@@ -40,8 +40,11 @@ export function sleep(ctx: Context, ms: number): Promise<void> {
   });
 }
 
-/** In the queue of deadlines, and a leaf of its context, until one ends it. */
-class Sleeper implements QueuedDeadline, Watch {
+/**
+ * One wait: an entry of the deadline queue and a leaf of its context, until one
+ * of the two ends it.
+ */
+export class Sleeper implements QueuedDeadline, Watch {
   at: number;
   place = -1;
   order = 0;
@@ -69,6 +72,12 @@ class Sleeper implements QueuedDeadline, Watch {
     deadlines.hold();
     if (ms > 0) deadlines.add(this, now);
     else deadlines.addTurn(this);
+  }
+
+  /** Ends the wait, if it has not ended yet, without settling it. */
+  stop(): void {
+    if (deadlines.remove(this)) deadlines.release();
+    Node.unwatch(this.#leaf);
   }
 
   expire(): void {

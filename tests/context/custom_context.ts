@@ -61,6 +61,35 @@ export class OwnSignal extends Wrapper {
   }
 }
 
+/** Is done at `end()`; its signal is aborted only at `abort()`. */
+export class LateSignal extends Wrapper {
+  readonly #controller = new AbortController();
+  readonly #done = Promise.withResolvers<void>();
+  readonly #canceled = new Canceled();
+  #err: ContextError | undefined;
+
+  override get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  override get done(): Promise<void> {
+    return this.#done.promise;
+  }
+
+  override get err(): ContextError | undefined {
+    return this.#err;
+  }
+
+  end(): void {
+    this.#err = this.#canceled;
+    this.#done.resolve();
+  }
+
+  abort(): void {
+    this.#controller.abort(this.#err);
+  }
+}
+
 /** Has no values at all, so nothing of the tree above can be found through it. */
 export class WithoutValues extends OwnSignal {
   override value(): undefined {

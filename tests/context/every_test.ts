@@ -1,4 +1,9 @@
-import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import {
   background,
@@ -11,10 +16,10 @@ import {
 import { OwnSignal } from "./custom_context.ts";
 import { outcomeOf, turn } from "./outcome.ts";
 
-/** What a tick was, and at which time it came. */
+/** The number of a tick and the time at which it came. */
 type Tick = [number: number, at: number];
 
-/** Takes ticks until they end; `body` runs at each. */
+/** Collects ticks until they end; `body` runs at each. */
 async function take(
   time: FakeTime,
   ticks: AsyncIterable<number>,
@@ -27,10 +32,10 @@ async function take(
   }
 }
 
-/** Lets `ms` pass, one by one, with all that happens meanwhile. */
+/** Advances the clock by `ms`, one by one, and runs the microtasks in between. */
 async function pass(time: FakeTime, ms: number): Promise<void> {
   for (let i = 0; i < ms; i++) {
-    // What is due at this very moment comes before the next one.
+    // A timer that is due now fires before the next step.
     await time.tickAsync(0);
     await time.tickAsync(1);
   }
@@ -50,7 +55,7 @@ Deno.test("every() yields n for the n-th tick, at n x ms from the start", async 
   await taken;
 });
 
-Deno.test("every() takes a time that is not whole", async () => {
+Deno.test("every() accepts a time that is not whole", async () => {
   using time = new FakeTime();
   const ctx = withCancel(background());
   const ticks: Tick[] = [];
@@ -62,7 +67,7 @@ Deno.test("every() takes a time that is not whole", async () => {
 });
 
 for (const ms of [2 ** 31 - 1, 2 ** 31, 2 ** 33]) {
-  Deno.test(`every() takes a time as long as ${ms} ms`, async () => {
+  Deno.test(`every() accepts a time of ${ms} ms`, async () => {
     using time = new FakeTime();
     const ctx = withCancel(background());
     const ticks: Tick[] = [];
@@ -92,7 +97,7 @@ Deno.test("every() of Infinity waits for the end of ctx", async () => {
   assertEquals([taken.state, ticks], ["resolved", []]);
 });
 
-Deno.test("every() does not drift when the loop's body takes its time", async () => {
+Deno.test("every() does not drift when the loop body takes time", async () => {
   using time = new FakeTime();
   const ctx = withCancel(background());
   const ticks: Tick[] = [];
@@ -105,11 +110,11 @@ Deno.test("every() does not drift when the loop's body takes its time", async ()
   assertEquals(ticks, [[1, 10], [2, 20], [3, 30], [4, 40]]);
 });
 
-// How long the body of the loop takes at the first tick, which comes after
-// 10 ms, and which ticks follow that.
+// Time that the loop body takes at the first tick, which comes after 10 ms, and
+// the ticks that follow.
 const busy: [ms: number, next: Tick[]][] = [
   [9, [[2, 20], [3, 30]]],
-  // The tick that comes at this very moment is not missed.
+  // The tick of this very moment is not missed.
   [10, [[2, 20], [3, 30]]],
   [11, [[3, 30], [4, 40]]],
   [35, [[5, 50], [6, 60]]],
@@ -117,7 +122,7 @@ const busy: [ms: number, next: Tick[]][] = [
   [1_000_001, [[100_002, 1_000_020], [100_003, 1_000_030]]],
 ];
 for (const [ms, next] of busy) {
-  Deno.test(`every() skips what was missed: a body that takes ${ms} ms of ticks of 10`, async () => {
+  Deno.test(`every() skips missed ticks: a body that takes ${ms} ms, ticks of 10 ms`, async () => {
     using time = new FakeTime();
     const ctx = withCancel(background());
     const ticks: Tick[] = [];
@@ -131,7 +136,7 @@ for (const [ms, next] of busy) {
   });
 }
 
-Deno.test("every() counts from the call, not from when it is first asked", async () => {
+Deno.test("every() counts from the call, not from the first next()", async () => {
   using time = new FakeTime();
   const ctx = withCancel(background());
   const ticks: Tick[] = [];
@@ -144,7 +149,7 @@ Deno.test("every() counts from the call, not from when it is first asked", async
   await taken;
 });
 
-Deno.test("every() of several on one ctx: each counts for itself", async () => {
+Deno.test("every() called twice on one ctx counts each on its own", async () => {
   using time = new FakeTime();
   const ctx = withCancel(background());
   const fast: Tick[] = [];
@@ -172,7 +177,7 @@ Deno.test("every() ends quietly as soon as ctx is done", async () => {
   assertEquals(ticks, [[1, 10]]);
 });
 
-Deno.test("every() ends quietly when the time of ctx is over", async () => {
+Deno.test("every() ends quietly at the deadline of ctx", async () => {
   using time = new FakeTime();
   using ctx = withTimeout(background(), 25);
   const ticks: Tick[] = [];
@@ -181,7 +186,7 @@ Deno.test("every() ends quietly when the time of ctx is over", async () => {
   assertEquals([taken.state, ticks], ["resolved", [[1, 10], [2, 20]]]);
 });
 
-Deno.test("every() ends quietly with a custom context, whatever its err", async () => {
+Deno.test("every() ends quietly with a custom context, whatever its err is", async () => {
   using time = new FakeTime();
   for (const err of [undefined, new DOMException("over", "AbortError")]) {
     const ctx = new OwnSignal(background());
@@ -192,7 +197,7 @@ Deno.test("every() ends quietly with a custom context, whatever its err", async 
   }
 });
 
-Deno.test("every() ends after the body that has cancelled ctx", async () => {
+Deno.test("every() ends after a loop body that cancels ctx", async () => {
   using time = new FakeTime();
   const ctx = withCancel(background());
   const ticks: Tick[] = [];
@@ -201,13 +206,13 @@ Deno.test("every() ends after the body that has cancelled ctx", async () => {
   assertEquals([taken.state, ticks], ["resolved", [[1, 10]]]);
 });
 
-Deno.test("every() on a ctx that is done ticks never", async () => {
+Deno.test("every() on a done ctx never ticks", async () => {
   const ctx = withCancel(background());
   ctx.cancel();
   for await (const tick of every(ctx, 1)) throw new Error(`tick ${tick}`);
 });
 
-Deno.test("every() passes an error of the body on", async () => {
+Deno.test("every() does not hold back an error of the loop body", async () => {
   const broken = new Error("broken");
   using ctx = withCancel(background());
   const taken = outcomeOf((async () => {
@@ -218,7 +223,7 @@ Deno.test("every() passes an error of the body on", async () => {
   assertEquals(snapshot(ctx).afterFuncs, 0);
 });
 
-Deno.test("every() waits on ctx, and leaves nothing there after a break", async () => {
+Deno.test("every() leaves nothing on ctx after a break", async () => {
   using time = new FakeTime();
   using ctx = withCancel(background());
   const taken = outcomeOf((async () => {
@@ -232,24 +237,69 @@ Deno.test("every() waits on ctx, and leaves nothing there after a break", async 
   assertEquals(snapshot(ctx).children, []);
 });
 
-Deno.test("every() leaves nothing on ctx before it is asked for a tick", () => {
+Deno.test("every() registers nothing on ctx before the first next()", () => {
   using ctx = withCancel(background());
   every(ctx, 10);
   assertEquals(snapshot(ctx).afterFuncs, 0);
 });
 
+Deno.test("every() stops waiting at return(), with the loop body still ahead", async () => {
+  using time = new FakeTime();
+  using ctx = withCancel(background());
+  const ticks = every(ctx, 10);
+  const next = ticks.next();
+  await ticks.return();
+  assertEquals(await next, { done: true, value: undefined });
+  await pass(time, 20);
+  assertEquals(snapshot(ctx).afterFuncs, 0);
+});
+
+Deno.test("every() gives each of several pending next() a tick of its own, in order", async () => {
+  using time = new FakeTime();
+  using ctx = withCancel(background());
+  const ticks = every(ctx, 10);
+  const came: Tick[] = [];
+  for (let i = 0; i < 3; i++) {
+    ticks.next().then(({ value }) =>
+      came.push([value!, time.now - time.start])
+    );
+  }
+  await pass(time, 25);
+  assertEquals(came, [[1, 10], [2, 20]]);
+  await pass(time, 5);
+  assertEquals(came, [[1, 10], [2, 20], [3, 30]]);
+  await pass(time, 30);
+  ticks.next().then(({ value }) => came.push([value!, time.now - time.start]));
+  await pass(time, 10);
+  assertEquals(came.at(-1), [6, 60]);
+});
+
+Deno.test("every() skips missed ticks between several pending next()", async () => {
+  using ctx = withCancel(background());
+  const ticks = every(ctx, 5);
+  const asked = [ticks.next(), ticks.next(), ticks.next()];
+  // Keeps the event loop busy for six ticks.
+  for (const start = Date.now(); Date.now() < start + 31;);
+  const [first, second, third] = (await Promise.all(asked)).map(({ value }) =>
+    value as number
+  );
+  assertEquals(first, 1);
+  assert(second! > 5, `${second}`);
+  assert(third! > second!, `${third}`);
+});
+
 for (const wrong of [0, -0, -1, -Infinity, NaN, undefined, null, "5"]) {
-  Deno.test(`every() of ${JSON.stringify(wrong)} = ${wrong} ms is a RangeError`, () => {
+  Deno.test(`every() of ${Deno.inspect(wrong)} ms throws a RangeError`, () => {
     assertThrows(
       () => every(background(), wrong as number),
       RangeError,
-      "every: the time must be a number of ms above 0",
+      `every: expected milliseconds > 0, got ${wrong}`,
     );
   });
 }
 
 for (const wrong of [null, undefined, 7, {}]) {
-  Deno.test(`every(${JSON.stringify(wrong)}) is a TypeError`, () => {
+  Deno.test(`every(${JSON.stringify(wrong)}) throws a TypeError`, () => {
     assertThrows(
       () => every(wrong as Context, 1),
       TypeError,

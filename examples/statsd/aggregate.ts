@@ -1,18 +1,31 @@
 /**
- * Adds samples up to metrics, in memory that is bounded by its options.
+ * Adds up samples to metrics, in memory bounded by its options.
  *
- * - `c` is a counter, exposed with `_total` at the end of its name.
+ * - `c` is a counter.
  * - `g` is a gauge, set or moved.
- * - `ms`, `h` and `d` are observed, `ms` in seconds: a histogram where there are
- *   bounds for its buckets, and else a summary with the quantiles 0.5, 0.9 and
- *   0.99. Sums and counts are of all there was; the quantiles are of a random
- *   choice of the recent observations.
- * - `s` is a gauge: the number of distinct members since the start. StatsD
- *   empties its sets with each flush; here nothing is flushed, for a scrape
- *   that emptied them would take the members away from the next scraper.
+ * - `ms`, `h` and `d` are timings, `ms` in seconds: summaries with the quantiles
+ *   0.5, 0.9 and 0.99, or histograms if there are bucket bounds. Sums and counts
+ *   cover all observations, quantiles a random sample of the recent ones.
+ * - `s` is a gauge: the number of distinct members since the start. StatsD empties
+ *   its sets with each flush. This aggregate never flushes: a scrape that emptied
+ *   them would take the members away from the next scraper.
  *
- * A sampled counter adds `value / rate`. A sampled observation is kept as one,
- * with the weight of the whole number nearest to `1 / rate`.
+ * A sampled counter adds `value / rate`. A sampled observation is kept as one, with
+ * a weight of `1 / rate`, rounded.
+ *
+ * Names follow four rules:
+ *
+ * 1. A metric has the name that was sent, with illegal characters replaced
+ *    ({@link legalName}), as in statsd_exporter. It gets no suffix, so two names
+ *    that differ stay two metrics, and `jobs` and `jobs.total` never meet.
+ * 2. A name is taken only by the lines that are exposed ({@link lineNames}): no
+ *    sample is refused for a suffix such as `_created` that nobody sees.
+ * 3. The name of a metric depends on nothing but the name that was sent: neither on
+ *    other metrics nor on their order, so several gateways agree on it.
+ * 4. If two metrics would write the same line (a counter and a gauge `a`, or a timing
+ *    `a` and a gauge `a.count`), the metric that exists stays and the samples of the
+ *    other are refused, counted and named. Replacing the metric instead would let
+ *    one stray sample erase it.
  *
  * @module
  */
@@ -21,11 +34,12 @@ import type { Exposed, Family } from "./expose.ts";
 import { labelText, legalLabel, legalName, lineNames } from "./expose.ts";
 import type { Reason, Sample, Sink, Skipped } from "./parse.ts";
 import { parseTags, REASONS } from "./parse.ts";
+import { RefusalLog } from "./refusals.ts";
 import type { Budget, Series, SeriesKind, SetSeries } from "./series.ts";
 import { newSeries } from "./series.ts";
 import { SpellingTable } from "./spellings.ts";
 
-/** Every reason {@link Aggregate} gives for a sample that it does not take. */
+/** Every reason that {@link Aggregate} gives for refusing a sample. */
 export const REFUSALS = [
   "illegal_negative_counter",
   "kind_conflict",
@@ -34,52 +48,53 @@ export const REFUSALS = [
   "member_limit",
 ] as const;
 
-/** Why a well-formed sample was not taken. */
+/** Reason for refusing a well-formed sample. */
 export type Refusal = typeof REFUSALS[number];
 
-/** Bounds of an {@link Aggregate}, and what it must leave to others. */
+/** Bounds of an {@link Aggregate}, and names reserved for others. */
 export interface AggregateOptions {
-  /** Most series; 100,000 by default. */
+  /** Maximum number of series; 100,000 by default. */
   readonly maxSeries?: number;
-  /** Most members of all sets together; 5 a series by default, and no less than
-   * 100,000. */
+  /** Maximum number of members of all sets together; 5 per series by default, and
+   * at least 100,000. */
   readonly maxMembers?: number;
-  /** Most observations kept for the quantiles of a series; 1,024 by default. */
+  /** Maximum number of observations kept for the quantiles of one series; 1,024 by
+   * default. */
   readonly maxObservations?: number;
-  /** Most of all of them, beyond the first of each series, one with a weight
-   * counting twice; 10 a series by default, and no less than 1,000,000. */
+  /** Maximum number of observations of all series together, beyond the first of
+   * each; one with a weight counts twice. 10 per series by default, and at least
+   * 1,000,000. */
   readonly maxAllObservations?: number;
-  /** Most characters of names, labels and members, a name counting as often as it
-   * is kept; 384 a series by default, and no less than 4,000,000. As many again
-   * may be kept of spellings. */
+  /** Maximum number of characters of names, labels and members; a name counts as
+   * often as it is kept. 384 per series by default, and at least 4,000,000.
+   * Spellings may take as many again. */
   readonly maxText?: number;
   /** Upper bounds of the buckets of histograms, ascending, in the unit that is
    * exposed; summaries by default. */
   readonly buckets?: readonly number[] | undefined;
-  /** After how many sweeps in a row without a sample a series goes; it stays
-   * for ever by default. */
+  /** Number of sweeps in a row without a sample after which a series is removed;
+   * Infinity by default. */
   readonly idleSweeps?: number;
-  /** Names of metrics that the samples must not write to. */
+  /** Names of metrics that samples must not write to. */
   readonly reserved?: Iterable<string>;
   /** Chooses the observations to keep, in [0, 1); `Math.random` by default. */
   readonly random?: () => number;
 }
 
-/** Most tags of one line. */
+/** Maximum number of tags on one line. */
 export const MAX_TAG_COUNT = 64;
 
-/** A series that is much written to. */
+/** A series with many samples. */
 export interface Busy {
   /** Name and labels, as on the lines of the exposition. */
   readonly name: string;
-  /** What its samples go into. */
+  /** Kind of the series. */
   readonly kind: SeriesKind;
-  /** Samples since the busiest were last asked for. */
+  /** Number of samples since {@link Aggregate.busiest} was last called. */
   readonly samples: number;
 }
 
-/** Families, series and what was counted on the way; the {@link Sink} that
- * `parsePacket` writes to. */
+/** Families, series and counters about them; a {@link Sink} for `parsePacket`. */
 export class Aggregate implements Sink {
   readonly #maxSeries: number;
   readonly #maxObservations: number;
@@ -89,15 +104,18 @@ export class Aggregate implements Sink {
   readonly #random: () => number;
   readonly #budget: Budget;
 
-  /** By the name they are exposed under. */
+  /** By name. */
   readonly #families = new Map<string, SampledFamily>();
-  /** What each legal name was first seen as. */
-  readonly #kinds = new Map<string, SeriesKind>();
-  /** Names on the lines of the exposition, of all families and reserved. */
-  readonly #taken = new Set<string>();
-  /** What was found before, which spares most samples the way over legal names. */
+  /** Owner of each name on the lines of the exposition; null if it is reserved. */
+  readonly #owners = new Map<string, SampledFamily | null>();
+  /** Known spellings, which spare most samples the way through legal names. */
   readonly #spellings = new SpellingTable<Series>();
   #size = 0;
+
+  /** The current line, lent by the parser, for {@link refusals}. */
+  #data: Uint8Array = new Uint8Array(0);
+  #from = 0;
+  #to = 0;
 
   #lines = 0;
   #samples = 0;
@@ -107,18 +125,21 @@ export class Aggregate implements Sink {
   readonly #events: Record<SeriesKind, number> = {
     counter: 0,
     gauge: 0,
-    observer: 0,
+    timing: 0,
     set: 0,
   };
   readonly #errors = Object.fromEntries(
     [...REASONS, ...REFUSALS].map((reason) => [reason, 0]),
   ) as Record<Reason | Refusal, number>;
 
-  /** An aggregate without any series. */
+  /** The latest lines, samples and tags that were not taken. */
+  readonly refusals: RefusalLog = new RefusalLog();
+
+  /** Creates an aggregate without any series. */
   constructor(options: AggregateOptions = {}) {
     this.#maxSeries = options.maxSeries ?? 100_000;
     this.#maxObservations = options.maxObservations ?? 1_024;
-    // So much at least that a few series may be large.
+    // At least so much that a few series may be large.
     const scaled = (perSeries: number, least: number) =>
       Math.max(perSeries * this.#maxSeries, least);
     this.#maxText = options.maxText ?? scaled(384, 4_000_000);
@@ -131,9 +152,14 @@ export class Aggregate implements Sink {
       text: this.#maxText,
     };
     for (const { name, type } of this.#ownFamilies()) {
-      for (const line of lineNames(name, type)) this.#taken.add(line);
+      for (const line of lineNames(name, type)) this.#owners.set(line, null);
     }
-    for (const name of options.reserved ?? []) this.#taken.add(name);
+    for (const name of options.reserved ?? []) this.#owners.set(name, null);
+  }
+
+  /** Maximum number of series. */
+  get maxSeries(): number {
+    return this.#maxSeries;
   }
 
   /** Number of series. */
@@ -141,7 +167,7 @@ export class Aggregate implements Sink {
     return this.#size;
   }
 
-  /** Number of spellings of series that are known. */
+  /** Number of known spellings of series. */
   get spellings(): number {
     return this.#spellings.size;
   }
@@ -151,13 +177,13 @@ export class Aggregate implements Sink {
     return this.#lines;
   }
 
-  /** Number of well-formed samples, those refused among them. */
+  /** Number of well-formed samples, including refused ones. */
   get samples(): number {
     return this.#samples;
   }
 
-  /** Number of tags without a key, a colon or a value. Their samples are taken
-   * without them. */
+  /** Number of tags without a key, a colon or a value. Samples are taken without
+   * these tags. */
   get tagErrors(): number {
     return this.#tagErrors;
   }
@@ -167,32 +193,36 @@ export class Aggregate implements Sink {
     return this.#errors;
   }
 
-  /** Number of samples taken, by what they went into. */
+  /** Number of samples taken, by kind of series. */
   get events(): Readonly<Record<SeriesKind, number>> {
     return this.#events;
   }
 
-  /** Number of lines that are no metric, by what they are. */
+  /** Number of lines that are not metrics, by type. */
   get skipped(): Readonly<Record<Skipped, number>> {
     return this.#skipped;
   }
 
   /** Counts a line. */
-  line(): void {
+  line(data: Uint8Array, from: number, to: number): void {
     this.#lines++;
+    this.#data = data;
+    this.#from = from;
+    this.#to = to;
   }
 
-  /** Counts a line that is no metric. */
+  /** Counts a line that is not a metric. */
   skip(what: Skipped): void {
     this.#skipped[what]++;
   }
 
-  /** Counts an error. */
-  error(reason: Reason | Refusal): void {
+  /** Counts an error in the current line and remembers the line. */
+  error(reason: Reason | Refusal, detail?: string): void {
     this.#errors[reason]++;
+    this.refusals.add(reason, this.#data, this.#from, this.#to, detail);
   }
 
-  /** Adds a sample to its series, or counts why not. */
+  /** Adds a sample to its series, or counts the reason for refusing it. */
   sample(sample: Sample): void {
     this.#samples++;
     const { kind, value, rate } = sample;
@@ -204,25 +234,29 @@ export class Aggregate implements Sink {
 
     switch (kind) {
       case "counter":
-        if (series.kind !== "counter") return this.error("kind_conflict");
+        if (series.kind !== "counter") {
+          return this.#conflict(sample, series.kind);
+        }
         series.total.add(rate === 1 ? value : value / rate);
         this.#events.counter++;
         break;
       case "gauge":
-        if (series.kind !== "gauge") return this.error("kind_conflict");
+        if (series.kind !== "gauge") return this.#conflict(sample, series.kind);
         if (sample.relative) series.total.add(value);
         else series.total.set(value);
         this.#events.gauge++;
         break;
       case "set":
-        if (series.kind !== "set") return this.error("kind_conflict");
+        if (series.kind !== "set") return this.#conflict(sample, series.kind);
         if (!this.#addMember(series, sample.member)) {
           return this.error("member_limit");
         }
         this.#events.set++;
         break;
       default:
-        if (series.kind !== "observer") return this.error("kind_conflict");
+        if (series.kind !== "timing") {
+          return this.#conflict(sample, series.kind);
+        }
         series.observe(
           value,
           kind === "timing",
@@ -231,13 +265,13 @@ export class Aggregate implements Sink {
           this.#budget,
           this.#random,
         );
-        this.#events.observer++;
+        this.#events.timing++;
     }
     series.writes++;
   }
 
-  /** Takes away the series that nobody has written to for as many sweeps as
-   * {@link AggregateOptions.idleSweeps} says, and answers how many. */
+  /** Removes the series that got no sample during the last
+   * {@link AggregateOptions.idleSweeps} sweeps, and returns their number. */
   sweep(): number {
     const before = this.#size;
     for (const family of this.#families.values()) {
@@ -254,8 +288,8 @@ export class Aggregate implements Sink {
     return swept;
   }
 
-  /** The series with the most samples since this was last called, at most
-   * `count` of them, the busiest first. */
+  /** Returns the series with the most samples since the last call, at most `count`
+   * of them, the busiest first. */
   busiest(count: number): Busy[] {
     const found: [family: SampledFamily, series: Series, samples: number][] =
       [];
@@ -281,7 +315,7 @@ export class Aggregate implements Sink {
     }));
   }
 
-  /** Everything there is to expose: the metrics sent, and this object's own,
+  /** Yields everything to expose: the metrics that were sent, and this object's own,
    * whose names begin with `statsd_`. */
   *families(): Generator<Family> {
     yield* this.#ownFamilies();
@@ -298,12 +332,22 @@ export class Aggregate implements Sink {
     return true;
   }
 
-  /** Finds or makes the series of a sample in a spelling not known yet. */
+  /** Refuses a sample because its name belongs to a series of another kind. */
+  #conflict(sample: Sample, kind: SeriesKind): void {
+    this.error("kind_conflict", `${legalName(sample.name)} is a ${kind}`);
+  }
+
+  /** Finds or creates the series of a sample in an unknown spelling. */
   #resolve(sample: Sample): Series | undefined {
-    const { labels, errors } = parseTags(sample.tags);
-    this.#tagErrors += errors;
+    const { labels, errors, firstError } = parseTags(sample.tags);
+    if (errors > 0) {
+      this.#tagErrors += errors;
+      const { refusals } = this;
+      const detail = `not KEY:VALUE: "${firstError}"`;
+      refusals.add("tag_error", this.#data, this.#from, this.#to, detail);
+    }
     if (labels.size + errors > MAX_TAG_COUNT) {
-      this.error("too_many_tags");
+      this.error("too_many_tags", `more than ${MAX_TAG_COUNT} tags`);
       return undefined;
     }
     const legal = new Map<string, string>();
@@ -311,69 +355,69 @@ export class Aggregate implements Sink {
     const key = labelText([...legal].sort(([a], [b]) => a < b ? -1 : 1));
 
     const kind = seriesKind(sample);
-    const name = legalName(sample.name);
-    const exposed = kind === "counter" && !name.endsWith("_total")
-      ? `${name}_total`
-      : name;
-    let family = this.#families.get(exposed);
-    if (
-      (this.#kinds.get(name) ?? kind) !== kind ||
-      (family?.kind ?? kind) !== kind
-    ) {
-      this.error("kind_conflict");
+    const sent = sample.name;
+    const name = legalName(sent);
+    let family = this.#families.get(name);
+    if (family !== undefined && family.kind !== kind) {
+      this.#conflict(sample, family.kind);
       return undefined;
     }
     let series = family?.series.get(key);
     if (series === undefined) {
       if (this.#size >= this.#maxSeries || this.#budget.text < key.length) {
-        this.error("series_limit");
+        this.#errorOfLimit();
         return undefined;
       }
-      family ??= this.#addFamily(exposed, kind, sample.name, key.length);
+      family ??= this.#addFamily(name, kind, sent, key.length);
       if (family === undefined) return undefined;
       series = newSeries(kind, key, this.#buckets);
       family.series.set(key, series);
       this.#budget.text -= key.length;
       this.#size++;
     }
-    if (!family?.legalNames.includes(name)) family?.legalNames.push(name);
-    this.#kinds.set(name, kind);
-    // A spelling with faulty tags is resolved anew each time, to count them.
+    if (sent < family!.sent) {
+      this.#budget.text += family!.sent.length - sent.length;
+      family!.sent = sent;
+    }
+    // A spelling with faulty tags is resolved again each time, to count them.
     if (errors === 0) this.#remember(sample, series);
     return series;
   }
 
-  /** Makes a family whose first series has labels of that length, or counts why
-   * there can be none. */
+  /** Creates a family whose first series has labels of that length, or counts the
+   * reason for refusing it. */
   #addFamily(
     name: string,
     kind: SeriesKind,
     sent: string,
     labels: number,
   ): SampledFamily | undefined {
-    const family = new SampledFamily(
-      name,
-      kind,
-      exposedType(kind, this.#buckets),
-      sent,
-    );
-    const names = lineNames(name, family.type);
-    if (names.some((name) => this.#taken.has(name))) {
-      this.error("kind_conflict");
+    const type = exposedType(kind, this.#buckets);
+    const family = new SampledFamily(name, kind, type, sent);
+    const names = lineNames(name, type);
+    const taken = names.find((name) => this.#owners.has(name));
+    if (taken !== undefined) {
+      const owner = this.#owners.get(taken);
+      const whose = owner ? `the ${owner.kind} ${owner.name}` : "this service";
+      this.error("kind_conflict", `${taken} is a line of ${whose}`);
       return undefined;
     }
     if (this.#budget.text < family.text + labels) {
-      this.error("series_limit");
+      this.#errorOfLimit();
       return undefined;
     }
-    for (const name of names) this.#taken.add(name);
+    for (const name of names) this.#owners.set(name, family);
     this.#families.set(name, family);
     this.#budget.text -= family.text;
     return family;
   }
 
+  #errorOfLimit(): void {
+    this.error("series_limit", "--max-series or their text allows no more");
+  }
+
   #remember(sample: Sample, series: Series): void {
-    // There is no end to the spellings of one series, so they are bounded too.
+    // One series may have any number of spellings, so they are bounded too.
     if (
       this.#spellings.size >= 2 * this.#maxSeries ||
       this.#spellings.text >= this.#maxText
@@ -391,9 +435,8 @@ export class Aggregate implements Sink {
     this.#families.delete(family.name);
     this.#budget.text += family.text;
     for (const name of lineNames(family.name, family.type)) {
-      this.#taken.delete(name);
+      this.#owners.delete(name);
     }
-    for (const name of family.legalNames) this.#kinds.delete(name);
   }
 
   *#ownFamilies(): Generator<Family> {
@@ -430,7 +473,7 @@ export class Aggregate implements Sink {
     };
     yield {
       name: "statsd_skipped_lines_total",
-      help: "Lines received that are no metric, by type.",
+      help: "Lines received that are not metrics, by type.",
       type: "counter",
       samples: exposeCounts("type", this.#skipped),
     };
@@ -442,13 +485,13 @@ export class Aggregate implements Sink {
     };
     yield {
       name: "statsd_series_limit",
-      help: "Most series that are held.",
+      help: "Maximum number of series.",
       type: "gauge",
       samples: [{ value: this.#maxSeries }],
     };
     yield {
       name: "statsd_series_swept_total",
-      help: "Series taken away because nobody wrote to them.",
+      help: "Series removed after --ttl without a sample.",
       type: "counter",
       samples: [{ value: this.#swept }],
     };
@@ -461,9 +504,9 @@ class SampledFamily implements Family {
   readonly type: Family["type"];
   /** By their labels, as the exposition writes them. */
   readonly series = new Map<string, Series>();
-  /** The legal names that lead here; a counter may have two. */
-  readonly legalNames: string[] = [];
-  readonly #sent: string;
+  /** Name as sent; the first in the alphabet if several names become `name`, so that
+   * the help does not depend on their order. */
+  sent: string;
 
   constructor(
     name: string,
@@ -474,18 +517,18 @@ class SampledFamily implements Family {
     this.name = name;
     this.kind = kind;
     this.type = type;
-    this.#sent = sent;
+    this.sent = sent;
   }
 
   get help(): string {
-    return `StatsD ${this.kind} ${this.#sent}.`;
+    return `StatsD ${this.kind} ${this.sent}.`;
   }
 
-  /** How many characters are kept of its name: as it was sent, as the legal names
-   * that lead here, and on the lines of the exposition. */
+  /** Number of characters kept for its name: as sent, as two keys, and on the lines
+   * of the exposition. */
   get text(): number {
     const lines = lineNames(this.name, this.type);
-    return this.#sent.length + 2 * this.name.length + lines.join("").length;
+    return this.sent.length + 2 * this.name.length + lines.join("").length;
   }
 
   get samples(): Iterable<Exposed> {
@@ -493,8 +536,8 @@ class SampledFamily implements Family {
   }
 
   *#exposed(): Generator<Exposed> {
-    // Those that there are now: one that is swept and comes back while somebody
-    // reads would be the last as well, and stand there twice.
+    // A copy: a series that is swept and comes back during a scrape would otherwise
+    // be written twice.
     for (const series of [...this.series.values()]) yield* series.exposed();
   }
 }
@@ -506,7 +549,7 @@ function seriesKind({ kind }: Sample): SeriesKind {
     case "set":
       return kind;
     default:
-      return "observer";
+      return "timing";
   }
 }
 
@@ -517,7 +560,7 @@ function exposedType(
   switch (kind) {
     case "counter":
       return "counter";
-    case "observer":
+    case "timing":
       return buckets === undefined ? "summary" : "histogram";
     default:
       return "gauge";

@@ -1,17 +1,27 @@
 /**
- * Writes metrics in the Prometheus text format, version 0.0.4, or in that of
- * OpenMetrics, version 1.0.0, and makes names and labels legal for both.
+ * Writes metrics in the Prometheus text format, version 0.0.4, or in OpenMetrics,
+ * version 1.0.0, and makes names and labels legal for both.
  *
- * OpenMetrics wants no sum or quantile below 0, and no sum beside a bucket below 0.
+ * The lines of a metric have the same names in both formats. OpenMetrics has more
+ * rules about names, which change the types only ({@link openMetricsParts}):
+ *
+ * 1. A counter is of type `counter` if its name ends in `_total`, else `unknown`.
+ * 2. A type reserves names: `a_total` reserves `a` and `a_created`, a summary or
+ *    histogram `a` reserves `a_created`. If another metric has such a name, each name
+ *    on the lines of the first becomes a metric of type `unknown`.
+ *
+ * OpenMetrics forbids sums and quantiles below 0, and a sum beside a bucket below 0.
  * They are written all the same: Prometheus reads them, and they were observed.
  *
  * @module
  */
 
-/** How an exposition is written. */
+import { visible } from "./visible.ts";
+
+/** Format of an exposition. */
 export type Format = "text" | "openmetrics";
 
-/** `Content-Type` of what {@link expose} returns. */
+/** `Content-Type` of each format. */
 export const CONTENT_TYPES: Readonly<Record<Format, string>> = {
   text: "text/plain; version=0.0.4; charset=utf-8",
   openmetrics: "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -19,40 +29,44 @@ export const CONTENT_TYPES: Readonly<Record<Format, string>> = {
 
 /** One line of a family. */
 export interface Exposed {
-  /** What the line adds to the name of its family; nothing by default. */
-  readonly suffix?: "_sum" | "_count" | "_bucket";
+  /** Suffix of the name of its family; none by default. */
+  readonly suffix?: Suffix;
   /** Labels as {@link labelText} writes them; none by default. */
   readonly labels?: string;
-  /** Which quantile of a summary the value is. */
+  /** Quantile of a summary that the value is, from 0 to 1. */
   readonly quantile?: number;
-  /** The upper bound of the bucket whose count the value is. */
+  /** Upper bound of the bucket whose count the value is. */
   readonly le?: number;
   /** Any float, in the unit that the name of the family tells. */
   readonly value: number;
 }
 
-/** A metric with all its series. */
+/** Suffix of a line of a summary or histogram. */
+type Suffix = "_sum" | "_count" | "_bucket";
+
+/** Metric with all its series. */
 export interface Family {
-  /** Name, legal already; see {@link legalName}. */
+  /** Legal name; see {@link legalName}. */
   readonly name: string;
-  /** What the metric tells, in one sentence. */
+  /** Meaning of the metric, in one sentence. */
   readonly help: string;
-  /** How Prometheus is to read the lines. */
+  /** Type of the metric for Prometheus. */
   readonly type: "counter" | "gauge" | "summary" | "histogram";
-  /** The lines, each with labels of its own. */
+  /** Lines; those of one series follow each other. */
   readonly samples: Iterable<Exposed>;
 }
 
-/** About how many characters are written at once. */
+/** Approximate number of characters per piece. */
 const CHUNK = 32_768;
 
 /**
- * Writes the families of all `sources`, in their order, as one exposition. No
- * name may stand on the lines of two families.
+ * Writes the families of all `sources`, in their order, as one exposition. No two
+ * families may share a name on their lines ({@link lineNames}).
  *
- * It is written a piece at a time, as it is read: of a hundred thousand series the
- * whole text would take more memory than they do. What is added meanwhile may be
- * in it or not, but the lines of one series belong together.
+ * Yields the text in pieces while it is read: the whole text of 100,000 series would
+ * take more memory than the series. Changes made meanwhile may or may not be
+ * included, but the lines of one series always belong together, unless OpenMetrics
+ * splits its family.
  */
 export function* expose(
   format: Format,
@@ -60,53 +74,85 @@ export function* expose(
 ): Generator<string> {
   const open = format === "openmetrics";
   const families = sources.flatMap((source) => [...source]);
-  const names = new Set(open ? families.map(({ name }) => name) : []);
+  const names = new Set(
+    open ? families.flatMap(({ name, type }) => lineNames(name, type)) : [],
+  );
   let text = "";
   for (const family of families) {
-    text += head(family, open ? openMetricsTitle(family, names) : family, open);
-    for (const sample of family.samples) {
-      const { suffix = "", value } = sample;
-      text += `${family.name}${suffix}${braced(sample, open)} ` +
-        `${floatText(value)}\n`;
-      // Whoever reads slowly must not see half a series of then and half of now.
-      if (text.length < CHUNK || !isLast(sample)) continue;
-      yield text;
-      text = "";
+    const parts = open ? openMetricsParts(family, names) : [family];
+    for (const part of parts) {
+      text += head(family, part, open);
+      for (const sample of part.samples) {
+        const { suffix = "", value } = sample;
+        text += `${family.name}${suffix}${braced(sample, open)} ` +
+          `${floatText(value)}\n`;
+        // A slow reader must not get half a series of then and half of now.
+        if (text.length < CHUNK || !isLast(sample)) continue;
+        yield text;
+        text = "";
+      }
     }
   }
   yield open ? `${text}# EOF\n` : text;
 }
 
-/** Whether a line is the last one of its series. */
+/** Tells whether a line is the last one of its series. */
 function isLast({ suffix, quantile }: Exposed): boolean {
   return suffix === "_count" ||
     (suffix === undefined && quantile === undefined);
 }
 
-/** How an exposition calls a family. */
-interface Title {
+/** Part of a family under a title of its own. */
+interface Part {
   readonly name: string;
   readonly type: Family["type"] | "unknown";
+  readonly samples: Iterable<Exposed>;
 }
 
-function head({ help }: Family, { name, type }: Title, open: boolean): string {
+function head({ help }: Family, { name, type }: Part, open: boolean): string {
   const escaped = open ? escapeValue(help) : escapeBreaks(help);
   return `# HELP ${name} ${escaped}\n# TYPE ${name} ${type}\n`;
 }
 
-/** What OpenMetrics calls a family: a counter without the end of its name, as
- * long as no line of another family is called so. */
-function openMetricsTitle(
-  { name, type }: Family,
+/** Returns the parts as which OpenMetrics can have a family beside families whose
+ * lines have these names. */
+function openMetricsParts(
+  family: Family,
   names: ReadonlySet<string>,
-): Title {
-  if (type !== "counter") return { name, type };
-  const base = name.replace(/_total$/, "");
-  const taken = names.has(base) ||
-    names.has(base.replace(/_(sum|count|bucket|created)$/, ""));
-  return base === name || base === "" || taken
-    ? { name, type: "unknown" }
-    : { name: base, type };
+): Part[] {
+  const { name, type, samples } = family;
+  if (type === "gauge") return [family];
+  const created = `${name}_created`;
+  if (type !== "counter") {
+    return names.has(created) ? partPerName(family) : [family];
+  }
+  const title = name.replace(/_total$/, "");
+  const unknown = title === name || title === "" ||
+    // The title of `a_created_total` is a name that `a_total` may reserve.
+    title.endsWith("_created") || names.has(title) ||
+    names.has(`${title}_created`);
+  return unknown
+    ? [{ name, type: "unknown", samples }]
+    : [{ name: title, type, samples }];
+}
+
+/** Splits a family by the names on its lines. */
+function partPerName(family: Family): Part[] {
+  const { name, type } = family;
+  return lineNames(name, type)
+    .filter((line) => type === "summary" || line !== name)
+    .map((line) => ({
+      name: line,
+      type: "unknown",
+      samples: samplesOf(family, line.slice(name.length)),
+    }));
+}
+
+function* samplesOf(family: Family, suffix: string): Generator<Exposed> {
+  // Read again for each part: an iterable may be good for one reading only.
+  for (const sample of family.samples) {
+    if ((sample.suffix ?? "") === suffix) yield sample;
+  }
 }
 
 function braced({ labels = "", le, quantile }: Exposed, open: boolean): string {
@@ -119,33 +165,29 @@ function braced({ labels = "", le, quantile }: Exposed, open: boolean): string {
   return own === "" && labels === "" ? "" : `{${labels}${comma}${own}}`;
 }
 
-/** OpenMetrics wants a float that stands in a label to look like one. */
+/** Writes a number in a label; OpenMetrics requires a decimal point. */
 function labelFloat(value: number, open: boolean): string {
   const text = floatText(value);
   return open && /^-?\d+$/.test(text) ? `${text}.0` : text;
 }
 
-/** Every name that lines of a family of this name and type bear, or may. */
+/** Returns the name of a family of this type, and the names on its lines. */
 export function lineNames(name: string, type: Family["type"]): string[] {
   switch (type) {
     case "counter":
-      return [name, `${name.replace(/_total$/, "")}_created`];
     case "gauge":
       return [name];
     case "summary":
-      return [name, `${name}_sum`, `${name}_count`, `${name}_created`];
+      return [name, `${name}_sum`, `${name}_count`];
     case "histogram":
-      return [
-        ...[name, `${name}_bucket`],
-        ...[`${name}_sum`, `${name}_count`, `${name}_created`],
-      ];
+      return [name, `${name}_bucket`, `${name}_sum`, `${name}_count`];
   }
 }
 
 /**
- * Makes a metric name or a label name out of any text, as statsd_exporter
- * does: what is no ASCII letter, digit or underscore becomes an underscore, a
- * run of dashes becomes one, and a digit in front gets one before it.
+ * Makes a metric or label name of any text, as statsd_exporter does: every
+ * character other than ASCII letters, digits and underscores becomes an underscore,
+ * a run of dashes becomes one, and a leading digit gets one before it.
  */
 export function legalName(text: string): string {
   let name = "";
@@ -165,9 +207,9 @@ function isNameChar(code: number): boolean {
 }
 
 /**
- * Makes a label name out of any text. Names that Prometheus keeps for itself
- * are moved away: `__name__` would rename the metric, and `quantile` and `le`
- * would stand twice on a line.
+ * Makes a label name of any text. Names that Prometheus reserves are changed:
+ * `__name__` would rename the metric, and `quantile` and `le` could occur twice on a
+ * line.
  */
 export function legalLabel(text: string): string {
   const name = legalName(text);
@@ -177,8 +219,8 @@ export function legalLabel(text: string): string {
   return underscores > 1 ? name.slice(underscores - 1) : name;
 }
 
-/** Writes labels, whose names are legal already, in the order given, as they
- * stand between the braces. */
+/** Writes labels with legal names, in the given order, without the braces. Control
+ * characters in values become visible; see {@link visible}. */
 export function labelText(
   labels: Iterable<readonly [name: string, value: string]>,
 ): string {
@@ -194,7 +236,9 @@ function escapeValue(value: string): string {
 }
 
 function escapeBreaks(text: string): string {
-  return text.replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
+  return text.split("\n")
+    .map((line) => visible(line).replaceAll("\\", "\\\\"))
+    .join("\\n");
 }
 
 function floatText(value: number): string {

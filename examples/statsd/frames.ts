@@ -1,36 +1,47 @@
 /**
- * Takes the stream of a connection apart into lines.
+ * Splits the stream of a connection into lines.
  *
  * @module
  */
 
-import { MAX_LINE, parsePacket, type Sink } from "./parse.ts";
+import {
+  EVERY_STYLE,
+  MAX_LINE,
+  parsePacket,
+  type Sink,
+  type TagSyntax,
+} from "./parse.ts";
 
 const FEED = 0x0a;
 
 /**
- * Hands the lines of one connection on, in as few packets as they came in. What
- * has not ended yet is kept, up to the longest line there is: a stream that never
- * sends the end of a line costs no more than that.
+ * Parses the lines of one connection, in as few packets as they came in. It keeps
+ * the start of a line that has not ended, up to the maximum length of a line, so a
+ * stream without line ends costs no more memory than that.
  */
 export class LineFramer {
   readonly #sink: Sink;
-  /** The start of a line. */
+  readonly #syntax: TagSyntax;
+  /** Start of the line that is coming in. */
   #rest = new Uint8Array(0);
-  /** Whether the line that is coming in has been given up. */
+  /** True if the line that is coming in is too long. */
   #skipping = false;
 
-  /** @param sink Gets what the lines hold. */
-  constructor(sink: Sink) {
+  /**
+   * @param sink Receives the samples of the lines.
+   * @param syntax Tag styles to read.
+   */
+  constructor(sink: Sink, syntax: TagSyntax = EVERY_STYLE) {
     this.#sink = sink;
+    this.#syntax = syntax;
   }
 
-  /** Bytes of a line that has not ended. */
+  /** Number of bytes kept of a line that has not ended. */
   get pending(): number {
     return this.#rest.length;
   }
 
-  /** Takes what has come in next; it is not kept. */
+  /** Takes the next chunk of the stream, which is not kept. */
   push(chunk: Uint8Array): void {
     let from = 0;
     if (this.#skipping || this.#rest.length > 0) {
@@ -41,30 +52,32 @@ export class LineFramer {
       this.end();
     }
     const to = chunk.lastIndexOf(FEED) + 1;
-    if (to > from) parsePacket(chunk.subarray(from, to), this.#sink);
+    if (to > from) this.#parse(chunk.subarray(from, to));
     this.#keep(chunk.subarray(Math.max(from, to)));
   }
 
-  /** The line that has not ended does so now. */
+  /** Ends the line that is coming in. */
   end(): void {
-    parsePacket(this.#rest, this.#sink);
+    this.#parse(this.#rest);
     this.#rest = new Uint8Array(0);
     this.#skipping = false;
+  }
+
+  #parse(packet: Uint8Array): void {
+    parsePacket(packet, this.#sink, this.#syntax);
   }
 
   #keep(bytes: Uint8Array): void {
     if (this.#skipping || bytes.length === 0) return;
     const length = this.#rest.length + bytes.length;
-    if (length > MAX_LINE) {
-      this.#sink.line();
-      this.#sink.error("line_too_long");
-      this.#rest = new Uint8Array(0);
-      this.#skipping = true;
-      return;
-    }
-    const rest = new Uint8Array(length);
-    rest.set(this.#rest);
-    rest.set(bytes, this.#rest.length);
-    this.#rest = rest;
+    const start = this.#rest;
+    this.#rest = new Uint8Array(Math.min(length, MAX_LINE));
+    this.#rest.set(start);
+    this.#rest.set(bytes.subarray(0, MAX_LINE - start.length), start.length);
+    if (length <= MAX_LINE) return;
+    this.#sink.line(this.#rest, 0, this.#rest.length);
+    this.#sink.error("line_too_long");
+    this.#rest = new Uint8Array(0);
+    this.#skipping = true;
   }
 }

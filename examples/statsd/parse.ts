@@ -1,7 +1,6 @@
 /**
- * Reads StatsD packets: the lines of etsy's StatsD, the additions of
- * DogStatsD, and the three ways of writing tags into the name that
- * statsd_exporter knows.
+ * Parses StatsD packets: the lines of etsy's StatsD, the additions of DogStatsD,
+ * and the three ways of writing tags into the name that statsd_exporter reads.
  *
  * ```text
  * packet  = line *( LF line )            ; CR before LF allowed, empty ignored
@@ -18,35 +17,40 @@
  *         / "#" tag *( "," tag )         ; tag = [ "#" ] key ":" value
  *         / "T" [ "+" / "-" ] digits     ; time of the sample, ignored
  *         / ( "c:" / "e:" / "card:" ) text ; origin of the sample, ignored
- * value   = number                       ; a member (any text) where type is s
+ * value   = number                       ; a member (any text) if type is "s"
  * number  = [ "+" / "-" ] decimal        ; 1, 1.5, .5, 1e3; no hex, inf or nan
  * ```
  *
  * Several values in one group are for `ms`, `h` and `d` only, and a colon in
  * the value of an `s` belongs to the member. A line whose first group has more
  * than one value, or that has a `|#` section, holds that group alone, because a
- * colon may stand in a tag.
+ * tag may contain colons.
  *
- * Errors carry the reasons of statsd_exporter, and cost the sample they are
- * in; where the line cannot be taken apart, the line. A rate that is no number
- * is counted and costs nothing: the sample is taken as one that was not sampled.
- * Work is linear in the length of the packet, and nothing here throws.
+ * Each tag style can be switched off. Its marks are then ordinary characters of
+ * the name, and a `|#` section is read and ignored.
  *
- * What is not as in statsd_exporter:
+ * Errors carry the reasons of statsd_exporter. An error costs its sample, or the
+ * whole line if the line cannot be split into groups. A malformed rate is counted
+ * and costs nothing: the sample is taken as one that was not sampled. Parsing
+ * takes time linear in the length of the packet and never throws.
  *
- * - Sets, events and service checks, the origins `e:` and `card:`, and `c:` without
- *   tags, are refused there; the `c:` that it takes becomes a label.
- * - Numbers may be hexadecimal, infinite or nan there, rates negative, and names
- *   empty; a smaller rate costs more there.
- * - Here lines, names, members and tags have a longest length, and a weighted
+ * Differences from statsd_exporter:
+ *
+ * - It refuses sets, events, service checks, the origins `e:` and `card:`, and `c:`
+ *   without tags. It makes a label of the `c:` that it accepts.
+ * - It accepts hexadecimal, infinite and NaN numbers, negative rates and empty
+ *   names, and a smaller rate costs it more.
+ * - Here lines, names, members and tags have a maximum length, and a weighted
  *   value must be finite.
- * - Here tags are read of samples that are otherwise good, and counted when they
- *   are faulty, once for each of those; a `#` before a key goes in every style.
+ * - Here tags are read only for samples that are otherwise good, and tag errors
+ *   are counted once per sample. A `#` before a key is accepted in every style.
+ * - Here a `|#` section beside tags in the name is no error while DogStatsD tags
+ *   are switched off.
  *
  * @module
  */
 
-/** What a sample does to its metric: the type of the line, spelled out. */
+/** Type of a sample: the type of its line, spelled out. */
 export type Kind =
   | "counter"
   | "gauge"
@@ -55,45 +59,88 @@ export type Kind =
   | "distribution"
   | "set";
 
-/** How a series is spelled on a line: bytes of a packet, lent with it. A known
- * series is found by them, and no string has to be made of them. */
+/** Ways of writing tags, each named after the system that introduced it. */
+export const TAG_STYLES = [
+  "dogstatsd",
+  "influxdb",
+  "librato",
+  "signalfx",
+] as const;
+
+/** One way of writing tags. */
+export type TagStyle = typeof TAG_STYLES[number];
+
+/** Set of tag styles, compiled for the parser; see {@link tagSyntax}. */
+export interface TagSyntax {
+  /** True for `name:1|c|#key:value`. */
+  readonly dogstatsd: boolean;
+  /** True for `name,key=value:1|c`. */
+  readonly influxdb: boolean;
+  /** True for `name#key=value:1|c`. */
+  readonly librato: boolean;
+  /** True for `na[key=value]me:1|c`. */
+  readonly signalfx: boolean;
+  /** By byte: 1 if the byte may begin or end tags in a name. */
+  readonly marks: Uint8Array;
+}
+
+/** Compiles the styles that a parser reads. */
+export function tagSyntax(styles: Iterable<TagStyle>): TagSyntax {
+  const enabled = new Set(styles);
+  const marks = new Uint8Array(256);
+  if (enabled.has("influxdb")) marks[COMMA] = 1;
+  if (enabled.has("librato")) marks[HASH] = 1;
+  if (enabled.has("signalfx")) marks[OPEN] = marks[CLOSE] = 1;
+  return {
+    dogstatsd: enabled.has("dogstatsd"),
+    influxdb: enabled.has("influxdb"),
+    librato: enabled.has("librato"),
+    signalfx: enabled.has("signalfx"),
+    marks,
+  };
+}
+
+/** Spelling of a series on a line: bytes of a packet, lent with it. A known
+ * series is found by these bytes, without making a string of them. */
 export class Spelling {
   /** The packet. */
   data: Uint8Array = new Uint8Array(0);
-  /** Where the name starts, with the tags that some styles put into it. */
+  /** Start of the name, including tags that some styles put into it. */
   nameFrom = 0;
-  /** Where the name ends. */
+  /** End of the name. */
   nameTo = 0;
-  /** Where the first section of tags starts, behind its `#`. */
+  /** Start of the first section of tags, after its `#`. */
   tagsFrom = 0;
-  /** Where the last section of tags ends; {@link tagsFrom} where there is none. */
+  /** End of the last section of tags; {@link tagsFrom} if there is none. */
   tagsTo = 0;
-  /** A number made of the bytes of the name, for a hash table. */
+  /** Hash of the bytes of the name, seeded per process. */
   nameHash = 0;
 }
 
-/** One sample of a line. It is lent to {@link Sink.sample} for the call only:
- * the next one is written over it. */
+/** One sample of a line. It is lent to {@link Sink.sample} for the call only: the
+ * next sample overwrites it. */
 export class Sample extends Spelling {
-  /** What the sample does to its metric. */
+  /** Type of the sample. */
   kind: Kind = "counter";
   /** Number as sent: milliseconds for `timing`, 0 for `set`. */
   value = 0;
-  /** Whether a `gauge` is to be moved by `value`, not set to it. */
+  /** True if a `gauge` moves by `value` instead of being set to it. */
   relative = false;
-  /** Share of the events the client sent, between {@link MIN_RATE} and 1. */
+  /** Share of the events that the client sent, from {@link MIN_RATE} to 1. */
   rate = 1;
-  /** Whether the name may hold tags. */
+  /** True if the name may contain tags. */
   styled = false;
-  /** Where the member of a `set` starts. */
+  /** Tag styles that the parser reads. */
+  syntax: TagSyntax = EVERY_STYLE;
+  /** Start of the member of a `set`. */
   memberFrom = 0;
-  /** Where it ends. */
+  /** End of the member of a `set`. */
   memberTo = 0;
 
-  /** Name as sent, without the tags some styles put into it. */
+  /** Name as sent, without the tags that some styles put into it. */
   get name(): string {
     const name = decode(this.data, this.nameFrom, this.nameTo);
-    return this.styled ? splitName(name).name : name;
+    return this.styled ? splitName(name, this.syntax).name : name;
   }
 
   /** Tags as text, `key:value,key:value`, for {@link parseTags}. */
@@ -102,14 +149,15 @@ export class Sample extends Spelling {
       ? joinSections(decode(this.data, this.tagsFrom, this.tagsTo))
       : "";
     if (!this.styled) return tags;
-    // Those in the name, should there be both, are faulty, and counted as such.
-    const named = splitName(decode(this.data, this.nameFrom, this.nameTo)).tags;
+    // If there are both, those in the name are faulty and counted as such.
+    const name = decode(this.data, this.nameFrom, this.nameTo);
+    const named = splitName(name, this.syntax).tags;
     return tags === "" || named === ""
       ? named + tags
       : `${named.replace(/,$/, "")},${tags}`;
   }
 
-  /** Member of a `set`, and empty for every other kind. */
+  /** Member of a `set`; empty for every other kind. */
   get member(): string {
     return this.kind === "set"
       ? decode(this.data, this.memberFrom, this.memberTo)
@@ -133,35 +181,36 @@ export const REASONS = [
   "illegal_event",
 ] as const;
 
-/** Why a line, or one sample of it, was not taken. */
+/** Reason for not taking a line, or one sample of it. */
 export type Reason = typeof REASONS[number];
 
-/** What DogStatsD sends that is no metric. */
+/** Lines of DogStatsD that are not metrics. */
 export type Skipped = "event" | "service_check";
 
-/** Takes what {@link parsePacket} finds, in the order of the packet. */
+/** Receives what {@link parsePacket} finds, in the order of the packet. */
 export interface Sink {
-  /** Called once for each line that is not empty, before anything else. */
-  line(): void;
+  /** Called once for each line that is not empty, before the calls about that
+   * line. `data` between `from` and `to` is lent until the next line begins. */
+  line(data: Uint8Array, from: number, to: number): void;
   /** Called once for each good sample, which is lent for the call. */
   sample(sample: Sample): void;
   /** Called once for each bad line, or bad sample of a line. */
   error(reason: Reason): void;
-  /** Called once for each line that is no metric and no error. */
+  /** Called once for each line that is neither a metric nor an error. */
   skip(what: Skipped): void;
 }
 
-/** Longest line that is read, in bytes. */
+/** Maximum length of a line, in bytes. */
 export const MAX_LINE = 65_536;
-/** Longest name, and longest member of a set, in bytes. */
+/** Maximum length of a name, and of a member of a set, in bytes. */
 export const MAX_NAME = 1_024;
-/** Longest text of all the tags of a line, in bytes. */
+/** Maximum length of all tags of a line together, in bytes. */
 export const MAX_TAGS = 8_192;
-/** Smallest sample rate; a smaller one is read as this one, so that a sample
- * stands for a million events at most. */
+/** Smallest sample rate. A smaller one is read as this one, so a sample stands for
+ * at most a million events. */
 export const MIN_RATE = 1e-6;
 
-/** Most parts of a group, its value and type among them. */
+/** Maximum number of parts in a group, including its value and type. */
 const MAX_PARTS = 8;
 
 const FEED = 0x0a;
@@ -198,17 +247,24 @@ const [EVENT, SERVICE_CHECK, CARD] = ["_e{", "_sc|", "card:"]
     Uint8Array,
   ];
 
-/** 1, 10, 100 and so on, as many as are exact and used. */
+/** Powers of ten from 10^0 to 10^15, all exact. */
 const POWERS = Array.from({ length: 16 }, (_, i) => 10 ** i);
 
-/** Another one in each process: nobody outside knows which names meet. */
+/** Random per process, so that clients cannot choose names that collide. */
 const HASH_SEED = crypto.getRandomValues(new Int32Array(1))[0]!;
 
-/** The prime of FNV-1a, whose bits spread well for short texts. */
+/** Prime of FNV-1a, which spreads the bits of short texts well. */
 export const HASH_PRIME = 0x0100_0193;
 
-/** Reads the lines of one packet and hands what they hold to `sink`. */
-export function parsePacket(data: Uint8Array, sink: Sink): void {
+/** Every tag style at once; the default. */
+export const EVERY_STYLE: TagSyntax = tagSyntax(TAG_STYLES);
+
+/** Parses the lines of one packet and hands their samples to `sink`. */
+export function parsePacket(
+  data: Uint8Array,
+  sink: Sink,
+  syntax: TagSyntax = EVERY_STYLE,
+): void {
   let from = 0;
   while (from < data.length) {
     let to = from;
@@ -220,21 +276,21 @@ export function parsePacket(data: Uint8Array, sink: Sink): void {
     }
     const end = to > from && data[to - 1] === RETURN ? to - 1 : to;
     if (end > from) {
-      sink.line();
+      sink.line(data, from, end);
       if (end - from > MAX_LINE) {
         sink.error("line_too_long");
       } else if (bits >= 0x80 && isDamaged(data, from, end)) {
         sink.error("malformed_line");
       } else {
-        parseLine(data, from, end, sink);
+        parseLine(data, from, end, sink, syntax);
       }
     }
     from = to + 1;
   }
 }
 
-/** Whether bytes are no UTF-8. A client that sent U+FFFD itself gets the same
- * answer: its text was lost before it came here. */
+/** Tells whether bytes are not UTF-8. A client that sends U+FFFD itself gets the
+ * same answer: its text was damaged before it was sent. */
 function isDamaged(data: Uint8Array, from: number, to: number): boolean {
   return decode(data, from, to).includes(REPLACEMENT);
 }
@@ -243,16 +299,17 @@ function decode(data: Uint8Array, from: number, to: number): string {
   return utf8.decode(data.subarray(from, to));
 }
 
-/** The one sample there is: to make one for each line would cost a tenth more. */
+/** The only sample: allocating one per line would cost 10 % more CPU. */
 const sample = new Sample();
 
-/** Reads the line between `from` and `end`. This and what it calls work on the
- * bytes of the packet: to make strings of them costs more than all the rest. */
+/** Parses the line between `from` and `end`. This function and its callees work on
+ * bytes: making strings of them would cost more than everything else. */
 function parseLine(
   data: Uint8Array,
   from: number,
   end: number,
   sink: Sink,
+  syntax: TagSyntax,
 ): void {
   if (data[from] === UNDERSCORE) {
     if (startsWith(data, from, end, EVENT)) return sink.skip("event");
@@ -261,15 +318,14 @@ function parseLine(
     }
   }
 
+  const { marks } = syntax;
   let colon = from;
-  let styled = false;
+  let marked = 0;
   let hash = HASH_SEED;
   for (; colon < end; colon++) {
     const byte = data[colon]!;
     if (byte === COLON) break;
-    if (byte === HASH || byte === COMMA || byte === OPEN || byte === CLOSE) {
-      styled = true;
-    }
+    marked |= marks[byte]!;
     hash = Math.imul(hash ^ byte, HASH_PRIME);
   }
   if (colon === from || colon === end) return sink.error("malformed_line");
@@ -286,12 +342,13 @@ function parseLine(
   sample.nameFrom = from;
   sample.nameTo = colon;
   sample.nameHash = hash;
-  sample.styled = styled;
+  sample.styled = marked !== 0;
+  sample.syntax = syntax;
   sample.tagsFrom = sample.tagsTo = 0;
-  if (styled) {
-    const { name, tags } = splitName(decode(data, from, colon));
+  if (sample.styled) {
+    const { name, tags } = splitName(decode(data, from, colon), syntax);
     if (name === "") return sink.error("malformed_line");
-    if (tagged && parseTags(tags).labels.size > 0) {
+    if (tagged && syntax.dogstatsd && parseTags(tags).labels.size > 0) {
       return sink.error("mixed_tagging_styles");
     }
     if (name.length > MAX_NAME || tags.length > MAX_TAGS) {
@@ -312,9 +369,9 @@ function parseLine(
   }
 }
 
-/** Reads the group that starts at `from`, whose value ends at `bar`, and answers
- * where the next one of the line starts, or -1. One that is alone goes on to the
- * end of the line, whatever colons there are. */
+/** Parses the group that starts at `from` and whose value ends at `bar`. Returns
+ * the start of the next group of the line, or -1. A group that is `alone` extends
+ * to the end of the line and may contain colons. */
 function parseGroup(
   data: Uint8Array,
   from: number,
@@ -369,21 +426,21 @@ function isObserved(kind: Kind | undefined): boolean {
   return kind === "timing" || kind === "histogram" || kind === "distribution";
 }
 
-/** What is wrong with the sections of a group. */
+/** Faults in the sections of a group. */
 interface Faults {
-  /** Whether there are too many. */
+  /** True if there are too many sections. */
   crowded: boolean;
-  /** How many rates are no numbers, which costs no sample. */
+  /** Number of malformed rates, which cost no sample. */
   rates: number;
-  /** What does cost it. */
+  /** The fault that costs the sample. */
   reason: Reason | undefined;
 }
 
-/** As of the sample, there is one. */
+/** The only one, for the same reason as {@link sample}. */
 const faults: Faults = { crowded: false, rates: 0, reason: undefined };
 
-/** Reads the value between `from` and `to`, and hands the sample on unless that
- * or the sections are at fault. */
+/** Reads the value between `from` and `to` and hands the sample on, unless the
+ * value or a section is malformed. */
 function deliver(
   data: Uint8Array,
   from: number,
@@ -400,7 +457,7 @@ function deliver(
     sample.value = 0;
   } else {
     const value = readNumber(data, from, to);
-    // What it stands for must be a number too: an infinite sum is so for good.
+    // The weighted value must be finite too: a sum never recovers from infinity.
     const weighted = kind === "gauge" ? value : value / sample.rate;
     if (!Number.isFinite(weighted)) return sink.error("malformed_value");
     sample.value = value;
@@ -427,7 +484,7 @@ function readSection(data: Uint8Array, from: number, to: number): void {
   faults.reason = faultOf(data, from, to);
 }
 
-/** What is wrong with a section that is no rate. */
+/** Returns the fault of a section that is not a rate. */
 function faultOf(
   data: Uint8Array,
   from: number,
@@ -435,6 +492,7 @@ function faultOf(
 ): Reason | undefined {
   switch (data[from]!) {
     case HASH: {
+      if (!sample.syntax.dogstatsd) return undefined;
       if (sample.tagsTo === 0) sample.tagsFrom = from + 1;
       sample.tagsTo = to;
       return to - sample.tagsFrom > MAX_TAGS ? "field_too_long" : undefined;
@@ -461,7 +519,7 @@ function faultOf(
   }
 }
 
-/** Length of the key of an origin section at `from`, or 0. */
+/** Returns the length of the key of an origin section at `from`, or 0. */
 function originLength(data: Uint8Array, from: number): number {
   const code = data[from]!;
   if (code !== LOWER_C && code !== LOWER_E) return 0;
@@ -492,8 +550,8 @@ function kindOf(data: Uint8Array, from: number, to: number): Kind | undefined {
   return undefined;
 }
 
-/** Where the part that starts at `from` ends: at the next bar, at the next
- * colon where `colons` says that one ends it, or at `end`. */
+/** Returns the end of the part that starts at `from`: the next bar, the next colon
+ * if `colons` is true, or `end`. */
 function endOfPart(
   data: Uint8Array,
   from: number,
@@ -508,7 +566,7 @@ function endOfPart(
   return at;
 }
 
-/** Reads a finite decimal number, or answers NaN. */
+/** Reads a finite decimal number; NaN if there is none. */
 function readNumber(data: Uint8Array, from: number, to: number): number {
   const sign = data[from];
   const signed = sign === PLUS || sign === MINUS;
@@ -524,8 +582,8 @@ function readNumber(data: Uint8Array, from: number, to: number): number {
   }
   const count = at - start - (point === -1 ? 0 : 1);
   if (count === 0) return NaN;
-  // Fifteen digits are the most that `digits` always holds exactly, and so are
-  // all the powers used: the one division is rounded as it should be.
+  // Up to 15 digits, `digits` and the power are exact, so the only rounding is that
+  // of the division, which is correct.
   if (at === to && count <= 15) {
     const value = point === -1 ? digits : digits / POWERS[to - point - 1]!;
     return sign === MINUS ? -value : value;
@@ -555,25 +613,33 @@ function skipDigits(data: Uint8Array, from: number, to: number): number {
 }
 
 /** Takes the tags out of a name. */
-function splitName(text: string): { name: string; tags: string } {
-  const open = text.indexOf("[");
-  const close = text.indexOf("]");
+function splitName(
+  text: string,
+  { signalfx, influxdb, librato }: TagSyntax,
+): { name: string; tags: string } {
+  const open = signalfx ? text.indexOf("[") : -1;
+  const close = signalfx ? text.indexOf("]") : -1;
   if (open !== -1 && close > open) {
     return {
       name: text.slice(0, open) + text.slice(close + 1),
       tags: colonTags(text.slice(open + 1, close)),
     };
   }
-  // One bracket alone makes the whole name a plain one, and is one faulty tag.
+  // A lone bracket leaves the name whole and is one tag error.
   if (open !== -1 || close !== -1) return { name: text, tags: "[" };
-  const start = text.search(/[#,]/);
+  const ends = [
+    influxdb ? text.indexOf(",") : -1,
+    librato ? text.indexOf("#") : -1,
+  ]
+    .filter((at) => at !== -1);
+  const start = Math.min(...ends);
   return {
     name: text.slice(0, start),
     tags: colonTags(text.slice(start + 1)),
   };
 }
 
-/** What lies between the first and the last section of tags, as one. */
+/** Joins the sections of tags, from the first to the last. */
 function joinSections(text: string): string {
   if (!text.includes("|")) return text;
   return `#${text}`.split("|")
@@ -596,25 +662,28 @@ function startsWith(
   return true;
 }
 
-/** Writes `key=value` pairs as DogStatsD does. Nothing is lost by that: no
- * colon can stand in the name of a line. */
+/** Writes `key=value` pairs as DogStatsD does. This is lossless, since the name of
+ * a line contains no colon. */
 function colonTags(pairs: string): string {
   return pairs.split(",").map((pair) => pair.replace("=", ":")).join(",");
 }
 
-/** Tags of a line, and how many of them could not be read. */
+/** Tags of a line. */
 export interface Tags {
-  /** Value by key, both as sent. Of a key sent twice the last value counts. */
+  /** Value by key, both as sent. The last value counts if a key is sent twice. */
   labels: Map<string, string>;
-  /** Tags without a key, a colon or a value. */
+  /** Number of tags without a key, a colon or a value. */
   errors: number;
+  /** The first of these tags. */
+  firstError: string | undefined;
 }
 
-/** Takes the text of {@link Sample.tags} apart. An empty tag is an error,
- * except one at the very end. */
+/** Parses the text of {@link Sample.tags}. An empty tag is an error, except at the
+ * very end. */
 export function parseTags(text: string): Tags {
   const labels = new Map<string, string>();
   let errors = 0;
+  let firstError: string | undefined;
   let from = 0;
   while (from < text.length) {
     let to = text.indexOf(",", from);
@@ -624,13 +693,14 @@ export function parseTags(text: string): Tags {
     const colon = tag.indexOf(":");
     if (colon > 0 && colon < tag.length - 1) {
       const key = tag.slice(0, colon);
-      // The last one counts, of keys that become the same label too.
+      // The last one counts, also among keys that become the same label.
       labels.delete(key);
       labels.set(key, tag.slice(colon + 1));
     } else {
       errors++;
+      firstError ??= tag;
     }
     from = to + 1;
   }
-  return { labels, errors };
+  return { labels, errors, firstError };
 }

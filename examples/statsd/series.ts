@@ -1,17 +1,17 @@
 /**
- * What the samples of one series come to: a sum, a value, a number of members,
- * or quantiles or buckets of what was observed.
+ * The state of one series: a sum, a value, a set of members, or quantiles or
+ * buckets of observations.
  *
  * @module
  */
 
 import type { Exposed } from "./expose.ts";
 
-/** What a series is made for. Timings, histograms and distributions are all the
- * same to Prometheus: something observed. */
-export type SeriesKind = "counter" | "gauge" | "observer" | "set";
+/** Kind of a series. Timings, histograms and distributions of StatsD are one kind:
+ * to Prometheus, all of them are observations. */
+export type SeriesKind = "counter" | "gauge" | "timing" | "set";
 
-/** What all series together may still take of memory. */
+/** Memory that all series together may still take. */
 export interface Budget {
   /** Members of sets. */
   members: number;
@@ -21,32 +21,32 @@ export interface Budget {
   text: number;
 }
 
-/** What every series knows of itself. */
+/** State that every series has. */
 abstract class Written {
   /** Labels, as the exposition writes them. */
   readonly labels: string;
-  /** Samples taken since the start. */
+  /** Number of samples taken. */
   writes = 0;
-  /** What {@link writes} was when the busiest series were last asked for. */
+  /** Value of {@link writes} when the busiest series were last asked for. */
   writesSeen = 0;
-  /** What it was at the last sweep. */
+  /** Value of {@link writes} at the last sweep. */
   writesSwept = 0;
-  /** Sweeps in a row that found nothing written. */
+  /** Number of sweeps in a row without a sample in between. */
   idleSweeps = 0;
-  /** Whether a sweep has taken it. */
+  /** True once a sweep has removed the series. */
   gone = false;
 
   constructor(labels: string) {
     this.labels = labels;
   }
 
-  /** Gives back what it has taken of the budget. */
+  /** Returns its share of the budget. */
   release(_budget: Budget): void {}
 }
 
-/** A sum of floats that is rounded once, not with each addition (Neumaier's
- * way), so that ten tenths make one. It stops at the largest number there is: from
- * infinity it would never come back. */
+/** Sum of floats that is rounded once, not with each addition (Neumaier's method),
+ * so that ten tenths make one. It stops at the largest finite number, because it
+ * would never recover from infinity. */
 class Total {
   #sum = 0;
   #lost = 0;
@@ -72,34 +72,34 @@ class Total {
 
 const MOST = Number.MAX_VALUE;
 
-/** Something that only grows. */
+/** Sum that only grows. */
 export class CounterSeries extends Written {
   readonly kind = "counter";
   readonly total: Total = new Total();
 
-  /** Its line. */
+  /** Yields its line. */
   *exposed(): Generator<Exposed> {
     yield { labels: this.labels, value: this.total.value };
   }
 }
 
-/** Something that goes up and down. */
+/** Value that goes up and down. */
 export class GaugeSeries extends Written {
   readonly kind = "gauge";
   readonly total: Total = new Total();
 
-  /** Its line. */
+  /** Yields its line. */
   *exposed(): Generator<Exposed> {
     yield { labels: this.labels, value: this.total.value };
   }
 }
 
-/** The number of distinct members. */
+/** Number of distinct members. */
 export class SetSeries extends Written {
   readonly kind = "set";
   readonly members: Set<string> = new Set();
 
-  /** Its line. */
+  /** Yields its line. */
   *exposed(): Generator<Exposed> {
     yield { labels: this.labels, value: this.members.size };
   }
@@ -110,11 +110,11 @@ export class SetSeries extends Written {
   }
 }
 
-/** The sum of what was observed, and how often. */
-abstract class Observer extends Written {
-  readonly kind = "observer";
-  /** Milliseconds are added up as they came, since a sum of thousandths would
-   * not be exact. */
+/** Sum and number of observations. */
+abstract class Timing extends Written {
+  readonly kind = "timing";
+  /** Sum of what came in milliseconds, unscaled: a sum of thousandths would not be
+   * exact. */
   readonly #millis = new Total();
   readonly #plain = new Total();
   #count = 0;
@@ -134,18 +134,18 @@ abstract class Observer extends Written {
 
 const QUANTILES = [0.5, 0.9, 0.99];
 
-/** Observations after which one kept is forgotten, on average. Until then each
- * one since the start is as likely to be kept as any other. */
+/** Mean number of observations after which a kept one is replaced. Before that many,
+ * each observation since the start is equally likely to be kept. */
 const HORIZON = 65_536;
 
-/** Quantiles, of a random choice of the recent observations. */
-export class SummarySeries extends Observer {
+/** Quantiles of a random sample of the recent observations. */
+export class SummarySeries extends Timing {
   #chosenFrom = 0;
   readonly #values: number[] = [];
   /** Weights of the values, once one of them is not 1. */
   #weights: number[] | undefined;
 
-  /** Observes a value, of which at most `limit` are kept. */
+  /** Observes a value; at most `limit` values are kept. */
   observe(
     value: number,
     inMillis: boolean,
@@ -158,7 +158,7 @@ export class SummarySeries extends Observer {
     if (this.#chosenFrom < HORIZON) this.#chosenFrom++;
     let slot = this.#values.length;
     let kept = false;
-    // One is always kept: a series without any has no quantiles.
+    // The first is always kept: a series without any has no quantiles.
     if (slot >= limit || (slot > 0 && budget.observations <= 0)) {
       const choices = Math.max(this.#chosenFrom, slot);
       const choice = Math.floor(random() * choices);
@@ -178,7 +178,7 @@ export class SummarySeries extends Observer {
     if (this.#weights !== undefined) this.#weights[slot] = weight;
   }
 
-  /** Its lines. */
+  /** Yields its lines. */
   *exposed(): Generator<Exposed> {
     const { labels } = this;
     const quantiles = this.#quantiles();
@@ -192,8 +192,8 @@ export class SummarySeries extends Observer {
     budget.observations += this.#values.length + (this.#weights?.length ?? 0);
   }
 
-  /** The smallest value, for each quantile, with that share of the weight at
-   * or below it. */
+  /** Returns, for each quantile, the smallest value with at least that share of the
+   * weight at or below it. */
   #quantiles(): (number | undefined)[] {
     const values = this.#values;
     const weights = this.#weights;
@@ -212,10 +212,10 @@ export class SummarySeries extends Observer {
   }
 }
 
-/** How many observations were at most as large as each bound. */
-export class HistogramSeries extends Observer {
+/** Number of observations up to each bound. */
+export class HistogramSeries extends Timing {
   readonly #bounds: readonly number[];
-  /** One for each bound, and one for what is above them all. */
+  /** One count per bound, and one for values above all bounds. */
   readonly #counts: Float64Array;
 
   constructor(labels: string, bounds: readonly number[]) {
@@ -234,7 +234,7 @@ export class HistogramSeries extends Observer {
     this.#counts[bucket]! += weight;
   }
 
-  /** Its lines. */
+  /** Yields its lines. */
   *exposed(): Generator<Exposed> {
     const { labels } = this;
     let value = 0;
@@ -246,7 +246,7 @@ export class HistogramSeries extends Observer {
   }
 }
 
-/** What a sample goes into. */
+/** Series of any kind. */
 export type Series =
   | CounterSeries
   | GaugeSeries
@@ -254,8 +254,8 @@ export type Series =
   | SummarySeries
   | HistogramSeries;
 
-/** Makes a series without any sample; with bounds an observer is a histogram,
- * without a summary. */
+/** Creates a series without samples. A timing with bounds is a histogram, without
+ * bounds a summary. */
 export function newSeries(
   kind: SeriesKind,
   labels: string,
@@ -268,7 +268,7 @@ export function newSeries(
       return new GaugeSeries(labels);
     case "set":
       return new SetSeries(labels);
-    case "observer":
+    case "timing":
       return bounds === undefined
         ? new SummarySeries(labels)
         : new HistogramSeries(labels, bounds);

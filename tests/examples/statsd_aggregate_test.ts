@@ -20,7 +20,7 @@ function aggregated(lines: string[], options?: AggregateOptions): Aggregate {
   return aggregate;
 }
 
-/** What the samples came to, a line a key. */
+/** Values of all lines except those of the aggregate itself, by name and labels. */
 function values(aggregate: Aggregate): Record<string, number> {
   const found: [string, number][] = [];
   for (const { name, samples } of aggregate.families()) {
@@ -44,18 +44,18 @@ function errors(aggregate: Aggregate): Partial<Record<string, number>> {
 }
 
 const CASES: [
-  what: string,
+  behavior: string,
   lines: string[],
   values: Record<string, number>,
 ][] = [
-  ["adds a counter", ["a:1|c", "a:2|c"], { a_total: 3 }],
-  ["does not double the suffix", ["a_total:1|c"], { a_total: 1 }],
-  ["scales a sampled counter", ["a:3|c|@0.5", "a:1|c|@0.1"], { a_total: 16 }],
+  ["adds a counter", ["a:1|c", "a:2|c"], { a: 3 }],
+  ["keeps a suffix that was sent", ["a_total:1|c"], { a_total: 1 }],
+  ["scales a sampled counter", ["a:3|c|@0.5", "a:1|c|@0.1"], { a: 16 }],
   ["sets a gauge", ["a:1|g", "a:5|g"], { a: 5 }],
   ["moves a gauge", ["a:5|g", "a:+3|g", "a:-10|g"], { a: -2 }],
-  ["moves a gauge from nothing", ["a:-4|g"], { a: -4 }],
+  ["moves a gauge from 0", ["a:-4|g"], { a: -4 }],
   ["gives no weight to a gauge", ["a:5|g|@0.1", "a:+1|g|@0.1"], { a: 6 }],
-  ["sets a gauge to what is negative by way of 0", ["a:0|g", "a:-4|g"], {
+  ["sets a gauge to a negative value by way of 0", ["a:0|g", "a:-4|g"], {
     a: -4,
   }],
   ["counts the members of a set", ["a:x|s", "a:y|s", "a:x|s|@0.1"], { a: 2 }],
@@ -66,7 +66,7 @@ const CASES: [
     a_sum: 0.32,
     a_count: 1,
   }],
-  ["observes histograms as they are", ["a:1:2:3|h", "a:4|d"], {
+  ["observes histograms unscaled", ["a:1:2:3|h", "a:4|d"], {
     'a{quantile="0.5"}': 2,
     'a{quantile="0.9"}': 4,
     'a{quantile="0.99"}': 4,
@@ -80,7 +80,7 @@ const CASES: [
     a_sum: 15,
     a_count: 11,
   }],
-  ["weighs in whole observations", ["a:1|h|@0.3"], {
+  ["rounds the weight of an observation", ["a:1|h|@0.3"], {
     'a{quantile="0.5"}': 1,
     'a{quantile="0.9"}': 1,
     'a{quantile="0.99"}': 1,
@@ -93,39 +93,33 @@ const CASES: [
     "a:4|c|#x:1,y:2",
     "a:8|c|#y:2,x:1",
     "a,x=1:16|c",
-  ], { a_total: 1, 'a_total{x="1"}': 18, 'a_total{x="1",y="2"}': 12 }],
+  ], { a: 1, 'a{x="1"}': 18, 'a{x="1",y="2"}': 12 }],
   ["drops tags that cannot be read", ["a:1|c|#urgent", "a:1|c|#x:1,,"], {
-    a_total: 1,
-    'a_total{x="1"}': 1,
+    a: 1,
+    'a{x="1"}': 1,
   }],
-  ["merges names that are legal the same way", [
+  ["merges names that become the same legal name", [
     "a.b:1|c",
     "a-b:2|c",
-    "a_b_total:4|c",
-  ], { a_b_total: 7 }],
+    "a_b:4|c",
+  ], { a_b: 7 }],
   [
-    "merges tags that are legal the same way",
+    "merges tags that become the same label",
     ["a:1|c|#x.y:1", "a:2|c|#x-y:1"],
-    {
-      'a_total{x_y="1"}': 3,
-    },
+    { 'a{x_y="1"}': 3 },
   ],
-  ["keeps a gauge beside a counter of another name", ["a:1|g", "a_total:2|c"], {
-    a: 1,
-    a_total: 2,
-  }],
-  ["keeps labels apart that Prometheus reserves", [
+  ["renames labels that Prometheus reserves", [
     "a:1|g|#quantile:1,le:2,__name__:evil",
   ], { 'a{_name__="evil",exported_le="2",exported_quantile="1"}': 1 }],
   ["escapes label values", ['a:1|g|#x:"\\'], { 'a{x="\\"\\\\"}': 1 }],
-  ["takes the names of an object's own members", [
+  ["takes names of members of Object.prototype", [
     "__proto__:1|c|#__proto__:x",
     "constructor:2|g",
-  ], { '__proto___total{_proto__="x"}': 1, constructor: 2 }],
+  ], { '__proto__{_proto__="x"}': 1, constructor: 2 }],
 ];
 
-for (const [what, lines, expected] of CASES) {
-  Deno.test(what, () => {
+for (const [behavior, lines, expected] of CASES) {
+  Deno.test(`Aggregate ${behavior}`, () => {
     const aggregate = aggregated(lines);
     assertEquals(values(aggregate), expected);
     assertEquals(errors(aggregate), {});
@@ -141,16 +135,15 @@ const REFUSED: [
   options?: AggregateOptions,
 ][] = [
   [["a:-1|c"], "illegal_negative_counter", {}],
-  [["a:1|c", "a:1|g"], "kind_conflict", { a_total: 1 }],
-  [["a:1|c", "a:1|g|#x:1"], "kind_conflict", { a_total: 1 }],
+  [["a:1|c", "a:1|g"], "kind_conflict", { a: 1 }],
+  [["a:1|c", "a:1|g|#x:1"], "kind_conflict", { a: 1 }],
   [["a:1|g", "a:1|c"], "kind_conflict", { a: 1 }],
   [["a:x|s", "a:1|g"], "kind_conflict", { a: 1 }],
-  [["a:1|c", "a:1|h"], "kind_conflict", { a_total: 1 }],
-  [["a:1|c", "a_total:1|g"], "kind_conflict", { a_total: 1 }],
-  [["a.b:1|c", "a_b:1|g"], "kind_conflict", { a_b_total: 1 }],
+  [["a:1|c", "a:x|s"], "kind_conflict", { a: 1 }],
+  [["a:1|c", "a:1|h"], "kind_conflict", { a: 1 }],
+  [["a.b:1|c", "a_b:1|g"], "kind_conflict", { a_b: 1 }],
   [["a_sum:1|g", "a:1|ms"], "kind_conflict", { a_sum: 1 }],
   [["statsd_lines_total:1|c"], "kind_conflict", {}],
-  [["statsd.lines:1|c"], "kind_conflict", {}],
   [["mine:1|g"], "kind_conflict", {}, { reserved: ["mine"] }],
   [[`a:1|c|#${full.join(",")}`], "too_many_tags", {}],
   [["a:1|g", "b:1|g", "a:2|g"], "series_limit", { a: 2 }, { maxSeries: 1 }],
@@ -159,25 +152,25 @@ const REFUSED: [
 
 for (const [lines, reason, expected, options] of REFUSED) {
   const title = lines.join(" ").slice(0, 50);
-  Deno.test(`refuses ${title} as ${reason}`, () => {
+  Deno.test(`Aggregate refuses ${title} as ${reason}`, () => {
     const aggregate = aggregated(lines, options);
     assertEquals(values(aggregate), expected);
     assertEquals(errors(aggregate), { [reason]: 1 });
   });
 }
 
-Deno.test("has a refused line in the table for every refusal", () => {
+Deno.test("the table above has a line for every refusal", () => {
   const seen = new Set(REFUSED.map(([, reason]) => reason));
   assertEquals(REFUSALS.filter((reason) => !seen.has(reason)), []);
 });
 
-Deno.test("refuses a name on the lines of a summary, whatever its kind", () => {
+Deno.test("Aggregate refuses a name on the lines of a summary, for any kind", () => {
   const aggregate = aggregated(["a:1|ms", "a_sum:1|g", "a_count:x|s"]);
   assertEquals(errors(aggregate), { kind_conflict: 2 });
   assertEquals(aggregate.size, 1);
 });
 
-Deno.test("counts what it takes and what it does not", () => {
+Deno.test("Aggregate counts lines, samples, tag errors and errors", () => {
   const aggregate = aggregated([
     "a:1|c\na:2|c\nb:1|g\nc:1|ms:2|ms\nd:x|s",
     "a:-1|c\na:1|g\nbad\na:1|c|#x",
@@ -189,7 +182,7 @@ Deno.test("counts what it takes and what it does not", () => {
   assertEquals(aggregate.events, {
     counter: 3,
     gauge: 1,
-    observer: 2,
+    timing: 2,
     set: 1,
   });
   assertEquals(aggregate.skipped, {
@@ -204,13 +197,13 @@ Deno.test("counts what it takes and what it does not", () => {
   assertEquals(aggregate.size, 4);
 });
 
-Deno.test("counts the bad tags of every line anew", () => {
+Deno.test("Aggregate counts the tag errors of every line", () => {
   const aggregate = aggregated(Array(5).fill("a:1|c|#x,y:1"));
   assertEquals(aggregate.tagErrors, 5);
-  assertEquals(values(aggregate), { 'a_total{y="1"}': 5 });
+  assertEquals(values(aggregate), { 'a{y="1"}': 5 });
 });
 
-Deno.test("adds 20,000 metrics of each kind up exactly", () => {
+Deno.test("Aggregate adds up 20,000 metrics of each kind exactly", () => {
   const aggregate = new Aggregate();
   const count = 20_000;
   for (let i = 0; i < count; i++) {
@@ -227,8 +220,8 @@ Deno.test("adds 20,000 metrics of each kind up exactly", () => {
   }
   const sum = count * (count - 1) / 2;
   const found = values(aggregate);
-  assertEquals(found["c_total"], sum);
-  assertEquals(found["s_total"], 2 * sum);
+  assertEquals(found["c"], sum);
+  assertEquals(found["s"], 2 * sum);
   assertEquals(found["g"], sum);
   assertEquals(found["ms_sum"], sum / 1000);
   assertEquals(found["ms_count"], count);
@@ -240,7 +233,7 @@ Deno.test("adds 20,000 metrics of each kind up exactly", () => {
   assertEquals(errors(aggregate), {});
 });
 
-Deno.test("sums random integers exactly, in any order and grouping", () => {
+Deno.test("Aggregate adds up random integers exactly, in any order and grouping", () => {
   const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 1;
   console.log(`seed ${seed}`);
   const random = lcg(seed);
@@ -257,20 +250,20 @@ Deno.test("sums random integers exactly, in any order and grouping", () => {
   }
   const found = values(aggregate);
   for (const [name, sum] of sums) {
-    assertEquals(found[`${name}_total`], Number(sum), name);
+    assertEquals(found[name], Number(sum), name);
   }
 });
 
-Deno.test("rounds a sum of fractions once", () => {
+Deno.test("Aggregate rounds a sum of fractions once", () => {
   const found = values(aggregated([
     ...Array(10).fill("c:0.1|c"),
     "h:1e16:1:1:-1e16|h",
   ]));
-  assertEquals(found["c_total"], 1);
+  assertEquals(found["c"], 1);
   assertEquals(found["h_sum"], 2);
 });
 
-Deno.test("has the exact quantiles while it keeps every observation", () => {
+Deno.test("Aggregate has exact quantiles while it keeps every observation", () => {
   const lines = Array.from({ length: 100 }, (_, i) => `a:${100 - i}|h`);
   const found = values(aggregated(lines));
   assertEquals(found['a{quantile="0.5"}'], 50);
@@ -278,7 +271,7 @@ Deno.test("has the exact quantiles while it keeps every observation", () => {
   assertEquals(found['a{quantile="0.99"}'], 99);
 });
 
-Deno.test("comes near the quantiles of what it cannot keep", () => {
+Deno.test("Aggregate approximates the quantiles of more observations than it keeps", () => {
   const aggregate = new Aggregate({ random: lcg(42) });
   for (let i = 1; i <= 20_000; i++) send(aggregate, `a:${i}|h`);
   const found = values(aggregate);
@@ -289,7 +282,7 @@ Deno.test("comes near the quantiles of what it cannot keep", () => {
   }
 });
 
-Deno.test("forgets old observations in its quantiles, not in its sums", () => {
+Deno.test("Aggregate drops old observations from quantiles, not from sums", () => {
   const aggregate = new Aggregate({ maxObservations: 100, random: lcg(42) });
   const packet = "a:1|h\n".repeat(1000);
   for (let i = 0; i < 100; i++) send(aggregate, packet);
@@ -300,7 +293,7 @@ Deno.test("forgets old observations in its quantiles, not in its sums", () => {
   assertEquals(found["a_count"], 500_000);
 });
 
-Deno.test("stays within its bounds under names that never end", () => {
+Deno.test("Aggregate stays within its bounds under a flood of new names", () => {
   const aggregate = new Aggregate({ maxSeries: 10, maxMembers: 10 });
   for (let i = 0; i < 1000; i++) {
     send(aggregate, `n${i}:1|c`, `n1:1|c|#t:${i}`, `s:${i}|s`, `n1,,:1|c`);
@@ -310,14 +303,14 @@ Deno.test("stays within its bounds under names that never end", () => {
   assertEquals(aggregate.size, 10);
 });
 
-Deno.test("finds a series again in any spelling, however many there are", () => {
+Deno.test("Aggregate finds a series in any number of spellings", () => {
   const aggregate = new Aggregate({ maxSeries: 4 });
   for (let i = 0; i < 100; i++) send(aggregate, `a:1|c|#x:${i},x:1`);
-  assertEquals(values(aggregate), { 'a_total{x="1"}': 100 });
+  assertEquals(values(aggregate), { 'a{x="1"}': 100 });
   assert(aggregate.spellings <= 8);
 });
 
-Deno.test("accounts for every sample of random lines", () => {
+Deno.test("Aggregate counts every sample of random lines once", () => {
   const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 1;
   console.log(`seed ${seed}`);
   const random = lcg(seed);
@@ -326,7 +319,7 @@ Deno.test("accounts for every sample of random lines", () => {
   for (let packet = 0; packet < 2000; packet++) {
     let text = "";
     for (let i = 0; i < 200; i++) {
-      // Whole lines among the letters, for those alone make few.
+      // Whole lines among the letters, which alone form few.
       text += random() < 0.1
         ? "\na:1|c"
         : letters[Math.floor(random() * letters.length)];
@@ -348,18 +341,18 @@ Deno.test("accounts for every sample of random lines", () => {
 });
 
 const BUCKETS: [
-  what: string,
+  behavior: string,
   lines: string[],
   values: Record<string, number>,
 ][] = [
-  ["counts what is at most as large as a bound", ["a:0.1:0.10001:7|h"], {
+  ["counts values up to and including a bound", ["a:0.1:0.10001:7|h"], {
     'a_bucket{le="0.1"}': 1,
     'a_bucket{le="1"}': 2,
     'a_bucket{le="Infinity"}': 3,
     a_sum: 7.20001,
     a_count: 3,
   }],
-  ["takes timings in seconds", ["a:100|ms|#x:1", "a:100|ms|#x:1"], {
+  ["observes timings in seconds", ["a:100|ms|#x:1", "a:100|ms|#x:1"], {
     'a_bucket{x="1",le="0.1"}': 2,
     'a_bucket{x="1",le="1"}': 2,
     'a_bucket{x="1",le="Infinity"}': 2,
@@ -375,28 +368,28 @@ const BUCKETS: [
   }],
 ];
 
-for (const [what, lines, expected] of BUCKETS) {
-  Deno.test(`a histogram ${what}`, () => {
+for (const [behavior, lines, expected] of BUCKETS) {
+  Deno.test(`Aggregate with buckets ${behavior}`, () => {
     const aggregate = aggregated(lines, { buckets: [0.1, 1] });
     assertEquals(values(aggregate), expected);
   });
 }
 
-Deno.test("refuses a name on the lines of a histogram", () => {
+Deno.test("Aggregate refuses a name on the lines of a histogram", () => {
   const aggregate = aggregated(["a:1|h", "a_bucket:1|g", "a_count:1|g"], {
     buckets: [1],
   });
   assertEquals(errors(aggregate), { kind_conflict: 2 });
 });
 
-Deno.test("one line costs no more than one event, whatever its rate", () => {
+Deno.test("Aggregate counts one event per line, whatever its rate", () => {
   const aggregate = aggregated(["a:1|h|@1e-300", "b:1|ms|@0.0000000001"]);
-  assertEquals(aggregate.events.observer, 2);
+  assertEquals(aggregate.events.timing, 2);
   assertEquals(values(aggregate)["a_count"], 1e6);
   assertEquals(values(aggregate)["b_count"], 1e6);
 });
 
-Deno.test("a sweep takes what nobody has written to for long enough", () => {
+Deno.test("sweep() removes series without samples for idleSweeps sweeps", () => {
   const aggregate = new Aggregate({ idleSweeps: 2 });
   send(aggregate, "a:1|c", "a:1|c|#x:1", "b:1|g", "c:1|h", "d:m|s");
   const swept: number[] = [];
@@ -404,15 +397,15 @@ Deno.test("a sweep takes what nobody has written to for long enough", () => {
     swept.push(aggregate.sweep());
     send(aggregate, "a:1|c");
   }
-  // The first finds what was written before it, and two more find nothing.
+  // The first sweep sees the samples before it, the next two see none.
   assertEquals(swept, [0, 0, 4, 0, 0]);
-  assertEquals(values(aggregate), { a_total: 6 });
+  assertEquals(values(aggregate), { a: 6 });
   assertEquals([aggregate.size, aggregate.spellings], [1, 1]);
 });
 
-Deno.test("a name that was swept is free for any kind", () => {
+Deno.test("sweep() frees the name of a family for any kind", () => {
   const aggregate = new Aggregate({ idleSweeps: 1, maxSeries: 1 });
-  send(aggregate, "a:1|c", "a_total:1|c");
+  send(aggregate, "a:1|c", "a:1|c");
   assertEquals([aggregate.sweep(), aggregate.sweep()], [0, 1]);
   send(aggregate, "a:5|ms");
   assertEquals([aggregate.sweep(), aggregate.sweep()], [0, 1]);
@@ -421,22 +414,20 @@ Deno.test("a name that was swept is free for any kind", () => {
   assertEquals(errors(aggregate), {});
 });
 
-Deno.test("a series that comes back begins anew", () => {
+Deno.test("a swept series starts from zero when it comes back", () => {
   const aggregate = new Aggregate({ idleSweeps: 1 });
   send(aggregate, "a:5|c", "s:x|s", "s:y|s");
   aggregate.sweep();
   aggregate.sweep();
   send(aggregate, "a:1|c", "s:x|s");
-  assertEquals(values(aggregate), { a_total: 1, s: 1 });
+  assertEquals(values(aggregate), { a: 1, s: 1 });
 });
 
-Deno.test("a series that is swept and comes back while it is read is there once", () => {
+Deno.test("a series that is swept and comes back during a scrape is written once", () => {
   const aggregate = new Aggregate({ idleSweeps: 1 });
   send(aggregate, "a:1|c|#x:1", "a:1|c|#x:2", "a:1|c|#x:3");
   aggregate.sweep();
-  const family = [...aggregate.families()].find(({ name }) =>
-    name === "a_total"
-  )!;
+  const family = [...aggregate.families()].find(({ name }) => name === "a")!;
   const read: (string | undefined)[] = [];
   for (const { labels } of family.samples) {
     read.push(labels);
@@ -449,7 +440,7 @@ Deno.test("a series that is swept and comes back while it is read is there once"
   assertEquals(read.filter((labels) => labels === 'x="3"'), ['x="3"']);
 });
 
-Deno.test("what was swept gives back what it had of the bounds", () => {
+Deno.test("sweep() returns the budget of the series that it removes", () => {
   const aggregate = new Aggregate({
     ...{ idleSweeps: 1, maxSeries: 3, maxMembers: 2, maxText: 32 },
     ...{ maxAllObservations: 3, random: () => 0.999 },
@@ -467,12 +458,12 @@ Deno.test("what was swept gives back what it had of the bounds", () => {
   assertEquals(errors(aggregate), {});
 });
 
-Deno.test("sweeps nothing where nothing says for how long series are kept", () => {
+Deno.test("sweep() removes nothing by default", () => {
   const aggregate = aggregated(["a:1|c"]);
   for (let i = 0; i < 1_000; i++) assertEquals(aggregate.sweep(), 0);
 });
 
-Deno.test("names and members take no more text than they may", () => {
+Deno.test("names and members are refused beyond maxText", () => {
   // A gauge's name is kept four times.
   const aggregate = new Aggregate({ maxText: 28 });
   send(
@@ -487,7 +478,7 @@ Deno.test("names and members take no more text than they may", () => {
   assertEquals(errors(aggregate), { series_limit: 2, member_limit: 1 });
 });
 
-Deno.test("keeps one observation of each series when it can keep no more", () => {
+Deno.test("Aggregate keeps one observation of each series when its budget is used up", () => {
   const aggregate = new Aggregate({ maxAllObservations: 2, random: lcg(1) });
   send(aggregate, "a:1:2:3:4|h", "b:5|h", "c:6:6:6|h");
   const found = values(aggregate);
@@ -496,28 +487,28 @@ Deno.test("keeps one observation of each series when it can keep no more", () =>
   assertEquals([found["a_count"], found["a_sum"]], [4, 10]);
 });
 
-Deno.test("a sum that overflows is still a number, and comes back", () => {
+Deno.test("a sum that overflows stays finite and can decrease again", () => {
   const huge = Array<string>(3).fill("c:1e308|c\ng:+1e308|g\nh:1e308|h");
   const back = Array<string>(2).fill("g:-1e308|g\nh:-1e308|h");
   const found = values(aggregated([...huge, ...back, "m:1|h", "m:1|ms"]));
-  assertEquals(found["c_total"], Number.MAX_VALUE);
+  assertEquals(found["c"], Number.MAX_VALUE);
   for (const name of ["g", "h_sum"]) {
     assert(Math.abs(found[name]!) < 1e308, `${name} is ${found[name]}`);
   }
 });
 
-Deno.test("counts the tag that one bracket alone stands for", () => {
+Deno.test("a lone bracket in a name counts as one tag error", () => {
   const aggregate = aggregated(["[k=v:1|c", "k]:1|c|#a:1"]);
   assertEquals(aggregate.tagErrors, 2);
-  assertEquals(values(aggregate), { "_k_v_total": 1, 'k__total{a="1"}': 1 });
+  assertEquals(values(aggregate), { "_k_v": 1, 'k_{a="1"}': 1 });
 });
 
-Deno.test("of labels that become the same the last one counts", () => {
+Deno.test("the last of several tags that become the same label counts", () => {
   const line = "d:1|g|#a.b:1,a_b:2,a.b:3";
   assertEquals(values(aggregated([line])), { 'd{a_b="3"}': 1 });
 });
 
-Deno.test("a weight takes as much as an observation", () => {
+Deno.test("a weight takes as much of the budget as an observation", () => {
   const aggregate = new Aggregate({
     ...{ idleSweeps: 1, maxAllObservations: 6, random: () => 0.999 },
   });
@@ -531,7 +522,7 @@ Deno.test("a weight takes as much as an observation", () => {
   }
 });
 
-Deno.test("what was observed long ago is forgotten", () => {
+Deno.test("old observations leave the quantiles after the horizon", () => {
   const aggregate = new Aggregate({ maxObservations: 20, random: lcg(1) });
   const observe = (value: number) => {
     const line = `a${`:${value}`.repeat(1_000)}|h`;
@@ -544,24 +535,24 @@ Deno.test("what was observed long ago is forgotten", () => {
   assertEquals(values(aggregate)["a_count"], 600_000);
 });
 
-Deno.test("tells the busiest series since it was last asked", () => {
+Deno.test("busiest() returns the series with the most samples since the last call", () => {
   const aggregate = aggregated([
     ...["a:1|c", "a:1|c", "a:1|c", "b:1|g", "b:1|g"],
     ...["c:1|ms|#x:1", "d:1|h:2|h:3|h:4|h"],
   ]);
   assertEquals(aggregate.busiest(3), [
-    { name: "d", kind: "observer", samples: 4 },
-    { name: "a_total", kind: "counter", samples: 3 },
+    { name: "d", kind: "timing", samples: 4 },
+    { name: "a", kind: "counter", samples: 3 },
     { name: "b", kind: "gauge", samples: 2 },
   ]);
   assertEquals(aggregate.busiest(3), []);
   send(aggregate, "c:1|ms|#x:1");
   assertEquals(aggregate.busiest(3), [
-    { name: 'c{x="1"}', kind: "observer", samples: 1 },
+    { name: 'c{x="1"}', kind: "timing", samples: 1 },
   ]);
 });
 
-Deno.test("a flood of names leaves the series that are known right", () => {
+Deno.test("a flood of names leaves known series correct", () => {
   const maxSeries = 1_000;
   const aggregate = new Aggregate({ maxSeries });
   send(aggregate, "known:1|c|#x:1");
@@ -569,19 +560,19 @@ Deno.test("a flood of names leaves the series that are known right", () => {
     const flood = Array.from({ length: 100 }, (_, j) => `n${i + j}:1|c|#y:1`);
     send(aggregate, flood.join("\n"), "known:1|c|#x:1");
   }
-  assertEquals(values(aggregate)['known_total{x="1"}'], 2_001);
+  assertEquals(values(aggregate)['known{x="1"}'], 2_001);
   assertEquals(aggregate.size, maxSeries);
   assert(aggregate.spellings <= 2 * maxSeries);
   assertEquals(errors(aggregate), { series_limit: 200_001 - maxSeries });
 });
 
-Deno.test("knows every reason before it happens", () => {
+Deno.test("errors has a zero for every reason from the start", () => {
   const reasons: (Reason | Refusal)[] = ["malformed_line", "kind_conflict"];
   const { errors } = new Aggregate();
   for (const reason of reasons) assertEquals(errors[reason], 0);
 });
 
-/** Numbers in [0, 1) that one seed always gives again. */
+/** Returns pseudorandom numbers in [0, 1), reproducible by seed. */
 function lcg(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

@@ -15,6 +15,7 @@ import {
 import { parsePacket } from "../../examples/statsd/parse.ts";
 import { ownFamilies } from "../../examples/statsd/telemetry.ts";
 import { inPath } from "./in_path.ts";
+import { Random } from "./statsd_random.ts";
 
 function written(format: Format, ...sources: Iterable<Family>[]): string {
   return [...expose(format, ...sources)].join("");
@@ -24,14 +25,14 @@ function gauge(name: string, value: number): Family {
   return { name, help: "A gauge.", type: "gauge", samples: [{ value }] };
 }
 
-Deno.test("names the versions of the formats", () => {
+Deno.test("CONTENT_TYPES names the versions of the formats", () => {
   assertEquals(CONTENT_TYPES, {
     text: "text/plain; version=0.0.4; charset=utf-8",
     openmetrics: "application/openmetrics-text; version=1.0.0; charset=utf-8",
   });
 });
 
-Deno.test("writes families with their help and type, in their order", () => {
+Deno.test("expose() writes families with their help and type, in their order", () => {
   const text = written("text", [
     {
       name: "b_seconds",
@@ -62,12 +63,12 @@ B 3
   );
 });
 
-Deno.test("writes nothing for no family", () => {
+Deno.test("expose() writes nothing if there is no family", () => {
   assertEquals(written("text"), "");
   assertEquals(written("text", [], []), "");
 });
 
-Deno.test("writes OpenMetrics: titles, floats in labels, quotes in help, an end", () => {
+Deno.test("expose() writes OpenMetrics: titles, floats in labels, quotes in help, an end", () => {
   const text = written("openmetrics", [
     {
       name: "c_total",
@@ -111,7 +112,7 @@ g 1
   assertEquals(written("openmetrics"), "# EOF\n");
 });
 
-/** Counters whose name OpenMetrics would not have as it makes it of theirs. */
+/** Counters whose title in OpenMetrics would clash with another family. */
 const WHOLE: [name: string, beside: Family][] = [
   ["a_total", gauge("a", 1)],
   ["a_sum_total", { ...gauge("a", 1), type: "summary", samples: [] }],
@@ -120,7 +121,7 @@ const WHOLE: [name: string, beside: Family][] = [
 ];
 
 for (const [name, beside] of WHOLE) {
-  Deno.test(`gives ${name} beside a ${beside.type} its whole name in OpenMetrics`, () => {
+  Deno.test(`expose() gives ${name} beside a ${beside.type} its whole name in OpenMetrics`, () => {
     const counter: Family = {
       ...{ name, help: "A counter.", type: "counter" },
       samples: [{ value: 2 }],
@@ -144,7 +145,7 @@ const VALUES: [value: number, text: string][] = [
   [-Infinity, "-Inf"],
 ];
 
-Deno.test("writes every float as Prometheus reads it", () => {
+Deno.test("expose() writes every float as Prometheus reads it", () => {
   for (const [value, text] of VALUES) {
     assertEquals(
       written("text", [gauge("a", value)]).split("\n")[2],
@@ -169,7 +170,7 @@ const NAMES: [text: string, name: string][] = [
   ["", ""],
 ];
 
-Deno.test("makes names legal as statsd_exporter does", () => {
+Deno.test("legalName() makes names legal as statsd_exporter does", () => {
   for (const [text, name] of NAMES) assertEquals(legalName(text), name, text);
 });
 
@@ -185,11 +186,11 @@ const LABELS: [text: string, label: string][] = [
   ["le", "exported_le"],
 ];
 
-Deno.test("makes labels legal, away from the reserved ones", () => {
+Deno.test("legalLabel() avoids the reserved names", () => {
   for (const [text, label] of LABELS) assertEquals(legalLabel(text), label);
 });
 
-Deno.test("escapes the values of labels", () => {
+Deno.test("labelText() escapes values", () => {
   assertEquals(labelText([]), "");
   assertEquals(
     labelText([["a", 'say "hi"'], ["b", "C:\\new\nline"]]),
@@ -209,8 +210,7 @@ function exposed(
   return written("text", aggregate.families(), own);
 }
 
-/** Checks the lines of an exposition as a scrape would, as far as a test can
- * without a parser: order, uniqueness, form. */
+/** Checks order, uniqueness and form of the lines of an exposition. */
 function assertWellFormed(text: string): void {
   assert(text.endsWith("\n"));
   const seen = new Set<string>();
@@ -218,7 +218,7 @@ function assertWellFormed(text: string): void {
   for (const line of text.slice(0, -1).split("\n")) {
     const [, kind, name = ""] = line.match(/^# (HELP|TYPE) (\S+) ./) ?? [];
     if (kind !== undefined) {
-      assert(!seen.has(`${kind} ${name}`), `${line} stands twice`);
+      assert(!seen.has(`${kind} ${name}`), `${line} occurs twice`);
       seen.add(`${kind} ${name}`);
       family = name;
       continue;
@@ -227,29 +227,29 @@ function assertWellFormed(text: string): void {
     const match = line.match(
       new RegExp(`^([a-zA-Z_]\\w*)(\\{${labels}(?:,${labels})*\\})? (\\S+)$`),
     );
-    assert(match !== null, `${line} is no line of a metric`);
+    assert(match !== null, `${line} is not a line of a metric`);
     const [, metric = "", braced = "", value = ""] = match;
     assert(
       ["", "_sum", "_count", "_bucket"].some((suffix) =>
         metric === family + suffix
       ),
-      `${line} stands under ${family}`,
+      `${line} is under ${family}`,
     );
     const key = metric + braced;
-    assert(!seen.has(key), `${key} stands twice`);
+    assert(!seen.has(key), `${key} occurs twice`);
     seen.add(key);
-    assert(/^(NaN|[+-]Inf|-?\d.*)$/.test(value), `${value} is no value`);
+    assert(/^(NaN|[+-]Inf|-?\d.*)$/.test(value), `${value} is not a value`);
   }
 }
 
-Deno.test("exposes every kind of metric beside its own", () => {
+Deno.test("expose() writes every kind of metric beside those of the service", () => {
   const text = exposed("c:1|c\ng:2|g\nt:3|ms|#x:1\nh:4|h\ns:5|s\nbad", [
     gauge("statsd_up", 1),
   ]);
   assertWellFormed(text);
   for (
     const line of [
-      "# TYPE c_total counter\nc_total 1",
+      "# TYPE c counter\nc 1",
       "# TYPE g gauge\ng 2",
       '# TYPE t summary\nt{x="1",quantile="0.5"} 0.003',
       't_sum{x="1"} 0.003\nt_count{x="1"} 1',
@@ -281,34 +281,54 @@ const NASTY = [
   "a:1|c|#x:1,x:2\nb:1|g|#x.y:1,x-y:2",
 ].join("\n");
 
-Deno.test("is one well-formed exposition, whatever comes in", () => {
+Deno.test("expose() writes a well-formed exposition of hostile lines", () => {
   assertWellFormed(exposed(NASTY));
   assertWellFormed(exposed(NASTY, [], { buckets: [0.1, 1] }));
 });
 
-Deno.test("is well-formed for random names and tags", () => {
-  const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 1;
-  console.log(`seed ${seed}`);
-  let state = seed;
-  const pick = (from: string[]): string => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return from[Math.floor(state / 2 ** 32 * from.length)] ?? "";
-  };
+Deno.test("expose() writes a well-formed exposition of random names and tags", () => {
+  const random = new Random();
   const part = ["a", "a", "b", "_sum", "_count", "_total", ".", "-", "9", '"'];
   const kinds = ["c", "g", "ms", "h", "s"];
   const lines = Array.from({ length: 5000 }, () => {
-    const name = `${pick(part)}${pick(part)}${pick(part)}`;
-    const tags = `${pick(part)}:${pick(part)},${pick(part)}:\\${pick(part)}`;
-    return `${name}:1|${pick(kinds)}|#${tags}`;
+    const name = `${random.of(part)}${random.of(part)}${random.of(part)}`;
+    const tags = `${random.of(part)}:${random.of(part)}`;
+    return `${name}:1|${random.of(kinds)}|#${tags},${tags}:\\`;
   });
   assertWellFormed(exposed(lines.join("\n")));
 });
 
-/** Where promtool is, which is Prometheus's own judge; undefined if nowhere. */
+const CONTROLS: [line: string, shown: string][] = [
+  [
+    "esc\x1b[31mname:1|c",
+    "# HELP esc__31mname StatsD counter esc\\\\u{1b}[31mname.",
+  ],
+  ["colors:1|c|#color:\x1b[31mred", 'colors{color="\\\\u{1b}[31mred"} 1'],
+  ["c1:1|c|#x:\u009b31m", 'c1{x="\\\\u{9b}31m"} 1'],
+  ["del:1|c|#x:\x7f\0\t", 'del{x="\\\\u{7f}\\\\u{0}\\\\u{9}"} 1'],
+  ["bidi:1|c|#x:\u202eabc", 'bidi{x="\\\\u{202e}abc"} 1'],
+  ["literal:1|c|#x:\\u{1b}", 'literal{x="\\\\u{5c}u{1b}"} 1'],
+];
+
+for (const [line, shown] of CONTROLS) {
+  Deno.test(`expose() makes control characters of ${JSON.stringify(line)} visible`, () => {
+    const text = exposed(line);
+    assertStringIncludes(text, `\n${shown}\n`);
+    // deno-lint-ignore no-control-regex -- exactly these must not be there
+    assert(!/[\x00-\x09\x0b-\x1f\x7f-\x9f]/.test(text));
+  });
+}
+
+Deno.test("label values that differ in control characters only stay two series", () => {
+  const text = exposed("a:1|c|#x:\x1b\na:2|c|#x:\\u{1b}\na:4|c|#x:\x1c");
+  assertEquals(text.match(/^a\{.*\} \d$/gm)?.length, 3);
+});
+
+/** Path of promtool, the linter of Prometheus; undefined if it is not installed. */
 const promtool = inPath("promtool");
 
 const USUAL = [
-  "requests:1|c|#route:/a,code:200",
+  "requests_total:1|c|#route:/a,code:200",
   "queue_length:3|g",
   "latency_seconds:12|ms:7|ms",
   'size_bytes:1:2:3|h|#kind:"quoted"',
@@ -318,7 +338,7 @@ const USUAL = [
 for (const buckets of [undefined, [0.1, 1, 10]]) {
   const what = buckets === undefined ? "summaries" : "histograms";
   Deno.test({
-    name: `promtool has nothing to say of an exposition with ${what}`,
+    name: `promtool finds no fault with an exposition with ${what}`,
     ignore: promtool === undefined,
     async fn() {
       const text = exposed(USUAL, [...ownFamilies([])], { buckets });
@@ -345,7 +365,7 @@ for (const buckets of [undefined, [0.1, 1, 10]]) {
 
 for (const buckets of [undefined, [1, 2]]) {
   const what = buckets === undefined ? "summary" : "histogram";
-  Deno.test(`never parts the lines of a ${what}, which may change meanwhile`, () => {
+  Deno.test(`expose() never splits the lines of a ${what} that changes during a scrape`, () => {
     const aggregate = new Aggregate({ buckets });
     const lines = Array.from({ length: 2_000 }, (_, i) => {
       return `a:1|h|#n:${"n".repeat(i % 100)}${i}\n`;

@@ -4,6 +4,7 @@ import { afterFunc } from "../context/after_func.ts";
 import { background } from "../context/background.ts";
 import { cause } from "../context/cause.ts";
 import type { CancelableContext, Context } from "../context/context.ts";
+import { remaining } from "../context/remaining.ts";
 import { running } from "../context/running.ts";
 import { withCancel } from "../context/with_cancel.ts";
 import { withTimeout } from "../context/with_deadline.ts";
@@ -155,6 +156,12 @@ export class ServerLifetime<Addr extends ServerAddr, Report> {
   /** Time in ms since the shutdown began. */
   get duration(): number {
     return performance.now() - this.#stoppedAt;
+  }
+
+  /** Time in ms until the grace period is over; Infinity before the drain. */
+  get graceLeft(): number {
+    if (this.isCut) return 0;
+    return Math.min(Infinity, ...this.#graces.map((grace) => remaining(grace)));
   }
 
   /** See `Server.shutdown`. */

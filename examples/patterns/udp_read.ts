@@ -1,14 +1,15 @@
 /**
- * A read loop for a socket, ended by a signal or by a failure of the socket: what
- * `udpRead(ctx, conn)` is.
+ * Reads a UDP socket with `udpRead(ctx, conn)` until a signal comes or the socket
+ * fails.
  *
  * - In Go: derive a local ctx; start a goroutine that loops over `conn.Read` and
  *   calls the local `cancel` on an error; start another that waits for
- *   `<-ctx.Done()` and closes the conn, or `Read` would wait for ever; wait for
+ *   `<-ctx.Done()` and closes the conn, or `Read` would block forever; wait for
  *   both with a `sync.WaitGroup`.
- * - Here that is one call. Its own end, by a failure, leaves the caller's context
- *   alone. Told to stop, it first takes in what the kernel still holds, and it
- *   returns when the last handler has: with numbers that add up.
+ * - Here that is one call. If the socket fails, it rejects and leaves the caller's
+ *   context alone. When its context is done, it first reads what the kernel still
+ *   holds and waits for the last handler; then it resolves with counters that add
+ *   up.
  *
  *     deno run --unstable-net --allow-net=127.0.0.1 examples/patterns/udp_read.ts
  *
@@ -17,14 +18,14 @@
  * read: hello 1
  * read: hello 2
  * read: hello 3
- * somebody: closes the socket
- * read: ended, BadResource: Socket has been closed
- * main: received 3, handled 3
+ * sender: closes the socket
+ * read: udpRead: the socket at 127.0.0.1:1935 was closed by other code
  * main: my own context is open
  * ```
  *
- * Here somebody else closes the socket after three datagrams. With `--until-signal`
- * nobody does: Ctrl-C ends it. Another port is taken by `--port`, 0 is a free one.
+ * By default, other code closes the socket after three datagrams. With
+ * `--until-signal`, Ctrl-C ends the program. `--port` sets the port; 0 takes a free
+ * one.
  *
  * @module
  */
@@ -71,15 +72,20 @@ async function read(ctx: Context): Promise<void> {
   await using sender = group(ctx);
   sender.go((ctx) => send(ctx, conn.addr));
 
-  const stats = await udpRead(ctx, conn, (_ctx, { data }) => {
-    const text = new TextDecoder().decode(data);
-    console.log(`read: ${text}`);
-    if (flags["until-signal"] || text !== "hello 3") return;
-    console.log("somebody: closes the socket");
-    conn.close();
-  }, { onError: (error) => console.log(`read: ended, ${error}`) });
-
-  console.log(`main: received ${stats.received}, handled ${stats.handled}`);
+  try {
+    const stats = await udpRead(ctx, conn, (_ctx, { data }) => {
+      const text = new TextDecoder().decode(data);
+      console.log(`read: ${text}`);
+      if (flags["until-signal"] || text !== "hello 3") return;
+      console.log("sender: closes the socket");
+      conn.close();
+    }, {
+      onError: (error) => console.log(`read: ${(error as Error).message}`),
+    });
+    console.log(`main: received ${stats.received}, handled ${stats.handled}`);
+  } catch {
+    // onError has reported it.
+  }
   console.log(`main: my own context is ${cause(ctx) ?? "open"}`);
 }
 

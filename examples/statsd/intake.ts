@@ -201,7 +201,7 @@ function openUnixgram(
         onError(`unixgram: ${error}`);
       },
     },
-  ).then(() => {
+  ).finally(() => {
     try {
       removeIfSame(path, file);
     } catch (error) {
@@ -344,26 +344,32 @@ async function* chunks(
   }
 }
 
+interface Closable {
+  readonly finished: Promise<unknown>;
+  [Symbol.asyncDispose](): PromiseLike<unknown>;
+}
+
 /** What all of them have in common. */
 class Opened implements Intake {
   readonly transport: Transport;
   readonly at: string;
   readonly finished: Promise<void>;
-  readonly #server: AsyncDisposable;
+  readonly #server: Closable;
   readonly #read: () => IntakeStats;
   #closed = false;
 
   constructor(
     transport: Transport,
     at: string,
-    server: AsyncDisposable & { readonly finished: Promise<unknown> },
+    server: Closable,
     read: () => IntakeStats,
   ) {
     this.transport = transport;
     this.at = at;
     this.#server = server;
     this.#read = read;
-    this.finished = server.finished.then(() => {
+    // A failure has been reported to onError.
+    this.finished = server.finished.then(() => {}, () => {}).then(() => {
       this.#closed = true;
     });
   }
@@ -377,7 +383,7 @@ class Opened implements Intake {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#server[Symbol.asyncDispose]();
+    await Promise.allSettled([this.#server[Symbol.asyncDispose]()]);
   }
 }
 

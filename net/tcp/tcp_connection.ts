@@ -1,6 +1,7 @@
 /** A connection that ends with its context. */
 
 import type { CancelableContext, Context } from "../../context/context.ts";
+import { isCanceled } from "../../context/is_canceled.ts";
 import { withCancel } from "../../context/with_cancel.ts";
 import { ClientGone } from "../client_gone.ts";
 import { IdleTimeout, IdleTimer } from "../idle_timer.ts";
@@ -222,10 +223,10 @@ export class TcpConnection implements Deno.Conn<Deno.NetAddr> {
     return error;
   }
 
-  /** Whether `error` only tells of the end that is known already. */
+  /** Reports whether `error` only passes on the end of the connection. */
   explains(error: unknown): boolean {
-    return error !== undefined &&
-      (error === this.ctx.err || error === this.#reset);
+    return isCanceled(this.ctx, error) ||
+      (error !== undefined && error === this.#reset);
   }
 
   /**

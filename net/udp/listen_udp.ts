@@ -1,35 +1,34 @@
-/** A UDP socket, opened. */
+/** Opens UDP sockets. */
 
-import { assertUnstableNet } from "../arguments.ts";
 import { listenError } from "../listen_error.ts";
 import type { MulticastGroup } from "./multicast.ts";
 
-/** Where to receive datagrams. */
+/** Address of a UDP socket. */
 export interface ListenUdpOptions {
-  /** The port; 0 takes a free one. */
+  /** Port to listen on; 0 takes a free one. */
   port: number;
   /**
-   * The address to listen on; `127.0.0.1` by default, and all of them where
-   * `multicast` is given.
+   * Address to listen on; `0.0.0.0`, all IPv4 addresses, by default, or `::` if the
+   * first multicast group has an IPv6 address.
    */
   hostname?: string;
-  /** Whether the port may be taken from a socket that has it; false by default. */
+  /** Takes the port over from a socket that listens on it; false by default. */
   reuseAddress?: boolean;
   /**
-   * The groups to receive from as well. They are left at the soft moment; one
-   * that cannot be joined ends the server.
+   * Groups whose datagrams are received as well. They are left when the server
+   * drains. A group that cannot be joined ends the server with a failure.
    */
   multicast?: MulticastGroup[];
 }
 
-/** Opens the socket, or throws what tells a user of `caller` what to do. */
+/** Opens the socket, or throws an error that tells the caller what to do. */
 export function listenUdp(
   caller: string,
   options: ListenUdpOptions,
 ): Deno.DatagramConn {
-  const { port, reuseAddress = false, multicast = [] } = options;
-  const { hostname = anyAddress(multicast) ?? "127.0.0.1" } = options;
-  assertUnstableNet(caller, "UDP");
+  const { port, reuseAddress = false, multicast: [group] = [] } = options;
+  const { hostname = group?.address.includes(":") ? "::" : "0.0.0.0" } =
+    options;
   try {
     return Deno.listenDatagram({
       transport: "udp",
@@ -40,9 +39,4 @@ export function listenUdp(
   } catch (error) {
     throw listenError(caller, error, { port, hostname });
   }
-}
-
-/** A socket of one address would not see what is sent to a group. */
-function anyAddress([group]: MulticastGroup[]): string | undefined {
-  return group && (group.address.includes(":") ? "::" : "0.0.0.0");
 }

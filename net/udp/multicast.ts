@@ -1,7 +1,7 @@
-/** Datagrams that are sent to many. */
+/** Multicast groups. */
 
 /**
- * A multicast group, for the option `multicast` of `serveUdp` and `udpPeers`.
+ * Multicast group for the option `multicast` of `serveUdp` and `udpPeers`.
  *
  * @example The group of multicast DNS, on one interface
  * ```ts
@@ -9,7 +9,7 @@
  *
  * const mdns: MulticastGroup = {
  *   address: "224.0.0.251",
- *   interface: "192.0.2.7", // the address that this machine has there
+ *   interface: "192.0.2.7", // an address of this machine
  *   loopback: false,
  * };
  * const options: ListenUdpOptions = {
@@ -21,22 +21,24 @@
  * ```
  */
 export interface MulticastGroup {
-  /** The address of the group, such as `239.1.2.3` or `ff12::1234`. */
+  /** Address of the group, such as `239.1.2.3` or `ff12::1234`. */
   address: string;
   /**
-   * By which network interface: its address for IPv4, its index for IPv6. Left to
-   * the system by default.
+   * Network interface: its address for IPv4, its index for IPv6. The system chooses
+   * by default.
    */
   interface?: string | number;
-  /** Whether what is sent to the group from here is received here; true by default. */
+  /** Receives datagrams that this machine sends to the group; true by default. */
   loopback?: boolean;
-  /** How many routers what is sent to the group may cross; 1 by default, IPv4 only. */
+  /**
+   * Number of routers that datagrams to the group may cross; 1 by default. IPv4
+   * only.
+   */
   ttl?: number;
 }
 
-/** Joins the groups; gives a function that leaves them. */
+/** Joins the groups. Resolves with a function that leaves them. */
 export async function joinGroups(
-  caller: string,
   conn: Deno.DatagramConn,
   groups: MulticastGroup[],
 ): Promise<() => Promise<void>> {
@@ -46,7 +48,7 @@ export async function joinGroups(
       leaves.push(await join(conn, group));
     } catch (error) {
       throw new Error(
-        `${caller}: cannot join the multicast group ${group.address}: ` +
+        `cannot join the multicast group ${group.address}: ` +
           (error as Error).message,
         { cause: error },
       );

@@ -1,142 +1,152 @@
-/** A UDP server that knows its peers apart. */
+/** A UDP server that tells its peers apart. */
 
 import { afterFunc } from "../../context/after_func.ts";
+import { Backlog } from "../../context/backlog.ts";
 import type { CancelableContext, Context } from "../../context/context.ts";
+import { isCanceled } from "../../context/is_canceled.ts";
 import { WaitGroup } from "../../context/wait_group.ts";
 import { withCancel } from "../../context/with_cancel.ts";
-import { assertAbove0, assertArguments, assertRange } from "../arguments.ts";
-import { Backlog } from "../../context/backlog.ts";
-import { type Datagram, LentDatagram } from "./datagram.ts";
-import { IdleTimeout, IdleTimer } from "../idle_timer.ts";
-import { listenUdp, type ListenUdpOptions } from "./listen_udp.ts";
-import { reporter } from "../report.ts";
 import {
+  assertAbove0,
+  assertArguments,
+  assertRange,
+  assertUnstableNet,
+} from "../arguments.ts";
+import { IdleTimeout, IdleTimer } from "../idle_timer.ts";
+import { reporter } from "../report.ts";
+import type { Server, ServerOptions } from "../server.ts";
+import { ServerBase } from "../server_base.ts";
+import { assertTimes, ServerLifetime } from "../server_lifetime.ts";
+import { type Datagram, LentDatagram } from "./datagram.ts";
+import { listenUdp, type ListenUdpOptions } from "./listen_udp.ts";
+import {
+  assertSocketOptions,
   type Receiver,
   type UdpCounts,
+  udpGrace,
   UdpSocket,
   type UdpSocketOptions,
 } from "./udp_socket.ts";
 import type { UdpStats } from "./udp_stats.ts";
 
 /**
- * Everything that comes from one address, and the way back. Iterating it gives
- * the datagrams in order of arrival, and ends when the peer's ctx is done; it can
- * be left and begun again. Their data may be kept.
+ * Everything that comes from one address, and the way back. Iterating a peer
+ * yields its datagrams in order of arrival, and ends when the peer's ctx is done.
+ * A loop can be left and started again. The data of these datagrams may be kept.
  */
 export interface UdpPeer extends AsyncIterable<Datagram> {
-  /** Its address. */
+  /** Address of the peer. */
   readonly addr: Deno.NetAddr;
   /**
-   * Sends it a datagram.
+   * Sends a datagram to the peer.
    *
-   * @param data At most 65,507 bytes, 65,527 over IPv6; 9,216 on macOS, unless it
-   * is set up to send more.
+   * @param data At most 65,507 bytes, or 65,527 over IPv6; 9,216 on macOS unless
+   * it is configured to send more.
    * @returns The number of bytes sent. Rejects with the `err` of the peer's ctx
-   * once that is done, and with a RangeError where `data` is too long.
+   * once that is done, and with a RangeError if `data` is too long.
    */
   send(data: Uint8Array): Promise<number>;
 }
 
 /**
- * Handles one peer, from its first datagram on. When it has returned the peer is
- * forgotten; the next datagram from that address is that of a new one. What it
- * throws or rejects with is reported to `onError` and costs that peer, nothing
- * else.
+ * Handles one peer, from its first datagram on. When the handler has returned, the
+ * peer is forgotten; the next datagram from that address starts a new one. An error
+ * of the handler is reported to `onError` and ends that peer only.
  *
- * @param ctx The caller's values; done when the peer is idle, at the hard moment,
- * and when the handler has returned.
+ * @param ctx Has the values of the server's ctx. Done when the peer is idle, when
+ * the grace period is over, and when the handler has returned.
  * @param peer The peer.
  */
 export type PeerHandler = (ctx: Context, peer: UdpPeer) => void | Promise<void>;
 
-/** What {@linkcode udpPeers} can be told. */
-export interface UdpPeersOptions extends ListenUdpOptions, UdpSocketOptions {
+/** Options for {@linkcode udpPeers}. */
+export interface UdpPeersOptions
+  extends ListenUdpOptions, UdpSocketOptions, ServerOptions {
   /**
-   * How long, in ms, a peer may neither send nor be sent anything; 60,000 by
-   * default. Its ctx is then done, with {@linkcode IdleTimeout} as the cause.
+   * Grace period in ms: time for the handlers once the server drains; 1,000 by
+   * default. For at most half of it, datagrams from new peers are still accepted.
+   */
+  grace?: number;
+  /**
+   * Time in ms for which a peer may neither send nor be sent anything; 60,000 by
+   * default. Then its ctx is done with {@linkcode IdleTimeout} as its cause.
    */
   idleTimeout?: number;
-  /** How many peers there may be; 1,024 by default. The newest are refused. */
+  /**
+   * Number of peers that may be active at once; 1,024 by default. Datagrams from
+   * further ones are refused.
+   */
   maxPeers?: number;
-  /** How many datagrams of a peer may wait for its handler; 64 by default. */
+  /** Number of datagrams of one peer that may wait for its handler; 64 by default. */
   backlog?: number;
   /**
-   * Told of every error of a handler, with its peer, and of the error that ends
-   * the server; `console.error` by default.
+   * Receives the errors of handlers, together with their peer; transient errors of
+   * the socket, once for each series; and the error that ends the server.
+   * `console.error` by default.
    */
   onError?: (error: unknown, peer?: UdpPeer) => void;
 }
 
 /**
- * What has been counted of the peers as well. A datagram is handled when its
- * handler has asked for the next one or has returned; one of a peer that was
- * refused, or that its handler left waiting, is dropped.
+ * Counters of {@linkcode udpPeers}. A datagram is handled once its handler has
+ * asked for the next one or has returned. It is dropped if its peer was refused,
+ * or if the handler returned without reading it.
  */
 export interface UdpPeersStats extends UdpStats {
-  /** Peers whose handler is at work. */
+  /** Number of peers whose handler is running. */
   peers: number;
-  /** Peers that have been given to the handler. */
+  /** Number of peers that have been passed to the handler. */
   accepted: number;
-  /** Datagrams from new peers that found `maxPeers` reached. */
+  /** Number of datagrams from new peers that found `maxPeers` reached. */
   refused: number;
 }
 
-/** A UDP server that runs. */
-export interface UdpPeersServer extends AsyncDisposable {
-  /** Where it listens. */
-  readonly addr: Deno.NetAddr;
-  /** What it has counted so far; a copy. */
+/** A running UDP server; returned by {@linkcode udpPeers}. */
+export interface UdpPeersServer extends Server<Deno.NetAddr, UdpPeersStats> {
+  /** Copy of the current counters. */
   readonly stats: UdpPeersStats;
-  /**
-   * What it has counted, once the socket is closed and the handlers have ended.
-   * Never rejects.
-   */
-  readonly finished: Promise<UdpPeersStats>;
 }
 
 /**
  * Listens on a UDP port and calls `handler` once for each address that sends
- * something, for protocols that are a conversation. Follows the UDP listener of
+ * something, for protocols that are conversations. Follows the UDP listener of
  * pion/transport for Go.
  *
- * When `ctx` is done it takes in what the kernel still holds, for half of the grace
- * at most, and then no new peers; those that it has go on until their handlers
- * return, which can await `softDone(ctx)`. When the grace is over their contexts
- * are cancelled.
+ * When `ctx` is done, the server drains: it reads what the kernel still holds, for
+ * at most half of the grace period, and then accepts no new peers. Its peers go on
+ * until their handlers return; they can watch `draining(ctx)`. When the grace
+ * period is over, their contexts are canceled.
  *
- * At most `maxPeers` times `backlog` datagrams are held, whoever sends them.
+ * At most `maxPeers` times `backlog` datagrams are held in memory, no matter who
+ * sends them.
  *
  * Needs `--unstable-net`, or `"unstable": ["net"]` in the deno.json of your
  * workspace, and the permission `--allow-net`.
  *
- * @param ctx Until when to serve.
- * @param options The port, limits and times.
+ * @param ctx Context that ends the server.
+ * @param options Address, limits and times.
  * @param handler Called for each peer.
- * @returns The server. `await using` ends it with its block.
- * @throws {ContextError} The error of `ctx` where that is done: no socket is
- * opened.
- * @throws {TypeError} If `ctx` is not a context or `handler` not a function, or if
- * Deno has no UDP.
+ * @returns The server. `await using` shuts it down at the end of its block.
+ * @throws {ContextError} `ctx.err` if `ctx` is done; no socket is opened.
+ * @throws {TypeError} If `ctx` is not a context, `handler` is not a function, or
+ * Deno runs without `--unstable-net`.
  * @throws {RangeError} If an option is out of range.
  * @throws {Deno.errors.AddrInUse} If the port is in use.
- * @throws {Deno.errors.AddrNotAvailable} If the address is not of this machine.
+ * @throws {Deno.errors.AddrNotAvailable} If this machine does not have the address.
  *
- * @example Counting what each peer says
+ * @example Counting the datagrams of each peer
  * ```ts
  * import { background, udpPeers } from "@curfew/context";
  * import { assertEquals } from "@std/assert";
  *
- * await using server = udpPeers(background(), { port: 0 }, async (_ctx, peer) => {
+ * const options = { hostname: "127.0.0.1", port: 0 };
+ * await using server = udpPeers(background(), options, async (_ctx, peer) => {
  *   let count = 0;
  *   for await (const _datagram of peer) {
  *     await peer.send(new TextEncoder().encode(`${++count}`));
  *   }
  * });
- * const client = Deno.listenDatagram({
- *   transport: "udp",
- *   hostname: "127.0.0.1",
- *   port: 0,
- * });
+ * const client = Deno.listenDatagram({ transport: "udp", ...options });
  * for (const expected of ["1", "2"]) {
  *   await client.send(new Uint8Array(1), server.addr);
  *   const [answer] = await client.receive();
@@ -154,69 +164,63 @@ export function udpPeers(
   const { idleTimeout = 60_000, maxPeers = 1_024, backlog = 64 } = options;
   assertAbove0("udpPeers", { idleTimeout });
   assertRange("udpPeers", { maxPeers, backlog }, 1);
+  assertSocketOptions("udpPeers", options);
+  assertTimes("udpPeers", options);
+  assertUnstableNet("udpPeers", "UDP");
   if (ctx.err !== undefined) throw ctx.err;
-  return new Server(
+  const conn = listenUdp("udpPeers", options);
+  const report = reporter("udpPeers", options.onError);
+  const lifetime = new ServerLifetime<Deno.NetAddr, UdpPeersStats>(
+    "udpPeers",
     ctx,
-    { ...options, idleTimeout, maxPeers, backlog },
-    handler,
+    conn.addr as Deno.NetAddr,
+    { ...options, grace: options.grace ?? udpGrace },
+    report,
   );
+  const socket: PeersSocket = new UdpSocket(lifetime, conn, options, report);
+  const limits = { idleTimeout, maxPeers, backlog };
+  socket.start(new Peers(socket, limits, handler, report));
+  socket.join(options.multicast);
+  return new RunningUdpPeers(socket);
 }
 
 type Limits = Required<
   Pick<UdpPeersOptions, "idleTimeout" | "maxPeers" | "backlog">
 >;
 
-class Server implements UdpPeersServer {
-  readonly addr: Deno.NetAddr;
-  readonly finished: Promise<UdpPeersStats>;
-  readonly #socket: UdpSocket;
-  readonly #peers: Peers;
+type PeersSocket = UdpSocket<Deno.NetAddr, UdpPeersStats>;
 
-  constructor(
-    ctx: Context,
-    options: UdpPeersOptions & Limits,
-    handler: PeerHandler,
-  ) {
-    const report = reporter("udpPeers", options.onError);
-    const conn = listenUdp("udpPeers", options);
-    this.addr = conn.addr as Deno.NetAddr;
-    try {
-      this.#socket = new UdpSocket("udpPeers", ctx, conn, options, report);
-    } catch (error) {
-      conn.close();
-      throw error;
-    }
-    this.#peers = new Peers(this.#socket, options, handler, report);
-    this.finished = this.#socket.serve(this.#peers).then(() => this.stats);
-    this.#socket.join(options.multicast);
+class RunningUdpPeers extends ServerBase<Deno.NetAddr, UdpPeersStats>
+  implements UdpPeersServer {
+  readonly #socket: PeersSocket;
+
+  constructor(socket: PeersSocket) {
+    super(socket.lifetime);
+    this.#socket = socket;
   }
 
   get stats(): UdpPeersStats {
-    return { ...this.#socket.stats, ...this.#peers.counts };
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#socket.lifetime.serving.cancel();
-    await this.finished;
+    return this.#socket.stats;
   }
 }
 
-/** The peers that have a handler at work. */
-class Peers implements Receiver {
+/** The peers whose handlers are running. */
+class Peers implements Receiver<UdpPeersStats> {
   readonly active = new WaitGroup();
-  readonly #socket: UdpSocket;
+  readonly #socket: PeersSocket;
   readonly #limits: Limits;
   readonly #handler: PeerHandler;
   readonly #report: (error: unknown, peer: UdpPeer) => void;
-  /** By address. One whose ctx is done stays until its handler has returned. */
+  /** By address. A peer stays until its handler has returned. */
   readonly #peers = new Map<string, Peer>();
   #accepted = 0;
   #refused = 0;
   #accepting = true;
+  /** Set by `abandon()`: handlers that still run have been counted. */
   #over = false;
 
   constructor(
-    socket: UdpSocket,
+    socket: PeersSocket,
     limits: Limits,
     handler: PeerHandler,
     report: (error: unknown, peer: UdpPeer) => void,
@@ -227,8 +231,9 @@ class Peers implements Receiver {
     this.#report = report;
   }
 
-  get counts(): Omit<UdpPeersStats, keyof UdpStats> {
+  stats(socket: UdpStats): UdpPeersStats {
     return {
+      ...socket,
       peers: this.#over ? 0 : this.#peers.size,
       accepted: this.#accepted,
       refused: this.#refused,
@@ -259,7 +264,7 @@ class Peers implements Receiver {
     this.#peers.set(key, peer);
     this.#accepted++;
     this.active.add();
-    // Not before the datagram that it has come with is there.
+    // Later, so that the first datagram is there when the handler starts.
     queueMicrotask(() => this.#run(key, peer));
     return peer;
   }
@@ -270,8 +275,9 @@ class Peers implements Receiver {
       await this.#handler(peer.ctx, peer);
     } catch (error) {
       failed = true;
-      // That its time was over is no news.
-      if (error !== peer.ctx.err && !this.#over) this.#report(error, peer);
+      if (!this.#over && !isCanceled(peer.ctx, error)) {
+        this.#report(error, peer);
+      }
     }
     if (!this.#over) {
       peer.end(failed);
@@ -285,9 +291,10 @@ class Peers implements Receiver {
     return true;
   }
 
-  describe(): string | undefined {
+  inFlight(): string | undefined {
     const { size } = this.#peers;
-    return size === 0 ? undefined : `udpPeers with ${size} peers`;
+    if (size === 0) return undefined;
+    return `${size} peer${size === 1 ? "" : "s"}`;
   }
 
   abandon(): void {
@@ -300,16 +307,16 @@ class Peers implements Receiver {
 class Peer implements UdpPeer {
   readonly addr: Deno.NetAddr;
   readonly ctx: CancelableContext;
-  readonly #socket: UdpSocket;
+  readonly #socket: PeersSocket;
   readonly #counts: UdpCounts;
   readonly #waiting: Backlog<Uint8Array<ArrayBuffer>>;
   readonly #idle: IdleTimer;
-  /** Datagrams that the handler is at work on. */
+  /** Number of datagrams that the handler is working on. */
   #busy = 0;
-  /** Resolves when there is something to look at again. */
+  /** Resolves when a datagram has come or ctx is done. */
   #news: PromiseWithResolvers<void> | undefined;
 
-  constructor(addr: Deno.NetAddr, socket: UdpSocket, limits: Limits) {
+  constructor(addr: Deno.NetAddr, socket: PeersSocket, limits: Limits) {
     this.addr = addr;
     this.#socket = socket;
     this.#counts = socket.counts;
@@ -327,7 +334,7 @@ class Peer implements UdpPeer {
     return this.#waiting.size + this.#busy;
   }
 
-  /** Puts a datagram in the queue; false if it is full, or the peer at its end. */
+  /** Queues a datagram. Returns false if the queue is full or ctx is done. */
   push(data: Uint8Array<ArrayBuffer>): boolean {
     this.#idle.touch();
     if (this.#waiting.full || this.ctx.err !== undefined) return false;
@@ -344,7 +351,8 @@ class Peer implements UdpPeer {
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Datagram> {
-    // Each iterator for itself: there may be several at work.
+    // Number of datagrams that this iterator has given out and not settled. There
+    // may be several iterators.
     let given = 0;
     return {
       next: async () => {
@@ -381,16 +389,16 @@ class Peer implements UdpPeer {
     news?.resolve();
   }
 
-  /** The handler is no longer at work on that many datagrams. */
+  /** Counts datagrams that the handler is done with. */
   #settle(count: number, failed: boolean): void {
-    // At the end all were settled, whoever has not heard of it.
+    // `end()` has settled those of iterators that have not been told yet.
     const settled = Math.min(count, this.#busy);
     this.#busy -= settled;
     if (failed) this.#counts.failed += settled;
     else this.#counts.handled += settled;
   }
 
-  /** The handler has returned, or is given up. */
+  /** Called when the handler has returned, or is left behind. */
   end(failed: boolean): void {
     this.#settle(this.#busy, failed);
     this.#counts.dropped += this.#waiting.clear();

@@ -1,70 +1,80 @@
 /** The read loop of a UDP socket. */
 
+import { Backlog } from "../../context/backlog.ts";
 import type { Context } from "../../context/context.ts";
+import { isCanceled } from "../../context/is_canceled.ts";
 import { assertContext } from "../../context/tree.ts";
 import { WaitGroup } from "../../context/wait_group.ts";
 import { assertRange } from "../arguments.ts";
-import { Backlog } from "../../context/backlog.ts";
-import { type Datagram, LentDatagram } from "./datagram.ts";
 import { reporter } from "../report.ts";
+import type { ServerAddr, ServerOptions } from "../server.ts";
+import { assertTimes, ServerLifetime } from "../server_lifetime.ts";
+import { type Datagram, LentDatagram } from "./datagram.ts";
 import {
+  assertSocketOptions,
   type Receiver,
   type UdpCounts,
+  udpGrace,
   UdpSocket,
   type UdpSocketOptions,
 } from "./udp_socket.ts";
 import type { UdpStats } from "./udp_stats.ts";
 
 /**
- * Handles one datagram. What it throws or rejects with is reported to `onError`
- * and costs that datagram, nothing else.
+ * Handles one datagram. An error of the handler is reported to `onError` and costs
+ * that datagram only.
  *
- * @param ctx The caller's values; done at the hard moment only.
- * @param datagram What has come in.
+ * @param ctx Has the values of the caller's ctx; done when the grace period is
+ * over.
+ * @param datagram The datagram, valid until the handler has ended.
  */
-export type DatagramHandler<Addr extends Deno.Addr = Deno.NetAddr> = (
+export type DatagramHandler<Addr extends ServerAddr = Deno.NetAddr> = (
   ctx: Context,
   datagram: Datagram<Addr>,
 ) => void | Promise<void>;
 
-/** What {@linkcode udpRead} can be told. */
-export interface UdpReadOptions<Addr extends Deno.Addr = Deno.NetAddr>
+/** Options for {@linkcode udpRead}. */
+export interface UdpReadOptions<Addr extends ServerAddr = Deno.NetAddr>
   extends UdpSocketOptions {
-  /** How many handlers may run at once; 1 by default, begun in order of arrival. */
+  /**
+   * Number of handlers that may run at once; 1 by default. They start in order of
+   * arrival.
+   */
   concurrency?: number;
-  /** How many datagrams may wait for a handler; 1,024 by default. */
+  /** Number of datagrams that may wait for a handler; 1,024 by default. */
   backlog?: number;
   /**
-   * Told of every error of a handler, with its datagram, and of the error that
-   * ends the loop; `console.error` by default.
+   * Receives the errors of handlers, together with their datagram; transient errors
+   * of the socket, once for each series; and the error that ends the loop.
+   * `console.error` by default.
    */
   onError?: (error: unknown, datagram?: Datagram<Addr>) => void;
 }
 
 /**
- * Reads datagrams from a socket you opened until `ctx` is done, then closes it:
- * derives a local context, reads, takes in what the kernel still holds (for half of
- * the grace at most, should there be no end to it), waits for the handlers, closes
- * the socket, returns.
+ * Reads datagrams from a socket you opened until `ctx` is done. Then it reads what
+ * the kernel still holds, for at most half of the grace period, waits for the
+ * handlers, closes the socket, and resolves.
  *
- * A socket that fails, or that somebody else closes, ends this loop and leaves
- * `ctx` alone. Errors that pass, such as an ICMP message that surfaces as
- * `ConnectionReset`, are counted and do not end it.
+ * If the socket fails, or other code closes it, the loop ends and rejects, and
+ * `ctx` is left alone. Transient errors, such as an ICMP message that surfaces as
+ * `ConnectionReset`, are counted and retried.
  *
- * A Unix datagram socket (transport `unixpacket`) is read as well, with
- * `udpRead<Deno.UnixAddr>`: always one datagram at a time, for Deno cannot reply
- * by one while it reads; senders wait. Its file stays; whoever has opened the
- * socket removes it.
+ * Unix datagram sockets (transport `unixpacket`) work as well, with
+ * `udpRead<Deno.UnixAddr>`. They are read one datagram at a time, since Deno cannot
+ * send on such a socket while it receives; senders wait. The file of the socket
+ * stays.
  *
- * @param ctx Until when to read. If it is done already, the socket is closed and
- * nothing read.
- * @param conn The socket. It belongs to the loop from here on.
+ * @param ctx Context that ends the loop. If it is done already, the socket is
+ * closed and nothing is read.
+ * @param conn The socket. The loop owns it from here on.
  * @param handler Called for each datagram.
  * @param options Sizes, limits and times.
- * @returns What was counted, once the socket is closed and the handlers have
- * ended; those that take no notice of the end of the grace are left behind.
- * @throws {TypeError} If `ctx` is not a context, `conn` no socket, or `handler`
- * not a function.
+ * @returns The counters, once the socket is closed and the handlers have ended, or
+ * have ignored the end of the grace period. Rejects if the socket failed, with an
+ * error whose `cause` is the socket's.
+ * @throws {TypeError} If `ctx` is not a context, `conn` is not a socket, or
+ * `handler` is not a function.
  * @throws {RangeError} If an option is out of range.
  *
  * @example
@@ -86,7 +96,7 @@ export interface UdpReadOptions<Addr extends Deno.Addr = Deno.NetAddr>
  * assertEquals(stats.handled, 1);
  * ```
  */
-export function udpRead<Addr extends Deno.Addr = Deno.NetAddr>(
+export function udpRead<Addr extends ServerAddr = Deno.NetAddr>(
   ctx: Context,
   conn: Deno.DatagramConn,
   handler: DatagramHandler<Addr>,
@@ -98,69 +108,83 @@ export function udpRead<Addr extends Deno.Addr = Deno.NetAddr>(
       "udpRead: the second argument must be a Deno.DatagramConn",
     );
   }
-  return new UdpReader("udpRead", ctx, conn, handler, options).finished;
-}
-
-/** A socket with a handler for its datagrams; for {@linkcode udpRead} and `serveUdp`. */
-export class UdpReader<Addr extends Deno.Addr> {
-  /** The loop. */
-  readonly socket: UdpSocket;
-  /** What was counted, once all has ended. Never rejects. */
-  readonly finished: Promise<UdpStats>;
-
-  constructor(
-    name: string,
-    ctx: Context,
-    conn: Deno.DatagramConn,
-    handler: DatagramHandler<Addr>,
-    options: UdpReadOptions<Addr>,
-  ) {
-    if (typeof handler !== "function") {
-      throw new TypeError(`${name}: the third argument must be a function`);
-    }
-    const { concurrency = 1, backlog = 1_024 } = options;
-    assertRange(name, { concurrency }, 1);
-    assertRange(name, { backlog }, 0);
-    const report = reporter(name, options.onError);
-    this.socket = new UdpSocket(name, ctx, conn, options, report);
-    this.finished = this.socket.serve(
-      new Handlers({
-        name,
-        socket: this.socket,
-        handler,
-        concurrency,
-        backlog: new Backlog<Waiting<Addr>>(backlog),
-        report,
-      }),
-    );
+  if (typeof handler !== "function") {
+    throw new TypeError("udpRead: the third argument must be a function");
   }
+  assertReadOptions("udpRead", options);
+  return readDatagrams("udpRead", ctx, conn, handler, options).lifetime
+    .finished;
 }
 
-/** A datagram that no handler was free for, with a copy of its data. */
+/** Throws a RangeError unless the options are in range. */
+export function assertReadOptions<Addr extends ServerAddr>(
+  caller: string,
+  options: UdpReadOptions<Addr>,
+): void {
+  const { concurrency = 1, backlog = 1_024 } = options;
+  assertRange(caller, { concurrency }, 1);
+  assertRange(caller, { backlog }, 0);
+  assertSocketOptions(caller, options);
+  assertTimes(caller, options);
+}
+
+/**
+ * Starts to read `conn`, for {@linkcode udpRead} and `serveUdp`. Throws what
+ * `onListen` throws.
+ */
+export function readDatagrams<Addr extends ServerAddr>(
+  name: string,
+  ctx: Context,
+  conn: Deno.DatagramConn,
+  handler: DatagramHandler<Addr>,
+  options: UdpReadOptions<Addr> & ServerOptions<Addr>,
+): UdpSocket<Addr> {
+  const { concurrency = 1, backlog = 1_024, grace = udpGrace } = options;
+  const report = reporter(name, options.onError);
+  const lifetime = new ServerLifetime<Addr, UdpStats>(
+    name,
+    ctx,
+    conn.addr as Addr,
+    { ...options, grace },
+    report,
+  );
+  const socket = new UdpSocket(lifetime, conn, options, report);
+  const handlers = new Handlers({
+    socket,
+    handler,
+    concurrency,
+    backlog: new Backlog<Waiting<Addr>>(backlog),
+    report,
+  });
+  if (ctx.err !== undefined) socket.cut();
+  socket.start(handlers);
+  return socket;
+}
+
+/** A datagram that waits for a handler, with a copy of its data. */
 interface Waiting<Addr> {
   readonly data: Uint8Array<ArrayBuffer>;
   readonly addr: Addr;
 }
 
-interface HandlersOptions<Addr extends Deno.Addr> {
-  readonly name: string;
-  readonly socket: UdpSocket;
+interface HandlersOptions<Addr extends ServerAddr> {
+  readonly socket: UdpSocket<Addr>;
   readonly handler: DatagramHandler<Addr>;
   readonly concurrency: number;
   readonly backlog: Backlog<Waiting<Addr>>;
   report(error: unknown, datagram: Datagram<Addr>): void;
 }
 
-/** Calls the handler, as often at once as it may; the rest waits. */
-class Handlers<Addr extends Deno.Addr> implements Receiver {
+/** Calls the handler, up to `concurrency` times at once; the rest waits. */
+class Handlers<Addr extends ServerAddr> implements Receiver {
   readonly active = new WaitGroup();
   readonly #options: HandlersOptions<Addr>;
   readonly #ctx: Context;
   readonly #counts: UdpCounts;
-  /** For the next handler; a new one once that has taken it along. */
+  /** Lent to the next handler. Replaced when a handler keeps it by a promise. */
   #lent: LentDatagram<Addr>;
   #running = 0;
-  /** All is counted: whoever still runs is left behind. */
+  /** Set by `abandon()`: handlers that still run have been counted. */
   #over = false;
 
   constructor(options: HandlersOptions<Addr>) {
@@ -175,6 +199,10 @@ class Handlers<Addr extends Deno.Addr> implements Receiver {
     return this.#over ? 0 : this.#running + this.#options.backlog.size;
   }
 
+  stats(socket: UdpStats): UdpStats {
+    return socket;
+  }
+
   take(
     data: Uint8Array<ArrayBuffer>,
     addr: Deno.Addr,
@@ -182,7 +210,6 @@ class Handlers<Addr extends Deno.Addr> implements Receiver {
   ): boolean {
     const { backlog, concurrency } = this.#options;
     if (this.#running < concurrency) {
-      // A handler that is still at it keeps the buffer its data lies in.
       return this.#handle(data, addr as Addr, buffer);
     }
     if (backlog.full) this.#counts.dropped++;
@@ -190,7 +217,7 @@ class Handlers<Addr extends Deno.Addr> implements Receiver {
     return false;
   }
 
-  /** Calls the handler; true if it has not ended yet. */
+  /** Calls the handler. Returns true if it is still running, and keeps `buffer`. */
   #handle(
     data: Uint8Array<ArrayBuffer>,
     addr: Addr,
@@ -200,22 +227,22 @@ class Handlers<Addr extends Deno.Addr> implements Receiver {
     datagram.lend(data, addr);
     this.#running++;
     let result: void | Promise<void>;
-    let pending: boolean;
+    let isPending: boolean;
     try {
       result = this.#options.handler(this.#ctx, datagram);
-      pending = typeof result?.then === "function";
+      isPending = typeof result?.then === "function";
     } catch (error) {
       this.#failed(error, datagram);
       return false;
     }
-    if (!pending) {
+    if (!isPending) {
       this.#handled(datagram);
       return false;
     }
     this.#lent = new LentDatagram(this.#options.socket.send);
     this.active.add();
-    // The next one in the same turn: what is received in between would take its
-    // place before the backlog.
+    // The next handler starts in the same turn. Otherwise a datagram received in
+    // between would overtake the backlog.
     Promise.resolve(result).then(() => {
       this.#handled(datagram);
       this.#next(buffer);
@@ -236,12 +263,12 @@ class Handlers<Addr extends Deno.Addr> implements Receiver {
     this.#running--;
     if (!this.#over) {
       this.#counts.failed++;
-      this.#options.report(error, datagram);
+      if (!isCanceled(this.#ctx, error)) this.#options.report(error, datagram);
     }
     datagram.takeBack();
   }
 
-  /** A handler has ended, and left its buffer: the next one's turn. */
+  /** Gives the buffer of a handler back, and starts the next handler. */
   #next(buffer: Uint8Array<ArrayBuffer> | undefined): void {
     const { backlog, concurrency, socket } = this.#options;
     if (buffer !== undefined) socket.giveBack(buffer);
@@ -250,7 +277,7 @@ class Handlers<Addr extends Deno.Addr> implements Receiver {
       if (waiting === undefined) break;
       this.#handle(waiting.data, waiting.addr);
     }
-    // Last, so that nobody takes the moment in between for the end.
+    // Last: the count must not drop to 0 while datagrams wait.
     this.active.done();
   }
 
@@ -258,10 +285,10 @@ class Handlers<Addr extends Deno.Addr> implements Receiver {
     return false;
   }
 
-  describe(): string | undefined {
-    return this.pending === 0
-      ? undefined
-      : `${this.#options.name} with ${this.pending} datagrams in flight`;
+  inFlight(): string | undefined {
+    const { pending } = this;
+    if (pending === 0) return undefined;
+    return `${pending} datagram${pending === 1 ? "" : "s"} in flight`;
   }
 
   abandon(): void {

@@ -1,70 +1,90 @@
-/** A UDP socket that is read until its context is done. */
+/** A UDP socket that is read until its server drains. */
 
-import type { Context } from "../../context/context.ts";
+import { afterFunc } from "../../context/after_func.ts";
 import type { WaitGroup } from "../../context/wait_group.ts";
 import { assertRange } from "../arguments.ts";
-import { KernelDrops } from "./kernel_drops.ts";
-import { lastCallFor, Lifetime } from "../lifetime.ts";
 import { realTimers } from "../real_timers.ts";
+import type { ServerAddr } from "../server.ts";
+import type { ServerLifetime, ServerWork } from "../server_lifetime.ts";
+import { isTransient } from "../transient.ts";
+import { KernelDrops } from "./kernel_drops.ts";
 import { joinGroups, type MulticastGroup } from "./multicast.ts";
 import type { UdpStats } from "./udp_stats.ts";
 
-/** What every loop that reads a UDP socket can be told. */
+/** Options for everything that reads a UDP socket. */
 export interface UdpSocketOptions {
-  /** The largest datagram taken, in bytes; 65,507 by default, the most there is. */
+  /**
+   * Size of the largest datagram that is accepted, in bytes; 65,507 by default,
+   * the maximum of UDP over IPv4.
+   */
   maxDatagramSize?: number;
   /**
-   * How long, in ms, what is in flight may take once ctx is done; 1,000 by default.
-   * Half of it at most is for datagrams that still come in; the rest is left to the
-   * handlers.
+   * Grace period in ms: time for the datagrams in flight once ctx is done; 1,000 by
+   * default. Datagrams that still arrive are read for at most half of it, so that
+   * the handlers have the rest.
    */
   grace?: number;
 }
 
-/** Takes what a socket receives. */
-export interface Receiver {
+/** Throws a RangeError unless the options are in range. */
+export function assertSocketOptions(
+  caller: string,
+  { maxDatagramSize = 65_507 }: UdpSocketOptions,
+): void {
+  assertRange(caller, { maxDatagramSize }, 1, 65_507);
+}
+
+/** Default grace period in ms: a datagram is handled in less time than a request. */
+export const udpGrace = 1_000;
+
+/** Takes the datagrams that a socket receives. */
+export interface Receiver<Stats extends UdpStats = UdpStats> {
   /**
-   * Sees to a datagram, or drops it. True if `buffer`, in which `data` lies, is
-   * to be left alone until it is given back.
+   * Handles, queues or drops a datagram. Returns true if it keeps `buffer`, in
+   * which `data` lies, until it calls `giveBack`.
    */
   take(
     data: Uint8Array<ArrayBuffer>,
     addr: Deno.Addr,
     buffer: Uint8Array<ArrayBuffer>,
   ): boolean;
-  /** The handlers at work. */
+  /** Handlers that are running. */
   readonly active: WaitGroup;
-  /** How many datagrams wait or are being handled. */
+  /** Number of datagrams that wait or are being handled. */
   readonly pending: number;
   /**
-   * All that had come in before the soft moment has been taken, or there is no end
-   * to what comes in. Whether it wants more all the same.
+   * Called once during the drain, when the kernel holds no more datagrams or half
+   * of the grace period is over. Returns true to go on reading until the handlers
+   * have ended.
    */
   drained(): boolean;
-  /** What it holds, in a few words; undefined where that is nothing. */
-  describe(): string | undefined;
-  /** All is over: counts off whatever is left, and takes no notice of it any more. */
+  /** Work in flight, for messages; undefined if there is none. */
+  inFlight(): string | undefined;
+  /** Counts off everything left. Handlers that still run are not counted again. */
   abandon(): void;
+  /** Completes the counters of the socket. */
+  stats(socket: UdpStats): Stats;
 }
 
-/** What a socket counts up, and its receiver with it. */
-export type UdpCounts = Omit<UdpStats, "pending" | "kernelDropped" | "error">;
+/** Counters that a socket and its receiver increment. */
+export type UdpCounts = Omit<UdpStats, "pending" | "kernelDropped">;
 
 /**
- * In ms. What the kernel holds is read once this has passed twice in a row
- * without a datagram. Twice, because a busy machine may run the timer late and
- * before it looks at the socket; not in between two timers.
+ * Time in ms without a datagram after which the kernel is taken to hold no more.
+ * It must pass twice in a row: on a busy machine the timer may run late, and then
+ * before the socket is read.
  */
 const silence = 10;
 
-/** The longest pause, in ms, after a receive that has failed again and again. */
+/** Longest pause in ms after a series of failed receives. */
 const longestPause = 100;
 
-/** The loop: reads, drains, closes, and counts what it has seen. */
-export class UdpSocket {
-  /** Its two moments. */
-  readonly lifetime: Lifetime;
-  /** What has been counted; a receiver adds what becomes of the datagrams. */
+/** The loop that reads a socket, drains it, closes it, and counts. */
+export class UdpSocket<
+  Addr extends ServerAddr = Deno.NetAddr,
+  Stats extends UdpStats = UdpStats,
+> implements ServerWork<Stats> {
+  /** Counters; the receiver adds what becomes of the datagrams. */
   readonly counts: UdpCounts = {
     received: 0,
     bytes: 0,
@@ -74,129 +94,136 @@ export class UdpSocket {
     truncated: 0,
     transientErrors: 0,
   };
-  readonly #name: string;
+  /** Its two phases. */
+  readonly lifetime: ServerLifetime<Addr, Stats>;
   readonly #conn: Deno.DatagramConn;
-  readonly #onError: (error: unknown) => void;
+  readonly #report: (error: unknown) => void;
   readonly #maxDatagramSize: number;
-  /** In ms. */
-  readonly #grace: number;
   /**
-   * Deno cannot send by a Unix socket while it waits for something to come in, so
-   * the handlers come first. Nothing is lost by that: senders wait too.
+   * Deno cannot send on a Unix socket while it receives on it, so the loop waits
+   * for the handlers before it reads on. Nothing is lost: senders wait as well.
    */
   readonly #isUnix: boolean;
   readonly #buffers: BufferPool;
   readonly #kernelDrops: KernelDrops;
+  /** Last known number, kept when the socket is closed. */
   #kernelDropped: number | undefined;
-  #receiver: Receiver | undefined;
+  /** Set by `start()`. */
+  #receiver!: Receiver<Stats>;
   /** Leaves the multicast groups. */
   #leave: () => Promise<void> = () => Promise.resolve();
+  /** False once the loop is to end. */
   #reading = true;
   #closed = false;
-  #failure: { error: unknown } | undefined;
+  #loop: Promise<void> = Promise.resolve();
   #drainTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
-    name: string,
-    ctx: Context,
+    lifetime: ServerLifetime<Addr, Stats>,
     conn: Deno.DatagramConn,
-    options: UdpSocketOptions,
-    onError: (error: unknown) => void,
+    { maxDatagramSize = 65_507 }: UdpSocketOptions,
+    report: (error: unknown) => void,
   ) {
-    const { maxDatagramSize = 65_507, grace = 1_000 } = options;
-    assertRange(name, { maxDatagramSize }, 1, 65_507);
-    this.#name = name;
+    this.lifetime = lifetime;
     this.#conn = conn;
-    this.#onError = onError;
+    this.#report = report;
     this.#maxDatagramSize = maxDatagramSize;
-    this.#grace = grace;
-    // One byte more shows what was longer: the platform truncates in silence.
+    // The platform truncates silently: a byte more shows that it did.
     this.#buffers = new BufferPool(maxDatagramSize + 1);
     this.#isUnix = conn.addr.transport === "unixpacket";
     this.#kernelDrops = new KernelDrops(conn.addr);
-    this.lifetime = new Lifetime(
-      ctx,
-      name,
-      grace,
-      () => this.#receiver?.describe(),
-    );
   }
 
-  /** What has been counted so far. */
-  get stats(): UdpStats {
+  /** Current counters. */
+  get stats(): Stats {
     if (!this.#closed) this.#kernelDropped = this.#kernelDrops.read();
     const stats: UdpStats = {
       ...this.counts,
-      pending: this.#receiver?.pending ?? 0,
+      pending: this.#receiver.pending,
     };
     if (this.#kernelDropped !== undefined) {
       stats.kernelDropped = this.#kernelDropped;
     }
-    if (this.#failure !== undefined) stats.error = this.#failure.error;
-    return stats;
+    return this.#receiver.stats(stats);
   }
 
-  /** The whole life, from the first datagram until all is over. Never rejects. */
-  async serve(receiver: Receiver): Promise<UdpStats> {
+  /** Starts to read datagrams into `receiver`. Throws what `onListen` throws. */
+  start(receiver: Receiver<Stats>): void {
     this.#receiver = receiver;
-    const { lifetime } = this;
-    if (lifetime.serving.err !== undefined) {
-      this.#close();
-    } else {
-      lifetime.onSoft(() => {
-        lifetime.startGrace(() => this.#close());
-        if (!this.#closed) this.#leave().catch(this.#onError);
-        this.#drain(receiver);
-      });
-      await this.#read(receiver);
-      await this.#handled(receiver);
-      this.#close();
-    }
-    receiver.abandon();
-    lifetime.end();
-    return this.stats;
+    this.lifetime.start(this);
+    this.#loop = this.#read();
   }
 
-  /** Receives from multicast groups too, until the soft moment. */
+  /** Receives from multicast groups as well, until the drain. */
   async join(groups: MulticastGroup[] = []): Promise<void> {
     if (groups.length === 0) return;
+    const { draining } = this.lifetime;
     try {
-      const leave = await joinGroups(this.#name, this.#conn, groups);
-      if (this.lifetime.serving.err === undefined) this.#leave = leave;
+      const leave = await joinGroups(this.#conn, groups);
+      if (draining.err === undefined) this.#leave = leave;
     } catch (error) {
       this.#fail(error);
     }
   }
 
-  /** Gives back a buffer that a receiver has kept. */
+  /** Takes back a buffer that the receiver has kept. */
   giveBack(buffer: Uint8Array<ArrayBuffer>): void {
     this.#buffers.give(buffer);
   }
 
-  /** Sends a datagram; for as long as the handlers may be at work. */
+  /** Sends a datagram. Rejects once the grace period is over. */
   readonly send = async (
     data: Uint8Array,
     addr: Deno.Addr,
   ): Promise<number> => {
-    const { work } = this.lifetime;
-    for (let again = false;; again = true) {
-      if (work.err !== undefined) throw work.err;
+    const { handlers } = this.lifetime;
+    for (let isRetry = false;; isRetry = true) {
+      if (handlers.err !== undefined) throw handlers.err;
       try {
         return await this.#conn.send(data, addr);
       } catch (error) {
-        if (work.err !== undefined) throw work.err;
+        if (handlers.err !== undefined) throw handlers.err;
         if (!isTransient(error)) throw this.#sendError(error, data, addr);
-        // It tells of one sent earlier; this one has not been sent at all.
+        // It concerns an earlier datagram; this one has not been sent.
         this.counts.transientErrors++;
-        if (again) throw error;
+        if (isRetry) throw error;
       }
     }
   };
 
-  /** Reads until the socket is closed, or nothing more is wanted. */
-  async #read(receiver: Receiver): Promise<void> {
+  /**
+   * Reads on until the kernel has nothing left, or half of the grace period is
+   * over, and the handlers have ended.
+   */
+  async drain(): Promise<void> {
+    if (!this.#closed) {
+      this.#leave().catch(this.#report);
+      this.#checkSilence();
+    }
+    await this.#loop;
+    await this.#receiver.active.wait();
+    this.#close();
+  }
+
+  cut(): void {
+    this.#close();
+  }
+
+  report(): Stats {
+    this.#close();
+    this.#receiver.abandon();
+    return this.stats;
+  }
+
+  inFlight(): string | undefined {
+    return this.#receiver.inFlight();
+  }
+
+  /** Reads until the socket is closed, or the drain is over. */
+  async #read(): Promise<void> {
     const { counts } = this;
     const conn = this.#conn;
+    const receiver = this.#receiver;
     const most = this.#maxDatagramSize;
     let buffer = this.#buffers.take();
     let failures = 0;
@@ -207,7 +234,7 @@ export class UdpSocket {
       } catch (error) {
         if (this.#closed) return;
         if (isTooLong(error)) {
-          // Windows says so where the others truncate.
+          // Windows reports what the others truncate.
           counts.received++;
           counts.bytes += buffer.length;
           counts.truncated++;
@@ -215,7 +242,7 @@ export class UdpSocket {
         }
         if (!isTransient(error)) return this.#fail(error);
         counts.transientErrors++;
-        // Not at once, should there be no end of them.
+        if (failures === 0) this.#report(error);
         await pause(Math.min(failures++, longestPause));
         continue;
       }
@@ -226,48 +253,45 @@ export class UdpSocket {
       if (data.length > most) counts.truncated++;
       else if (receiver.take(data, received[1], buffer)) {
         buffer = this.#buffers.take();
-        if (this.#isUnix) await this.#handled(receiver);
+        if (this.#isUnix) await this.#untilHandled();
       }
     }
   }
 
-  /** Waits for the handlers at work, until the hard moment. */
-  async #handled({ active }: Receiver): Promise<void> {
-    const ended = active.wait();
-    await Promise.race([ended, this.lifetime.work.done]);
-    if (active.count > 0) await lastCallFor(ended);
+  /** Waits for the handlers, at most until the grace period is over. */
+  async #untilHandled(): Promise<void> {
+    const { promise: cut, resolve } = Promise.withResolvers<void>();
+    const stop = afterFunc(this.lifetime.handlers, resolve);
+    await Promise.race([this.#receiver.active.wait(), cut]);
+    stop();
   }
 
-  /** The socket is of no use any more: ends the loop with `error` as the cause. */
+  /** Ends the server: the socket is unusable. */
   #fail(error: unknown): void {
     if (this.#closed) return;
-    this.#failure = { error };
     this.#close();
-    this.#onError(error);
-    this.lifetime.serving.cancel(error);
+    this.lifetime.fail(error, "socket");
   }
 
-  /**
-   * Goes on until the kernel has nothing left and the handlers are done. Where
-   * there is no end to what comes in, half of the grace is left to the handlers.
-   */
-  #drain(receiver: Receiver): void {
-    const { counts } = this;
-    const latest = performance.now() + this.#grace / 2;
+  #checkSilence(): void {
+    const { counts, lifetime } = this;
+    const receiver = this.#receiver;
+    const start = performance.now();
     let received = counts.received;
     let quiet = 0;
-    let drained = false;
-    const look = () => {
+    let isDrained = false;
+    const check = () => {
       quiet = counts.received === received ? quiet + 1 : 0;
       received = counts.received;
-      if (!drained && (quiet === 2 || performance.now() >= latest)) {
-        drained = true;
+      const isHalfOver = performance.now() - start >= lifetime.graceLeft;
+      if (!isDrained && (quiet === 2 || isHalfOver)) {
+        isDrained = true;
         this.#reading = receiver.drained();
       }
-      if (drained && receiver.active.count === 0) this.#close();
-      else this.#drainTimer = realTimers.setTimeout(look, silence);
+      if (isDrained && receiver.active.count === 0) this.#close();
+      else this.#drainTimer = realTimers.setTimeout(check, silence);
     };
-    if (!this.#closed) this.#drainTimer = realTimers.setTimeout(look, silence);
+    this.#drainTimer = realTimers.setTimeout(check, silence);
   }
 
   #close(): void {
@@ -279,15 +303,16 @@ export class UdpSocket {
     try {
       this.#conn.close();
     } catch (error) {
-      // Somebody else may have closed it.
-      if (!(error instanceof Deno.errors.BadResource)) this.#onError(error);
+      // Closed already, by whatever made it fail.
+      if (!(error instanceof Deno.errors.BadResource)) this.#report(error);
     }
   }
 
-  /** What somebody is told whose datagram could not be sent. */
+  /** Turns a send failure into an error that says what to do. */
   #sendError(error: unknown, data: Uint8Array, addr: Deno.Addr): unknown {
+    const { name } = this.lifetime;
     if (isTooLong(error)) {
-      const text = `${this.#name}: ${data.length} bytes are too long to send`;
+      const text = `${name}: ${data.length} bytes are too long to send`;
       const most = mostBytes(addr);
       const limit = most === undefined
         ? "the send buffer of the socket is smaller"
@@ -296,7 +321,7 @@ export class UdpSocket {
     }
     if (addr.transport === "unixpacket" && !addr.path) {
       return new TypeError(
-        `${this.#name}: no reply is possible to a socket without a path`,
+        `${name}: cannot reply to a Unix socket without a path`,
         { cause: error },
       );
     }
@@ -304,16 +329,16 @@ export class UdpSocket {
   }
 }
 
-/** The most bytes that a datagram to `addr` takes; undefined where that varies. */
+/** Maximum size in bytes of a datagram to `addr`; undefined if that varies. */
 function mostBytes(addr: Deno.Addr): number | undefined {
   if (addr.transport !== "udp") return undefined;
   return addr.hostname.includes(":") ? 65_527 : 65_507;
 }
 
-/** How many buffers are kept for later; a burst must not hold its memory for ever. */
+/** Number of buffers kept for reuse; the memory of a burst is freed beyond it. */
 const spareBuffers = 32;
 
-/** Receive buffers: one for the socket, and one for each handler at work. */
+/** Receive buffers: one for the socket, and one for each running handler. */
 class BufferPool {
   readonly #size: number;
   readonly #free: Uint8Array<ArrayBuffer>[] = [];
@@ -329,19 +354,6 @@ class BufferPool {
   give(buffer: Uint8Array<ArrayBuffer>): void {
     if (this.#free.length < spareBuffers) this.#free.push(buffer);
   }
-}
-
-/**
- * Errors after which a socket goes on. An ICMP message makes a receive or a send
- * fail that has nothing to do with it; a socket that is really closed says so
- * next time.
- */
-function isTransient(error: unknown): boolean {
-  return error instanceof Deno.errors.ConnectionReset ||
-    error instanceof Deno.errors.ConnectionRefused ||
-    error instanceof Deno.errors.Interrupted ||
-    error instanceof Deno.errors.TimedOut ||
-    error instanceof Deno.errors.WouldBlock;
 }
 
 function isTooLong(error: unknown): boolean {

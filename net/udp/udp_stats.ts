@@ -1,32 +1,30 @@
-/** What is counted of a UDP socket. */
+/** Counters of a UDP socket. */
 
 /**
- * What a UDP socket has seen. At any time received = handled + failed + dropped +
- * truncated + pending; once it has ended, pending is 0.
+ * Counters of a UDP socket. At any time received = handled + failed + dropped +
+ * truncated + pending; at the end, pending is 0.
  */
 export interface UdpStats {
-  /** Datagrams read from the socket. */
+  /** Number of datagrams read from the socket. */
   received: number;
-  /** Their bytes; of those that were truncated, the bytes that were read. */
+  /** Number of bytes read; for truncated datagrams, the bytes that were read. */
   bytes: number;
-  /** Datagrams whose handler has ended without an error. */
+  /** Number of datagrams whose handler has ended without an error. */
   handled: number;
-  /** Datagrams whose handler has thrown, or did not end in time. */
+  /** Number of datagrams whose handler has failed, or did not end in time. */
   failed: number;
-  /** Datagrams that found the backlog full, or the grace over. */
+  /** Number of datagrams that found the backlog full, or the grace period over. */
   dropped: number;
-  /** Datagrams longer than `maxDatagramSize`; no handler saw them. */
+  /** Number of datagrams longer than `maxDatagramSize`; no handler gets them. */
   truncated: number;
-  /** Datagrams that wait for a handler or have one at work on them. */
+  /** Number of datagrams that wait for a handler or are being handled. */
   pending: number;
-  /** Errors of receive and send that pass, and were survived. */
+  /** Number of transient receive and send errors, such as ICMP messages. */
   transientErrors: number;
   /**
-   * Datagrams that the kernel has dropped since the socket was opened, because
-   * its receive buffer was full. Known on Linux with `--allow-all` only, for Deno
-   * guards /proc; undefined elsewhere.
+   * Number of datagrams that the kernel has dropped since the socket was opened,
+   * because its receive buffer was full. Known only on Linux with `--allow-all`,
+   * since Deno guards `/proc`; otherwise undefined.
    */
   kernelDropped?: number;
-  /** The error of the socket, where it is that which has ended it. */
-  error?: unknown;
 }

@@ -7,7 +7,9 @@ import {
   type Server,
   type ServerOptions,
   serveTcp,
+  serveUdp,
   snapshot,
+  udpPeers,
   withCancel,
   withValue,
 } from "@curfew/context";
@@ -24,6 +26,8 @@ type Serve = (ctx: Context, options: Options) => Server;
 
 const servers: Record<string, Serve> = {
   serveTcp: (ctx, options) => serveTcp(ctx, options, () => {}),
+  serveUdp: (ctx, options) => serveUdp(ctx, options, () => {}),
+  udpPeers: (ctx, options) => udpPeers(ctx, options, () => {}),
 };
 
 const local: Options = { hostname: "127.0.0.1", port: 0 };

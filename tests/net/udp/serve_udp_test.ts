@@ -13,26 +13,27 @@ import {
 import {
   assert,
   assertEquals,
+  assertRejects,
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { running } from "../../../context/running.ts";
 import { Random } from "../../context/random.ts";
+import { turn, until } from "../turn.ts";
 import {
   assertConserved,
+  local,
   numbered,
   test,
   textOf,
-  turn,
   UdpClient,
-  until,
 } from "./udp_client.ts";
 
-Deno.test("serveUdp() hands each datagram to the handler and can reply", async () => {
+Deno.test("serveUdp() calls the handler for each datagram, and reply() answers it", async () => {
   await using server = serveUdp(
     background(),
-    { port: 0 },
+    local,
     async (_ctx, datagram) => {
       await datagram.reply(new TextEncoder().encode(`${textOf(datagram)}!`));
     },
@@ -45,12 +46,12 @@ Deno.test("serveUdp() hands each datagram to the handler and can reply", async (
 });
 
 Deno.test("serveUdp() takes a free port and says which", async () => {
-  await using server = serveUdp(background(), { port: 0 }, () => {});
+  await using server = serveUdp(background(), local, () => {});
   assert(server.addr.port > 0);
   assertEquals(server.addr.hostname, "127.0.0.1");
 });
 
-Deno.test("serveUdp() on a done ctx throws its err and opens no socket", () => {
+Deno.test("serveUdp() throws ctx.err and opens no socket if ctx is done", () => {
   using probe = new UdpClient({ transport: "udp", hostname: "", port: 0 });
   const { port } = probe.conn.addr as Deno.NetAddr;
   const ctx = withCancel(background());
@@ -60,10 +61,10 @@ Deno.test("serveUdp() on a done ctx throws its err and opens no socket", () => {
   assertStrictEquals(error, ctx.err);
 });
 
-Deno.test("serveUdp() counts all that was sent before its ctx was done", async () => {
+Deno.test("serveUdp() handles every datagram sent before its ctx is done", async () => {
   const ctx = withCancel(background());
   const got: string[] = [];
-  const server = serveUdp(ctx, { port: 0 }, (_ctx, datagram) => {
+  const server = serveUdp(ctx, local, (_ctx, datagram) => {
     got.push(textOf(datagram));
   });
   using client = new UdpClient(server.addr);
@@ -77,10 +78,10 @@ Deno.test("serveUdp() counts all that was sent before its ctx was done", async (
   assertConserved(stats);
 });
 
-Deno.test("serveUdp() takes what the kernel still holds when its ctx ends before the loop has turned", async () => {
+Deno.test("serveUdp() reads what the kernel holds if its ctx ends before the loop has turned", async () => {
   const ctx = withCancel(background());
   const { promise: block, resolve: unblock } = Promise.withResolvers<void>();
-  const server = serveUdp(ctx, { port: 0, backlog: 1000 }, () => block);
+  const server = serveUdp(ctx, { ...local, backlog: 1000 }, () => block);
   using client = new UdpClient(server.addr);
   await client.send(...numbered(100));
   ctx.cancel();
@@ -91,13 +92,13 @@ Deno.test("serveUdp() takes what the kernel still holds when its ctx ends before
   assertConserved(stats);
 });
 
-Deno.test("serveUdp() gives handlers the values of its ctx, not its end", async () => {
+Deno.test("handlers of serveUdp() get the values of its ctx, and stay open when it ends", async () => {
   const nameKey = createKey<string>("name");
   const ctx = withCancel(background());
   const seen = Promise.withResolvers<[string | undefined, boolean]>();
   const server = serveUdp(
     withValue(ctx, nameKey, "statsd"),
-    { port: 0 },
+    local,
     async (handlerCtx) => {
       ctx.cancel();
       await ctx.done;
@@ -110,11 +111,11 @@ Deno.test("serveUdp() gives handlers the values of its ctx, not its end", async 
   await server.finished;
 });
 
-Deno.test("serveUdp() cancels handlers at the hard moment and waits for them", async () => {
+Deno.test("serveUdp() cancels its handlers when the grace period is over, and waits for them", async () => {
   const ctx = withCancel(background());
   const started = Promise.withResolvers<void>();
   let why: unknown;
-  const server = serveUdp(ctx, { port: 0, grace: 5 }, async (handlerCtx) => {
+  const server = serveUdp(ctx, { ...local, grace: 5 }, async (handlerCtx) => {
     started.resolve();
     await handlerCtx.done;
     why = cause(handlerCtx);
@@ -124,16 +125,19 @@ Deno.test("serveUdp() cancels handlers at the hard moment and waits for them", a
   await started.promise;
   ctx.cancel();
   const stats = await server.finished;
-  assertEquals(String(why), "Error: serveUdp: the grace of 5 ms is over");
+  assertEquals(
+    String(why),
+    "Error: serveUdp: the grace period of 5 ms is over",
+  );
   assertEquals(stats.handled, 1);
 });
 
 for (const end of ["returns", "rejects"] as const) {
-  Deno.test(`serveUdp() leaves a handler behind that takes no notice of the hard moment, and ${end} later`, async () => {
+  Deno.test(`serveUdp() leaves a handler behind that ignores the end of the grace period and ${end} later`, async () => {
     const ctx = withCancel(background());
     const started = Promise.withResolvers<void>();
     const never = Promise.withResolvers<void>();
-    const server = serveUdp(ctx, { port: 0, grace: 5 }, () => {
+    const server = serveUdp(ctx, { ...local, grace: 5 }, () => {
       started.resolve();
       return never.promise;
     });
@@ -153,9 +157,9 @@ for (const end of ["returns", "rejects"] as const) {
   });
 }
 
-Deno.test("serveUdp() waits for a handler while it drains, which can still reply", async () => {
+Deno.test("a handler of serveUdp() can still reply during the drain", async () => {
   const ctx = withCancel(background());
-  const server = serveUdp(ctx, { port: 0 }, async (_ctx, datagram) => {
+  const server = serveUdp(ctx, local, async (_ctx, datagram) => {
     ctx.cancel();
     // Silence for longer than it takes to say that the kernel has nothing left.
     await new Promise((resolve) => setTimeout(resolve, 60));
@@ -173,7 +177,7 @@ for (const kind of ["throws", "rejects"] as const) {
     await using server = serveUdp(
       background(),
       {
-        port: 0,
+        ...local,
         onError: (error, datagram) => {
           errors.push([error, textOf(datagram!)]);
           throw new Error("and onError throws too");
@@ -206,8 +210,8 @@ function silenced(): Disposable & { lines: number } {
   return silent;
 }
 
-Deno.test("serveUdp() reports errors of handlers on stderr by default", async () => {
-  await using server = serveUdp(background(), { port: 0 }, () => {
+Deno.test("serveUdp() logs errors of handlers by default", async () => {
+  await using server = serveUdp(background(), local, () => {
     throw new Error("no");
   });
   using client = new UdpClient(server.addr);
@@ -217,11 +221,11 @@ Deno.test("serveUdp() reports errors of handlers on stderr by default", async ()
   assertEquals(silent.lines, 1);
 });
 
-Deno.test("serveUdp() calls asynchronous handlers one after another, in order of arrival", async () => {
+Deno.test("serveUdp() runs asynchronous handlers one after another, in order of arrival", async () => {
   const ctx = withCancel(background());
   const got: string[] = [];
   let running = 0;
-  const server = serveUdp(ctx, { port: 0 }, async (_ctx, datagram) => {
+  const server = serveUdp(ctx, local, async (_ctx, datagram) => {
     assertEquals(++running, 1);
     await Promise.resolve();
     got.push(textOf(datagram));
@@ -244,7 +248,7 @@ for (const concurrency of [1, 3]) {
       const begun: number[] = [];
       const server = serveUdp(
         ctx,
-        { port: 0, concurrency },
+        { ...local, concurrency },
         async (_ctx, datagram) => {
           begun.push(Number(textOf(datagram)));
           for (let n = 0; n < ticks; n++) await undefined;
@@ -264,7 +268,7 @@ for (const concurrency of [1, 3]) {
   }
 }
 
-Deno.test("serveUdp() takes a handler's result that is no real promise", async () => {
+Deno.test("serveUdp() awaits thenables that a handler returns", async () => {
   const ctx = withCancel(background());
   const results: unknown[] = [
     { then: (resolve: () => void) => resolve() },
@@ -277,7 +281,7 @@ Deno.test("serveUdp() takes a handler's result that is no real promise", async (
   ];
   const server = serveUdp(
     ctx,
-    { port: 0, onError: () => {} },
+    { ...local, onError: () => {} },
     () => results.shift() as Promise<void>,
   );
   using client = new UdpClient(server.addr);
@@ -288,10 +292,10 @@ Deno.test("serveUdp() takes a handler's result that is no real promise", async (
   assertEquals([stats.handled, stats.failed], [1, 2]);
 });
 
-Deno.test("an onError that rejects harms nobody", async () => {
+Deno.test("an onError that rejects is logged and changes nothing else", async () => {
   await using server = serveUdp(
     background(),
-    { port: 0, onError: () => Promise.reject(new Error("no log")) },
+    { ...local, onError: () => Promise.reject(new Error("no log")) },
     () => {
       throw new Error("no");
     },
@@ -303,12 +307,12 @@ Deno.test("an onError that rejects harms nobody", async () => {
   assertEquals(server.stats.failed, 1);
 });
 
-Deno.test("serveUdp() leaves half of the grace to the handlers where there is no end to what comes in", async () => {
+Deno.test("serveUdp() stops reading after half of the grace period if datagrams keep coming", async () => {
   const ctx = withCancel(background());
   let seen: Context | undefined;
   const server = serveUdp(
     ctx,
-    { port: 0, grace: 2_000 },
+    { ...local, grace: 2_000 },
     async (handlerCtx) => {
       seen = handlerCtx;
       await turn();
@@ -333,13 +337,13 @@ Deno.test("serveUdp() leaves half of the grace to the handlers where there is no
   assertConserved(stats);
 });
 
-Deno.test("serveUdp() runs no more handlers at once than concurrency says, begun in order", async () => {
+Deno.test("serveUdp() runs at most concurrency handlers at once, started in order", async () => {
   const ctx = withCancel(background());
   const begun: string[] = [];
   const open: PromiseWithResolvers<void>[] = [];
   const server = serveUdp(
     ctx,
-    { port: 0, concurrency: 3 },
+    { ...local, concurrency: 3 },
     (_ctx, datagram) => {
       begun.push(textOf(datagram));
       const handler = Promise.withResolvers<void>();
@@ -367,7 +371,7 @@ Deno.test("serveUdp() keeps data valid until its handler has settled", async () 
   const texts: string[] = [];
   const server = serveUdp(
     ctx,
-    { port: 0, concurrency: 4 },
+    { ...local, concurrency: 4 },
     async (_ctx, datagram) => {
       kept.push(datagram);
       await release.promise;
@@ -385,7 +389,7 @@ Deno.test("serveUdp() keeps data valid until its handler has settled", async () 
   assertEquals(texts, sent);
 });
 
-Deno.test("serveUdp() uses no buffer again before its handler has settled", async () => {
+Deno.test("serveUdp() reuses no buffer before its handler has settled", async () => {
   const seed = Math.floor(Math.random() * 2 ** 32);
   const random = new Random(seed);
   const ctx = withCancel(background());
@@ -393,7 +397,7 @@ Deno.test("serveUdp() uses no buffer again before its handler has settled", asyn
   let handled = 0;
   const server = serveUdp(
     ctx,
-    { port: 0, concurrency: 8 },
+    { ...local, concurrency: 8 },
     async (_ctx, datagram) => {
       const text = textOf(datagram);
       const handler = Promise.withResolvers<void>();
@@ -428,7 +432,7 @@ Deno.test("serveUdp() uses no buffer again before its handler has settled", asyn
 Deno.test("serveUdp() lends the same datagram to handlers that return at once", async () => {
   const ctx = withCancel(background());
   const seen = new Set<Datagram>();
-  const server = serveUdp(ctx, { port: 0 }, (_ctx, datagram) => {
+  const server = serveUdp(ctx, local, (_ctx, datagram) => {
     seen.add(datagram);
   });
   using client = new UdpClient(server.addr);
@@ -439,12 +443,12 @@ Deno.test("serveUdp() lends the same datagram to handlers that return at once", 
 });
 
 for (const kind of ["returned", "thrown", "settled"] as const) {
-  Deno.test(`a datagram that was kept says so once its handler has ${kind}`, async () => {
+  Deno.test(`a datagram throws a TypeError once its handler has ${kind}`, async () => {
     const ctx = withCancel(background());
     const kept = Promise.withResolvers<Datagram>();
     const server = serveUdp(
       ctx,
-      { port: 0, onError: () => {} },
+      { ...local, onError: () => {} },
       (_ctx, datagram) => {
         kept.resolve(datagram);
         if (kind === "thrown") throw new Error("no");
@@ -469,10 +473,10 @@ for (const kind of ["returned", "thrown", "settled"] as const) {
   });
 }
 
-Deno.test("console.log() of a datagram shows what is in it", async () => {
+Deno.test("console.log() shows the data and the address of a datagram", async () => {
   const ctx = withCancel(background());
   let text = "";
-  const server = serveUdp(ctx, { port: 0 }, (_ctx, datagram) => {
+  const server = serveUdp(ctx, local, (_ctx, datagram) => {
     text = Deno.inspect(datagram);
     ctx.cancel();
   });
@@ -493,7 +497,7 @@ Deno.test("serveUdp() accounts for every datagram at any time", async () => {
   const server = serveUdp(
     ctx,
     {
-      port: 0,
+      ...local,
       concurrency: 2,
       backlog: 3,
       maxDatagramSize: 4,
@@ -531,11 +535,11 @@ Deno.test("serveUdp() accounts for every datagram at any time", async () => {
   assert(looks > 500);
 });
 
-Deno.test("serveUdp() drops the newest beyond its backlog and counts them", async () => {
+Deno.test("serveUdp() drops datagrams beyond its backlog and counts them", async () => {
   const ctx = withCancel(background());
   const release = Promise.withResolvers<void>();
   const got: string[] = [];
-  const server = serveUdp(ctx, { port: 0, backlog: 2 }, (_ctx, datagram) => {
+  const server = serveUdp(ctx, { ...local, backlog: 2 }, (_ctx, datagram) => {
     got.push(textOf(datagram));
     return release.promise;
   });
@@ -550,12 +554,12 @@ Deno.test("serveUdp() drops the newest beyond its backlog and counts them", asyn
   assertConserved(stats);
 });
 
-Deno.test("serveUdp() counts what is longer than maxDatagramSize and hands it to nobody", async () => {
+Deno.test("serveUdp() counts datagrams longer than maxDatagramSize as truncated", async () => {
   const ctx = withCancel(background());
   const got: string[] = [];
   const server = serveUdp(
     ctx,
-    { port: 0, maxDatagramSize: 4 },
+    { ...local, maxDatagramSize: 4 },
     (_ctx, datagram) => void got.push(textOf(datagram)),
   );
   using client = new UdpClient(server.addr);
@@ -567,10 +571,10 @@ Deno.test("serveUdp() counts what is longer than maxDatagramSize and hands it to
   assertConserved(stats);
 });
 
-test("serveUdp() takes the largest datagram there is", async () => {
+test("serveUdp() receives the largest datagram of UDP", async () => {
   const ctx = withCancel(background());
   let length = 0;
-  const server = serveUdp(ctx, { port: 0 }, (_ctx, { data }) => {
+  const server = serveUdp(ctx, local, (_ctx, { data }) => {
     length = data.length;
     ctx.cancel();
   });
@@ -580,11 +584,11 @@ test("serveUdp() takes the largest datagram there is", async () => {
   assertEquals(length, 65_507);
 });
 
-Deno.test("serveUdp() left by await using is closed and leaves nothing on its ctx", async () => {
+Deno.test("await using closes serveUdp()", async () => {
   const ctx = withCancel(background());
   let port: number;
   {
-    await using server = serveUdp(ctx, { port: 0 }, () => {});
+    await using server = serveUdp(ctx, local, () => {});
     port = server.addr.port;
     assertEquals(snapshot(ctx).children.length, 1);
   }
@@ -593,10 +597,10 @@ Deno.test("serveUdp() left by await using is closed and leaves nothing on its ct
   await using _again = serveUdp(ctx, { port }, () => {});
 });
 
-Deno.test("serveUdp() drains in real time while a test's clock stands still", async () => {
+Deno.test("serveUdp() drains in real time under a fake clock", async () => {
   using _time = new FakeTime();
   const ctx = withCancel(background());
-  const server = serveUdp(ctx, { port: 0 }, () => {});
+  const server = serveUdp(ctx, local, () => {});
   ctx.cancel();
   assertEquals((await server.finished).received, 0);
 });
@@ -623,25 +627,24 @@ for (
   ]
 ) {
   const [key, value] = Object.entries(options)[0]!;
-  Deno.test(`serveUdp() refuses ${key} ${value} and leaves no socket`, () => {
+  Deno.test(`serveUdp() throws a RangeError for ${key} ${value} and opens no socket`, () => {
     assertThrows(
-      () => serveUdp(background(), { port: 0, ...options }, () => {}),
+      () => serveUdp(background(), { ...local, ...options }, () => {}),
       RangeError,
       `serveUdp: ${key} must be`,
     );
   });
 }
 
-Deno.test("serveUdp() wants a handler and leaves no socket without one", () => {
+Deno.test("serveUdp() throws a TypeError without a handler, and opens no socket", () => {
   assertThrows(
-    () =>
-      serveUdp(background(), { port: 0 }, undefined as unknown as () => void),
+    () => serveUdp(background(), local, undefined as unknown as () => void),
     TypeError,
     "serveUdp: the third argument must be a function",
   );
 });
 
-Deno.test("serveUdp() tells who lacks --unstable-net what to do", async () => {
+Deno.test("serveUdp() without --unstable-net throws a TypeError that says what to do", async () => {
   const { stdout } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-config", "--no-lock", "--allow-net", "serve_udp.ts"],
     cwd: new URL("../testdata/", import.meta.url),
@@ -663,7 +666,7 @@ function breakable(conn: Deno.DatagramConn, broken: Promise<Error>): void {
 }
 
 for (const end of ["ends", "never ends"] as const) {
-  Deno.test(`a socket that fails while a handler is at work ends the server, not ctx: the handler ${end}`, async () => {
+  Deno.test(`a socket that fails ends serveUdp() and rejects finished, and leaves ctx alone: the handler ${end}`, async () => {
     const ctx = withCancel(background());
     const broken = Promise.withResolvers<Error>();
     const release = Promise.withResolvers<void>();
@@ -680,7 +683,7 @@ for (const end of ["ends", "never ends"] as const) {
     };
     const server = serveUdp(
       ctx,
-      { port: 0, grace: 5, onError: (error) => errors.push(error) },
+      { ...local, grace: 5, onError: (error) => errors.push(error) },
       (handlerCtx) => {
         started.resolve(handlerCtx);
         return release.promise;
@@ -697,33 +700,35 @@ for (const end of ["ends", "never ends"] as const) {
     await turn();
     assert(soft);
     if (end === "ends") release.resolve();
-    const stats = await server.finished;
-    assertEquals(
-      [stats.handled, stats.failed],
-      end === "ends" ? [1, 0] : [0, 1],
+    const error = await assertRejects(
+      () => server.finished,
+      Error,
+      `serveUdp: the socket at 127.0.0.1:${server.addr.port} failed: the network is gone`,
     );
-    assertStrictEquals(stats.error, failure);
-    assertEquals(errors, [failure]);
-    assertEquals(ctx.err, undefined);
+    const { handled, failed } = server.stats;
+    assertEquals([handled, failed], end === "ends" ? [1, 0] : [0, 1]);
+    assertStrictEquals(error.cause, failure);
+    assertEquals(errors, [error]);
+    assertEquals([ctx.err, server.state], [undefined, "closed"]);
     await handlerCtx.done;
     if (end === "never ends") {
-      assertStrictEquals((cause(handlerCtx) as Error).cause, failure);
+      assertStrictEquals((cause(handlerCtx) as Error).cause, error);
     }
     release.resolve();
   });
 }
 
-Deno.test("a server says what it holds for as long as it does", async () => {
+Deno.test("serveUdp() says what it holds until it is closed", async () => {
   const ctx = withCancel(background());
   const before = running.size;
   const release = Promise.withResolvers<void>();
-  const server = serveUdp(ctx, { port: 0 }, () => release.promise);
+  const server = serveUdp(ctx, local, () => release.promise);
   using client = new UdpClient(server.addr);
   await client.send("one", "two");
   await until(() => server.stats.received === 2);
   assertEquals(
     [...running].map((describe) => describe()).at(-1),
-    "serveUdp with 2 datagrams in flight",
+    `serveUdp 127.0.0.1:${server.addr.port} with 2 datagrams in flight`,
   );
   release.resolve();
   ctx.cancel();

@@ -11,7 +11,8 @@ import {
 } from "@curfew/context";
 import { assertEquals } from "@std/assert";
 import { Random } from "../../context/random.ts";
-import { assertConserved, turn, UdpClient } from "./udp_client.ts";
+import { turn } from "../turn.ts";
+import { assertConserved, local, UdpClient } from "./udp_client.ts";
 
 /** How many each row sends; a million by hand. */
 const all = Number(Deno.env.get("DATAGRAMS") ?? 20_000);
@@ -80,7 +81,7 @@ async function send(
 
 for (const row of rows) {
   for (const end of ["when all are sent", "in the middle"]) {
-    Deno.test(`datagrams sent ${row.name} and cancelled ${end} are conserved`, async () => {
+    Deno.test(`datagrams sent ${row.name} and canceled ${end} are conserved`, async () => {
       const seed = Math.floor(Math.random() * 2 ** 32);
       const at = end === "in the middle" ? new Random(seed).below(all) : all;
       const ctx = withCancel(background());
@@ -92,7 +93,7 @@ for (const row of rows) {
       };
       const server = serveUdp(
         ctx,
-        { port: 0, ...row.options },
+        { ...local, ...row.options },
         row.waits ? () => turn().then(handled) : handled,
       );
       await Promise.all(

@@ -1,15 +1,15 @@
 import { background, serveUdp, withCancel } from "@curfew/context";
 import { assertEquals } from "@std/assert";
 import { delay } from "@std/async";
-import { assertConserved, UdpClient } from "./udp_client.ts";
+import { assertConserved, local, UdpClient } from "./udp_client.ts";
 
-Deno.test("serveUdp() reads no more once the kernel had nothing left, while a handler is at work", async () => {
+Deno.test("serveUdp() stops reading once the kernel holds nothing, even while a handler runs", async () => {
   const first = Promise.withResolvers<void>();
   const begun = Promise.withResolvers<void>();
   const ctx = withCancel(background());
   const server = serveUdp(
     ctx,
-    { port: 0, concurrency: 2, grace: 60_000 },
+    { ...local, concurrency: 2, grace: 60_000 },
     (_ctx, { data }) => {
       begun.resolve();
       return data[0] === 0 ? first.promise : undefined;

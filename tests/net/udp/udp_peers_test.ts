@@ -22,13 +22,13 @@ import {
 } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { running } from "../../../context/running.ts";
+import { turn, until } from "../turn.ts";
 import {
   assertConserved,
+  local,
   numbered,
   textOf,
-  turn,
   UdpClient,
-  until,
 } from "./udp_client.ts";
 
 /** Sends back what comes, with what it is the nth of. */
@@ -40,7 +40,7 @@ async function echo(_ctx: Context, peer: UdpPeer): Promise<void> {
 }
 
 Deno.test("udpPeers() runs one handler for each address", async () => {
-  await using server = udpPeers(background(), { port: 0, grace: 0 }, echo);
+  await using server = udpPeers(background(), { ...local, grace: 0 }, echo);
   using one = new UdpClient(server.addr);
   using other = new UdpClient(server.addr);
   for (const n of [0, 1, 2]) {
@@ -53,11 +53,11 @@ Deno.test("udpPeers() runs one handler for each address", async () => {
   assertEquals([accepted, peers, received], [2, 2, 6]);
 });
 
-Deno.test("a peer knows its address, and gives its datagrams in order", async () => {
+Deno.test("a peer has an address and yields its datagrams in order", async () => {
   const ctx = withCancel(background());
   const got: string[] = [];
   let addr: Deno.NetAddr | undefined;
-  const server = udpPeers(ctx, { port: 0 }, async (_ctx, peer) => {
+  const server = udpPeers(ctx, local, async (_ctx, peer) => {
     addr = peer.addr;
     for await (const datagram of peer) {
       assertStrictEquals(datagram.addr, peer.addr);
@@ -76,10 +76,10 @@ Deno.test("a peer knows its address, and gives its datagrams in order", async ()
   assertEquals(stats.handled, 60);
 });
 
-Deno.test("the iteration of a peer can be left and begun again", async () => {
+Deno.test("the iteration of a peer can be left and started again", async () => {
   const ctx = withCancel(background());
   const got: string[] = [];
-  const server = udpPeers(ctx, { port: 0 }, async (_ctx, peer) => {
+  const server = udpPeers(ctx, local, async (_ctx, peer) => {
     for await (const first of peer) {
       got.push(`first ${textOf(first)}`);
       break;
@@ -97,10 +97,10 @@ Deno.test("the iteration of a peer can be left and begun again", async () => {
   await server.finished;
 });
 
-Deno.test("two iterations of one peer share its datagrams, and each is accounted for", async () => {
+Deno.test("two iterations of one peer share its datagrams, and each is counted once", async () => {
   const ctx = withCancel(background());
   let taken = 0;
-  const server = udpPeers(ctx, { port: 0 }, async (_ctx, peer) => {
+  const server = udpPeers(ctx, local, async (_ctx, peer) => {
     const take = async () => {
       for await (const datagram of peer) {
         assertConserved(server.stats);
@@ -124,10 +124,10 @@ Deno.test("two iterations of one peer share its datagrams, and each is accounted
   assertEquals([stats.handled, taken], [22, 22]);
 });
 
-Deno.test("the data of a peer's datagrams may be kept", async () => {
+Deno.test("the data of a peer's datagrams is not reused", async () => {
   const ctx = withCancel(background());
   const kept: Uint8Array[] = [];
-  const server = udpPeers(ctx, { port: 0 }, async (_ctx, peer) => {
+  const server = udpPeers(ctx, local, async (_ctx, peer) => {
     for await (const { data } of peer) {
       if (kept.push(data) === 20) break;
     }
@@ -140,10 +140,10 @@ Deno.test("the data of a peer's datagrams may be kept", async () => {
   await server.finished;
 });
 
-Deno.test("datagram.reply() goes to the peer", async () => {
+Deno.test("reply() sends to the peer", async () => {
   await using server = udpPeers(
     background(),
-    { port: 0, grace: 0 },
+    { ...local, grace: 0 },
     async (_ctx, peer) => {
       for await (const datagram of peer) await datagram.reply(datagram.data);
     },
@@ -153,11 +153,11 @@ Deno.test("datagram.reply() goes to the peer", async () => {
   assertEquals(await client.receive(), "hello");
 });
 
-Deno.test("a peer is forgotten when its handler has returned", async () => {
+Deno.test("udpPeers() forgets a peer when its handler has returned", async () => {
   const ctx = withCancel(background());
   const got: string[] = [];
   const ctxs: Context[] = [];
-  const server = udpPeers(ctx, { port: 0 }, async (peerCtx, peer) => {
+  const server = udpPeers(ctx, local, async (peerCtx, peer) => {
     ctxs.push(peerCtx);
     for await (const datagram of peer) {
       got.push(textOf(datagram));
@@ -177,13 +177,13 @@ Deno.test("a peer is forgotten when its handler has returned", async () => {
 });
 
 for (const kind of ["throws", "rejects"] as const) {
-  Deno.test(`a handler that ${kind} costs its own peer, and what it was at`, async () => {
+  Deno.test(`a handler that ${kind} ends its own peer only`, async () => {
     const ctx = withCancel(background());
     const errors: [unknown, number | undefined][] = [];
     const server = udpPeers(
       ctx,
       {
-        port: 0,
+        ...local,
         onError: (error, peer) => errors.push([error, peer?.addr.port]),
       },
       (_ctx, peer) => {
@@ -206,13 +206,13 @@ for (const kind of ["throws", "rejects"] as const) {
   });
 }
 
-Deno.test("a peer that is idle ends, with the cause", async () => {
+Deno.test("the ctx of an idle peer is done with IdleTimeout as its cause", async () => {
   using time = new FakeTime();
   const ctx = withCancel(background());
   const ended = Promise.withResolvers<unknown>();
   const server = udpPeers(
     ctx,
-    { port: 0, idleTimeout: 1_000 },
+    { ...local, idleTimeout: 1_000 },
     async (peerCtx, peer) => {
       await echo(peerCtx, peer);
       ended.resolve(cause(peerCtx));
@@ -245,7 +245,7 @@ async function idlePeer(
     const ended = Promise.withResolvers<void>();
     server = udpPeers(
       ctx,
-      { port: 0, idleTimeout: 1_000, onError: (error) => errors.push(error) },
+      { ...local, idleTimeout: 1_000, onError: (error) => errors.push(error) },
       async (peerCtx, peer) => {
         await echo(peerCtx, peer);
         ended.resolve();
@@ -265,7 +265,7 @@ async function idlePeer(
   return errors;
 }
 
-Deno.test("a peer that has ended is sent nothing", async () => {
+Deno.test("send() to a peer whose ctx is done rejects with ctx.err", async () => {
   const errors = await idlePeer(async (ctx, peer) => {
     const error = await assertRejects(() => peer.send(new Uint8Array(1)));
     assertStrictEquals(error, ctx.err);
@@ -273,7 +273,7 @@ Deno.test("a peer that has ended is sent nothing", async () => {
   assertEquals(errors, []);
 });
 
-Deno.test("that a handler's peer has ended is no news", async () => {
+Deno.test("a handler that rejects with the err of its own ctx is not reported", async () => {
   const errors = await idlePeer(
     (ctx) => Promise.reject(ctx.err),
     (server) => until(() => server.stats.peers === 0),
@@ -281,7 +281,7 @@ Deno.test("that a handler's peer has ended is no news", async () => {
   assertEquals(errors, []);
 });
 
-Deno.test("what an ended peer sends is dropped at once, until its handler has returned", async () => {
+Deno.test("a datagram from a peer whose ctx is done is dropped until its handler has returned", async () => {
   const release = Promise.withResolvers<void>();
   await idlePeer(() => release.promise, async (server, client) => {
     await client.send("too late");
@@ -295,12 +295,12 @@ Deno.test("what an ended peer sends is dropped at once, until its handler has re
   });
 });
 
-Deno.test("udpPeers() refuses and counts the newest beyond maxPeers", async () => {
+Deno.test("udpPeers() refuses and counts peers beyond maxPeers", async () => {
   const ctx = withCancel(background());
   const got: string[] = [];
   const server = udpPeers(
     ctx,
-    { port: 0, maxPeers: 2, grace: 0 },
+    { ...local, maxPeers: 2, grace: 0 },
     async (_ctx, peer) => {
       for await (const datagram of peer) got.push(textOf(datagram));
     },
@@ -321,13 +321,13 @@ Deno.test("udpPeers() refuses and counts the newest beyond maxPeers", async () =
   assertConserved(await server.finished);
 });
 
-Deno.test("the queue of a peer is bounded, and is its own", async () => {
+Deno.test("each peer has a bounded queue of its own", async () => {
   const ctx = withCancel(background());
   const release = Promise.withResolvers<void>();
   const got: string[] = [];
   const server = udpPeers(
     ctx,
-    { port: 0, backlog: 3, grace: 0 },
+    { ...local, backlog: 3, grace: 0 },
     async (_ctx, peer) => {
       await release.promise;
       for await (const datagram of peer) got.push(textOf(datagram));
@@ -355,7 +355,7 @@ Deno.test("udpPeers() accounts for every datagram at any time", async () => {
   };
   const server = udpPeers(
     ctx,
-    { port: 0, backlog: 2, onError: look },
+    { ...local, backlog: 2, onError: look },
     async (_ctx, peer) => {
       look();
       for await (const datagram of peer) {
@@ -378,9 +378,9 @@ Deno.test("udpPeers() accounts for every datagram at any time", async () => {
   assert(looks > 150);
 });
 
-Deno.test("udpPeers() counts what was sent before its ctx was done, from new peers too", async () => {
+Deno.test("udpPeers() accepts every peer that has sent before its ctx is done", async () => {
   const ctx = withCancel(background());
-  const server = udpPeers(ctx, { port: 0 }, async (_ctx, peer) => {
+  const server = udpPeers(ctx, local, async (_ctx, peer) => {
     for await (const datagram of peer) {
       if (textOf(datagram) === "bye") return;
     }
@@ -395,9 +395,9 @@ Deno.test("udpPeers() counts what was sent before its ctx was done, from new pee
   assertEquals([stats.accepted, stats.handled], [20, 40]);
 });
 
-Deno.test("at the soft moment a conversation goes on, and nobody new is let in", async () => {
+Deno.test("while draining, udpPeers() continues conversations and refuses new peers", async () => {
   const ctx = withCancel(background());
-  const server = udpPeers(ctx, { port: 0 }, async (_ctx, peer) => {
+  const server = udpPeers(ctx, local, async (_ctx, peer) => {
     for await (const datagram of peer) {
       await peer.send(datagram.data);
       if (textOf(datagram) === "bye") return;
@@ -419,12 +419,12 @@ Deno.test("at the soft moment a conversation goes on, and nobody new is let in",
   assertConserved(await server.finished);
 });
 
-Deno.test("the hard moment cancels the peers' contexts and ends their iteration", async () => {
+Deno.test("udpPeers() cancels the peers' contexts and ends their iterations when the grace period is over", async () => {
   const ctx = withCancel(background());
   const causes: unknown[] = [];
   const server = udpPeers(
     ctx,
-    { port: 0, grace: 5 },
+    { ...local, grace: 5 },
     async (peerCtx, peer) => {
       for await (const _datagram of peer) ctx.cancel();
       causes.push(cause(peerCtx));
@@ -436,14 +436,17 @@ Deno.test("the hard moment cancels the peers' contexts and ends their iteration"
   using client = new UdpClient(server.addr);
   await client.send("x");
   const stats = await server.finished;
-  assertEquals(String(causes), "Error: udpPeers: the grace of 5 ms is over");
+  assertEquals(
+    String(causes),
+    "Error: udpPeers: the grace period of 5 ms is over",
+  );
   assertConserved(stats);
 });
 
-Deno.test("udpPeers() leaves a handler behind that takes no notice of the hard moment", async () => {
+Deno.test("udpPeers() leaves a handler behind that ignores the end of the grace period", async () => {
   const ctx = withCancel(background());
   const release = Promise.withResolvers<void>();
-  const server = udpPeers(ctx, { port: 0, grace: 5 }, async () => {
+  const server = udpPeers(ctx, { ...local, grace: 5 }, async () => {
     ctx.cancel();
     await release.promise;
   });
@@ -456,13 +459,13 @@ Deno.test("udpPeers() leaves a handler behind that takes no notice of the hard m
   assertEquals(server.stats, stats);
 });
 
-Deno.test("a peer's ctx has the values of the server's", async () => {
+Deno.test("a peer's ctx has the values of the server's ctx", async () => {
   const nameKey = createKey<string>("name");
   const ctx = withCancel(background());
   const seen = Promise.withResolvers<string | undefined>();
   const server = udpPeers(
     withValue(ctx, nameKey, "chat"),
-    { port: 0 },
+    local,
     (peerCtx) => seen.resolve(peerCtx.value(nameKey)),
   );
   using client = new UdpClient(server.addr);
@@ -472,23 +475,26 @@ Deno.test("a peer's ctx has the values of the server's", async () => {
   await server.finished;
 });
 
-Deno.test("udpPeers() leaves nothing on its ctx, and says what it holds until then", async () => {
+Deno.test("udpPeers() says what it holds until it is closed, and leaves nothing on ctx", async () => {
   const ctx = withCancel(background());
   const before = running.size;
-  const server = udpPeers(ctx, { port: 0, grace: 0 }, echo);
+  const server = udpPeers(ctx, { ...local, grace: 0 }, echo);
   using client = new UdpClient(server.addr);
   await client.send("x");
   await client.receive();
-  assertEquals([...running].at(-1)!(), "udpPeers with 1 peers");
+  assertEquals(
+    [...running].at(-1)!(),
+    `udpPeers 127.0.0.1:${server.addr.port} with 1 peer`,
+  );
   await server[Symbol.asyncDispose]();
   assertEquals(running.size, before);
   assertEquals(snapshot(ctx).children.length, 0);
 });
 
-Deno.test("udpPeers() on a done ctx throws its err", () => {
+Deno.test("udpPeers() throws ctx.err if ctx is done", () => {
   const ctx = withCancel(background());
   ctx.cancel();
-  const error = assertThrows(() => udpPeers(ctx, { port: 0 }, echo));
+  const error = assertThrows(() => udpPeers(ctx, local, echo));
   assertStrictEquals(error, ctx.err);
 });
 
@@ -503,16 +509,16 @@ for (
   ]
 ) {
   const [key, value] = Object.entries(options)[0]!;
-  Deno.test(`udpPeers() refuses ${key} ${value} and leaves no socket`, () => {
+  Deno.test(`udpPeers() throws a RangeError for ${key} ${value} and opens no socket`, () => {
     assertThrows(
-      () => udpPeers(background(), { port: 0, ...options }, echo),
+      () => udpPeers(background(), { ...local, ...options }, echo),
       RangeError,
       `udpPeers: ${key} must be`,
     );
   });
 }
 
-Deno.test("a million addresses leave nothing behind in the heap", async () => {
+Deno.test("a million addresses leave nothing in the heap", async () => {
   const script = new URL("../testdata/many_peers.ts", import.meta.url).href;
   const { stdout } = await new Deno.Command(Deno.execPath(), {
     args: [

@@ -15,13 +15,13 @@ import {
   assertThrows,
 } from "@std/assert";
 import { hasIpv6 } from "../ipv6.ts";
+import { turn } from "../turn.ts";
 import {
   assertConserved,
   listenUdp,
   numbered,
   test,
   textOf,
-  turn,
   UdpClient,
 } from "./udp_client.ts";
 
@@ -29,7 +29,7 @@ function assertClosed(conn: Deno.DatagramConn): void {
   assertThrows(() => conn.close(), Deno.errors.BadResource);
 }
 
-Deno.test("udpRead() reads until ctx is cancelled, then closes the socket", async () => {
+Deno.test("udpRead() reads until ctx is canceled, then closes the socket", async () => {
   const ctx = withCancel(background());
   const conn = listenUdp();
   using client = new UdpClient(conn.addr);
@@ -52,7 +52,7 @@ Deno.test("udpRead() ends at the deadline of ctx", async () => {
   assertClosed(conn);
 });
 
-Deno.test("udpRead() on a done ctx closes the socket and returns", async () => {
+Deno.test("udpRead() closes the socket and reads nothing if ctx is done", async () => {
   const ctx = withCancel(background());
   ctx.cancel();
   const conn = listenUdp();
@@ -62,29 +62,47 @@ Deno.test("udpRead() on a done ctx closes the socket and returns", async () => {
   assertClosed(conn);
 });
 
-Deno.test("udpRead() ends when somebody else closes the socket, and leaves ctx alone", async () => {
+Deno.test("udpRead() rejects if other code closes the socket, and leaves ctx alone", async () => {
   const ctx = withCancel(background());
   const conn = listenUdp();
+  const { port } = conn.addr as Deno.NetAddr;
   const errors: unknown[] = [];
   const finished = udpRead(ctx, conn, () => {}, {
     onError: (error) => errors.push(error),
   });
   conn.close();
-  assertEquals((await finished).received, 0);
-  assertEquals(errors.length, 1);
-  assertStrictEquals((await finished).error, errors[0]);
+  const error = await assertRejects(
+    () => finished,
+    Error,
+    `udpRead: the socket at 127.0.0.1:${port} was closed by other code`,
+  );
+  assertEquals(errors, [error]);
   assertEquals(ctx.err, undefined);
 });
 
-Deno.test("udpRead() ends with the error of a socket that fails, and leaves ctx alone", async () => {
+Deno.test("udpRead() rejects if the socket fails, and leaves ctx alone", async () => {
   const ctx = withCancel(background());
   const conn = listenUdp();
   const failure = new Deno.errors.NotConnected("the network is gone");
   conn.receive = () => Promise.reject(failure);
-  const stats = await udpRead(ctx, conn, () => {}, { onError: () => {} });
-  assertStrictEquals(stats.error, failure);
+  const error = await assertRejects(
+    () => udpRead(ctx, conn, () => {}, { onError: () => {} }),
+    Error,
+    "failed: the network is gone",
+  );
+  assertStrictEquals(error.cause, failure);
   assertEquals(ctx.err, undefined);
   assertClosed(conn);
+});
+
+Deno.test("udpRead() that fails and is not awaited does not end the process", async () => {
+  const conn = listenUdp();
+  const reported = Promise.withResolvers<unknown>();
+  // An unhandled rejection would fail the test.
+  udpRead(background(), conn, () => {}, { onError: reported.resolve });
+  conn.close();
+  await reported.promise;
+  await turn();
 });
 
 Deno.test("udpRead() goes on after a handler that throws, and leaves ctx alone", async () => {
@@ -106,20 +124,20 @@ Deno.test("udpRead() goes on after a handler that throws, and leaves ctx alone",
   assertEquals([stats.failed, stats.handled], [1, 1]);
 });
 
-Deno.test("udpRead() leaves nothing on ctx, however it has ended", async () => {
+Deno.test("udpRead() leaves nothing on ctx, even if the socket failed", async () => {
   const ctx = withCancel(background());
   const conn = listenUdp();
   const finished = udpRead(ctx, conn, () => {}, { onError: () => {} });
   assertEquals(snapshot(ctx).children.length, 1);
   conn.close();
-  await finished;
+  await assertRejects(() => finished);
   assertEquals(snapshot(ctx).children.length, 0);
 });
 
 for (
-  const name of ["ConnectionReset", "ConnectionRefused", "Interrupted"] as const
+  const name of ["ConnectionReset", "ConnectionRefused", "TimedOut"] as const
 ) {
-  Deno.test(`udpRead() survives a receive that fails with ${name}`, async () => {
+  Deno.test(`udpRead() retries a receive that fails with ${name}, and reports the first`, async () => {
     const ctx = withCancel(background());
     const conn = listenUdp();
     using client = new UdpClient(conn.addr);
@@ -129,15 +147,18 @@ for (
       failures-- > 0
         ? Promise.reject(new Deno.errors[name]("an ICMP message"))
         : receive.call(conn, buffer);
-    const finished = udpRead(ctx, conn, () => ctx.cancel());
+    const errors: unknown[] = [];
+    const finished = udpRead(ctx, conn, () => ctx.cancel(), {
+      onError: (error) => errors.push(error),
+    });
     await client.send("still there?");
     const stats = await finished;
     assertEquals([stats.handled, stats.transientErrors], [1, 3]);
-    assertEquals(stats.error, undefined);
+    assertEquals(errors.map(String), [`${name}: an ICMP message`]);
   });
 }
 
-Deno.test("udpRead() wants a context", () => {
+Deno.test("udpRead() throws a TypeError without a context", () => {
   const conn = listenUdp();
   assertThrows(
     () => udpRead(null as unknown as Context, conn, () => {}),
@@ -146,7 +167,7 @@ Deno.test("udpRead() wants a context", () => {
   conn.close();
 });
 
-Deno.test("udpRead() takes an error of one that is too long for a truncated one, as on Windows", async () => {
+Deno.test("udpRead() counts a datagram as truncated if receive() fails with EMSGSIZE, as on Windows", async () => {
   const ctx = withCancel(background());
   const conn = listenUdp();
   using client = new UdpClient(conn.addr);
@@ -163,12 +184,11 @@ Deno.test("udpRead() takes an error of one that is too long for a truncated one,
   const stats = await finished;
   assertConserved(stats);
   assertEquals([stats.truncated, stats.handled], [1, 1]);
-  assertEquals(stats.error, undefined);
 });
 
 // Replies.
 
-Deno.test("reply() sends once more what an ICMP message for another has kept back", async () => {
+Deno.test("reply() retries once after an ICMP message for an earlier datagram", async () => {
   const ctx = withCancel(background());
   const conn = listenUdp();
   using client = new UdpClient(conn.addr);
@@ -187,7 +207,7 @@ Deno.test("reply() sends once more what an ICMP message for another has kept bac
   assertEquals((await finished).transientErrors, 1);
 });
 
-Deno.test("reply() rejects with what keeps every attempt back", async () => {
+Deno.test("reply() rejects with a transient error that comes twice", async () => {
   const ctx = withCancel(background());
   const conn = listenUdp();
   using client = new UdpClient(conn.addr);
@@ -235,7 +255,7 @@ async function held(
   assertEquals(errors, []);
 }
 
-test("reply() says how long is too long", async () => {
+test("reply() names the maximum size if its data is too long", async () => {
   await held(async (datagram) => {
     assertEquals(await datagram.reply(new Uint8Array(65_507)), 65_507);
     await assertRejects(
@@ -246,7 +266,7 @@ test("reply() says how long is too long", async () => {
   });
 });
 
-Deno.test("reply() rejects with the err of the handler's ctx at the hard moment", async () => {
+Deno.test("reply() rejects with ctx.err once the grace period is over", async () => {
   await held(async (datagram, ctx) => {
     await ctx.done;
     const error = await assertRejects(() => datagram.reply(new Uint8Array(1)));
@@ -255,7 +275,7 @@ Deno.test("reply() rejects with the err of the handler's ctx at the hard moment"
 });
 
 for (const name of ["Interrupted", "BadResource"] as const) {
-  Deno.test(`reply() that ends with ${name} at the hard moment rejects with ctx.err`, async () => {
+  Deno.test(`reply() rejects with ctx.err if the end of the grace period fails it with ${name}`, async () => {
     const ctx = withCancel(background());
     const conn = listenUdp();
     using client = new UdpClient(conn.addr);
@@ -285,7 +305,7 @@ for (const name of ["Interrupted", "BadResource"] as const) {
   });
 }
 
-Deno.test("reply() sends nothing any more once ctx is done, though the socket is open", async () => {
+Deno.test("reply() sends nothing once ctx is done, even if the socket is open", async () => {
   await held(async (datagram, ctx) => {
     const replied = Promise.withResolvers<unknown>();
     ctx.signal.addEventListener("abort", () => {
@@ -299,7 +319,7 @@ Deno.test("reply() sends nothing any more once ctx is done, though the socket is
 
 for (const hostname of ["127.0.0.1", "::1"]) {
   Deno.test({
-    name: `udpRead() knows what the kernel has dropped at ${hostname}`,
+    name: `udpRead() counts the drops of the kernel at ${hostname}`,
     ignore: Deno.build.os !== "linux" || hostname === "::1" && !hasIpv6,
     async fn() {
       const ctx = withCancel(background());
@@ -325,7 +345,7 @@ for (const hostname of ["127.0.0.1", "::1"]) {
 }
 
 Deno.test({
-  name: "udpRead() takes the drops of no other socket for its own",
+  name: "udpRead() does not count the drops of another socket on the same port",
   ignore: Deno.build.os !== "linux",
   async fn() {
     const flooded = listenUdp();
@@ -348,7 +368,8 @@ Deno.test({
 });
 
 Deno.test({
-  name: "udpRead() does not tell apart sockets that share an address",
+  name:
+    "udpRead() leaves kernelDropped undefined for sockets that share an address",
   ignore: Deno.build.os !== "linux",
   async fn() {
     const shared = (port: number) =>
@@ -368,7 +389,7 @@ Deno.test({
   },
 });
 
-Deno.test("udpRead() does not ask for what it may not read", async () => {
+Deno.test("udpRead() does not prompt for permission to read /proc", async () => {
   const script = new URL("../testdata/udp_read.ts", import.meta.url).href;
   const { stdout } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "--quiet", "--allow-net", script],
@@ -413,7 +434,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "reply() to a Unix socket without a path says that none is possible",
+  name: "reply() to a Unix socket without a path throws a TypeError",
   ignore: Deno.build.os === "windows",
   async fn() {
     const dir = await Deno.makeTempDir();
@@ -443,7 +464,7 @@ Deno.test({
     );
     assertEquals(
       String(errors[0]),
-      "TypeError: udpRead: no reply is possible to a socket without a path",
+      "TypeError: udpRead: cannot reply to a Unix socket without a path",
     );
     await Deno.remove(dir, { recursive: true });
   },

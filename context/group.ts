@@ -2,7 +2,8 @@
 
 import { afterFunc } from "./after_func.ts";
 import type { Context } from "./context.ts";
-import { running } from "./running.ts";
+import { isCanceled } from "./is_canceled.ts";
+import { ownerOf } from "./owner.ts";
 import { assertParent, Node } from "./tree.ts";
 
 /** What {@linkcode group} can be told. */
@@ -103,6 +104,10 @@ class TaskGroup implements Group {
   #stopWatch: (() => boolean) | undefined;
   #failure: { error: unknown; told: boolean } | undefined;
   #disposing = false;
+  /** True once an `await using` will see the first failure. */
+  #isHeld = false;
+  /** Tells the program that no task is running. */
+  #release: (() => void) | undefined;
   #idle: Promise<void> | undefined;
   #reached: (() => void) | undefined;
 
@@ -146,7 +151,14 @@ class TaskGroup implements Group {
     throw this.#failure.error;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  // A getter, since `await using` reads it at the declaration: from then on the
+  // group has somebody who waits for it.
+  get [Symbol.asyncDispose](): () => Promise<void> {
+    this.#isHeld = true;
+    return this.#dispose;
+  }
+
+  async #dispose(): Promise<void> {
     const told = this.#failure?.told;
     this.#disposing ||= this.ctx.err === undefined;
     this.#node.cancel();
@@ -162,7 +174,7 @@ class TaskGroup implements Group {
     // A box, for one function may run more than once.
     const entry = [task];
     this.#tasks.add(entry);
-    if (this.active === 1) running.add(this.#describe);
+    if (this.active === 1) this.#register();
     new Promise((resolve) => resolve(task(this.ctx))).then(
       () => this.#ended(entry),
       (error) => {
@@ -176,8 +188,20 @@ class TaskGroup implements Group {
     if (this.#failure !== undefined) return;
     // Our own cancellation, passed on.
     if (this.#disposing && error === this.ctx.err) return;
-    this.#failure = { error, told: false };
+    const failure = this.#failure = { error, told: false };
+    if (!isCanceled(this.ctx, error)) {
+      const isHandled = () =>
+        failure.told || this.#isHeld || this.#idle !== undefined;
+      ownerOf(this.ctx)?.fail(error, isHandled);
+    }
     this.#node.cancel(error);
+  }
+
+  #register(): void {
+    ownerOf(this.ctx)?.own({
+      describe: this.#describe,
+      finished: new Promise<void>((resolve) => this.#release = resolve),
+    });
   }
 
   #ended(entry: Task[]): void {
@@ -210,7 +234,7 @@ class TaskGroup implements Group {
 
   #settle(): void {
     if (this.active > 0 || this.#first !== undefined) return;
-    running.delete(this.#describe);
+    this.#release?.();
     this.#stopWatch?.();
     this.#stopWatch = undefined;
     this.#reached?.();

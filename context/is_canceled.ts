@@ -1,6 +1,13 @@
 /** Tells cancellations from failures. */
 
 import type { Context } from "./context.ts";
+import {
+  errorsOf,
+  isError,
+  isObject,
+  isPresent,
+  isSuppressedError,
+} from "./error_parts.ts";
 import { isOurs } from "./errors.ts";
 import { assertContext, causeOf } from "./tree.ts";
 
@@ -27,7 +34,7 @@ import { assertContext, causeOf } from "./tree.ts";
  * @param ctx The context whose end may be behind the error.
  * @param error Any value that was thrown. Getters that throw and causes that
  * form a circle are failures.
- * @returns Whether `error` is nothing but the end of `ctx`; false while `ctx` is
+ * @returns True if `error` is nothing but the end of `ctx`; false while `ctx` is
  * open.
  * @throws {TypeError} If `ctx` is not a context.
  *
@@ -119,51 +126,15 @@ function everyPathEnds(
 /** Returns the errors that `error` stands for; none if it stands for itself. */
 function partsOf(error: unknown): readonly unknown[] {
   if (!isObject(error)) return [];
-  const parts = isPresent(error.cause) ? [error.cause] : [];
-  if (isA(error, "AggregateError") && Array.isArray(error.errors)) {
-    return parts.concat(error.errors);
-  }
-  if (isA(error, "SuppressedError")) {
-    return parts.concat([error.error, error.suppressed]);
-  }
-  return parts;
-}
-
-/**
- * Returns whether `error` is of the built-in class `name`. The name alone also
- * counts: it may come from another realm, or from a compiled `using` where the
- * runtime has no SuppressedError.
- */
-function isA(error: Parts, name: string): boolean {
-  const built = (globalThis as Record<string, unknown>)[name];
-  return error.name === name ||
-    typeof built === "function" && error instanceof built;
+  return [
+    ...(isPresent(error.cause) ? [error.cause] : []),
+    ...(errorsOf(error) ?? []),
+    ...(isSuppressedError(error) ? [error.error, error.suppressed] : []),
+  ];
 }
 
 function isAbortWithoutCause(error: unknown): boolean {
   return isObject(error) && !isPresent(error.cause) &&
     (error.name === "AbortError" || error.name === "TimeoutError") &&
-    (error instanceof Error || isErrorOfAnotherRealm(error));
-}
-
-function isErrorOfAnotherRealm(error: object): boolean {
-  const tag = Object.prototype.toString.call(error);
-  return tag === "[object Error]" || tag === "[object DOMException]";
-}
-
-interface Parts {
-  readonly name?: unknown;
-  readonly cause?: unknown;
-  readonly errors?: unknown;
-  readonly error?: unknown;
-  readonly suppressed?: unknown;
-}
-
-function isObject(value: unknown): value is Parts {
-  return typeof value === "object" && value !== null;
-}
-
-/** `undefined` and `null` are no causes, as for `Canceled`. */
-function isPresent(cause: unknown): boolean {
-  return cause !== undefined && cause !== null;
+    isError(error);
 }

@@ -1,21 +1,19 @@
 /**
- * The process around the contexts: signals of the operating system, and a main
- * function that ends as it should. The one file here that needs `Deno`.
+ * The process around the contexts: signals of the operating system, and `main`.
+ * The only file here that needs `Deno`.
  *
  * @module
  */
 
-import { afterFunc } from "./after_func.ts";
 import { background } from "./background.ts";
 import type { CancelableContext, Context } from "./context.ts";
 import { Canceled } from "./errors.ts";
-import { running } from "./running.ts";
+import { Program } from "./program.ts";
 import { assertParent, Ending, Node } from "./tree.ts";
-import { withTimeout } from "./with_deadline.ts";
 
 /**
- * The cause of a context that a signal of the operating system has ended. It is
- * a `Canceled`, so what tests for that need not know of signals.
+ * Cause of a context that a signal of the operating system has ended. It is a
+ * `Canceled`, so code that tests for that class need not know about signals.
  *
  * @example
  * ```ts
@@ -28,13 +26,13 @@ import { withTimeout } from "./with_deadline.ts";
  * ```
  */
 export class SignalError extends Canceled {
-  /** The name of the signal. */
+  /** Name of the signal. */
   readonly signal: Deno.Signal;
 
   /**
-   * Makes one; for tests, which want to end a context as a signal would.
+   * Creates one. Needed only in tests that end a context as a signal would.
    *
-   * @param signal The name of the signal.
+   * @param signal Name of the signal.
    */
   constructor(signal: Deno.Signal) {
     super(undefined, `${signal} received`);
@@ -44,17 +42,17 @@ export class SignalError extends Canceled {
 
 /**
  * Derives a context that is done at the first of the given signals, with a
- * {@linkcode SignalError} as the cause. From then on, and from the moment it is
- * done for any other reason, the signals have their previous effect again: the
- * second Ctrl-C ends the process. Follows Go's `signal.NotifyContext`.
+ * {@linkcode SignalError} as the cause. Once it is done, for whatever reason, the
+ * signals have their previous effect again: a second Ctrl-C ends the process.
+ * Follows Go's `signal.NotifyContext`.
  *
- * A program as a whole is better run by {@linkcode main}.
+ * To run a whole program, use {@linkcode main}.
  *
  * @param parent The context to derive from.
- * @param signals Which signals; `SIGINT` and `SIGTERM` by default. What Windows
- * does not know is left out there.
- * @returns The child; done from the start, and no signal listened to, where
- * `parent` is done.
+ * @param signals Names of the signals, `SIGINT` and `SIGTERM` by default. Windows
+ * ignores those that it does not have.
+ * @returns The child. If `parent` is done, so is the child, and no signal is
+ * listened to.
  * @throws {TypeError} If `parent` is not a context, a signal does not exist or
  * cannot be listened to, or this is not Deno.
  *
@@ -90,44 +88,68 @@ export function notifyContext(
   return node;
 }
 
-/** What {@linkcode main} can be told. */
+/** Options for {@linkcode main}. */
 export interface MainOptions {
-  /** The signals that end the program; `SIGINT` and `SIGTERM` by default. */
+  /**
+   * Names of the signals that ask the program to stop, `SIGINT` and `SIGTERM` by
+   * default. Windows ignores those that it does not have.
+   */
   signals?: Deno.Signal[];
-  /** How long, in ms, the program may take to end after one; 30,000 by default. */
+  /**
+   * Grace period in ms: the time that everything has to finish once the program's
+   * ctx is done; 30,000 by default.
+   */
   grace?: number;
-  /** Ends the process; `Deno.exit` by default. For tests. */
+  /** Ends the process; `Deno.exit` by default. Needed only in tests. */
   exit?: (code: number) => void;
 }
 
 /**
- * Runs a program: calls `f` with a context that the first signal ends, keeps the
- * process alive until `f` has settled, and then ends it.
+ * Runs a program. Calls `f`, waits for it and for every server and group started
+ * under its ctx, awaited or not, and then exits.
  *
- * - `f` has returned, or has failed only because of the signal: exit code 0.
- * - `f` has failed otherwise: the error on stderr, exit code 1.
- * - A second signal has come: exit at once, 130 for `SIGINT`, 143 for `SIGTERM`.
- *   At a terminal, what comes within 100 ms of a Ctrl-C belongs to it.
- * - `f` has not settled `grace` ms after the signal: exit at once, code 1.
+ * The first signal ends ctx with a {@linkcode SignalError}, and everything
+ * drains. After the grace period, or at a second signal, the process exits at
+ * once, with one line on stderr that names what was still running. The same
+ * signal again within 100 ms is the same request, since terminals, `deno task`
+ * and libraries such as signal-exit repeat it.
  *
- * In the last two cases one line on stderr says what was still running. Timers
- * and sockets that are left do not keep the process.
+ * A failure ends ctx too, with the error as the cause. It is printed, and
+ * everything drains. These are failures of the program:
  *
- * @param f The program. Its context is done at the first signal, with a
- * {@linkcode SignalError} as the cause.
- * @param options Signals, grace and exit.
- * @returns A promise that resolves once `exit` has been called, for tests; with
- * `Deno.exit` nothing comes after it.
- * @throws {TypeError} If `f` is not a function, a signal does not exist or cannot
- * be listened to, or this is not Deno.
+ * - `f` throws or rejects;
+ * - a server fails on its own, or a task of a group that nobody waits for does;
+ * - an error or a rejection goes unhandled (`error`, `unhandledrejection`).
+ *
+ * Errors that only pass on the end of ctx are no failures; see
+ * {@linkcode isCanceled}.
+ *
+ * | the program ends                                | exit code                              |
+ * | ----------------------------------------------- | -------------------------------------- |
+ * | without a failure                               | what `f` returns if that is a number, else `Deno.exitCode`, which is 0 by default |
+ * | with a failure                                  | 1                                      |
+ * | because SIGINT canceled `f`, which rejected     | 130, so that `&&` in a shell stops     |
+ * | at a second signal                              | 128 plus its number, 143 for SIGTERM   |
+ * | because the grace period is over                | 1                                      |
+ *
+ * Timers and sockets that are left do not keep the process alive.
+ *
+ * @param f Main function. Its ctx is done at the first signal or failure. A
+ * number that it returns must be an exit code from 0 to 255.
+ * @param options Signals, grace period and exit.
+ * @returns A promise that resolves when `exit` has returned, and rejects with what
+ * `exit` throws. `Deno.exit` does neither.
+ * @throws {TypeError} If `f` or `exit` is not a function, a signal does not exist
+ * or cannot be listened to, or this is not Deno.
  * @throws {RangeError} If `grace` is not a number of ms, 0 or more.
+ * @throws {Error} If another `main` is running in this process.
  *
  * @example
  * ```ts
  * import { main } from "@curfew/context";
  *
  * await main(async (ctx) => {
- *   const reply = await fetch("data:,hello", ctx);
+ *   const reply = await fetch("data:,hello", { signal: ctx.signal });
  *   console.log(await reply.text()); // hello
  * }, { exit: (code) => console.log(code) }); // 0
  * ```
@@ -139,84 +161,81 @@ export function main(
   assertDeno("main");
   const { signals = defaultSignals, grace = 30_000, exit = Deno.exit } =
     options;
-  if (typeof f !== "function") {
-    throw new TypeError("main: the first argument must be a function");
-  }
-  if (!(typeof grace === "number" && grace >= 0)) {
-    throw new RangeError(
-      `main: grace must be a number of ms, 0 or more, got ${grace}`,
+  assertMainArguments(f, signals, grace, exit);
+  if (isMainRunning) {
+    throw new Error(
+      "main: another main is running in this process, start everything under " +
+        "the ctx of that one",
     );
   }
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const ctx = new NotifyNode(background(), signals);
-  // Signal listeners and promises keep no process alive; a deadline does.
-  const alive = withTimeout(background(), century);
-  afterFunc(alive, () => {});
-  const overtime = new Overtime(grace, (why, code) => {
-    const held = [nameOf(f), ...[...running].map((describe) => describe())];
-    const still = held.filter((what) => what !== undefined).join(", ");
-    console.error(`main: ${why}, exit ${code}; still running: ${still}`);
-    end(code);
-  });
-  // One set of listeners for as long as the program runs: to take one away and
-  // add the next loses signals in between.
-  let interruptedAt = -Infinity;
-  const listeners = new SignalListeners("main", signals, (signal) => {
-    if (ctx.err !== undefined) {
-      const echo = signal === "SIGINT" && Deno.stdin.isTerminal() &&
-        performance.now() - interruptedAt < keyPress;
-      return echo ? undefined : overtime.cutShort(signal);
-    }
-    if (signal === "SIGINT") interruptedAt = performance.now();
-    overtime.start();
-    ctx.cancel(new SignalError(signal));
-  });
-
-  let ended = false;
-  function end(code: number): void {
-    if (ended) return;
-    ended = true;
-    overtime.stop();
-    listeners.remove();
-    alive.cancel();
-    ctx.cancel();
-    exit(code);
-    resolve();
-  }
-
-  call(f, ctx).then(
-    () => end(0),
-    (error) => {
-      if (ended) return;
-      if (isBecauseOf(ctx, error)) return end(0);
-      console.error(error);
-      end(1);
+  const program = new Program({
+    grace,
+    derive: (parent) => new MainNode(parent, signals),
+    inspect: Deno.inspect,
+    exitCode: () => Deno.exitCode,
+    exit(code) {
+      listeners.remove();
+      isMainRunning = false;
+      exit(code);
     },
-  );
-  return promise;
+  });
+  // One set of listeners for as long as the program runs: between the removal of
+  // a listener and the addition of the next, signals get lost.
+  const listeners = new SignalListeners("main", signals, (signal) => {
+    program.handle({
+      name: signal,
+      cause: new SignalError(signal),
+      forcedCode: 128 + numberOf(signal),
+    });
+  });
+  isMainRunning = true;
+  return program.run(f);
 }
 
-/** Tells who is in Node or a browser what to do there. */
+let isMainRunning = false;
+
+const defaultSignals: readonly Deno.Signal[] = ["SIGINT", "SIGTERM"];
+
 function assertDeno(caller: string): void {
   if (typeof Deno === "object") return;
   throw new TypeError(
     `${caller}: this needs Deno; elsewhere, cancel a context of withCancel in ` +
-      "a listener of your own for the signals",
+      "your own listener for the signals",
   );
 }
 
-const defaultSignals: readonly Deno.Signal[] = ["SIGINT", "SIGTERM"];
+function assertMainArguments(
+  f: unknown,
+  signals: unknown,
+  grace: unknown,
+  exit: unknown,
+): void {
+  if (typeof f !== "function") {
+    throw new TypeError(`main: expected a function, got ${typeOf(f)}`);
+  }
+  if (!Array.isArray(signals)) {
+    throw new TypeError(
+      "main: expected signals to be an array such as ['SIGTERM'], got " +
+        typeOf(signals),
+    );
+  }
+  if (!(typeof grace === "number" && grace >= 0)) {
+    throw new RangeError(
+      `main: expected grace to be a number of ms >= 0, got ${String(grace)}`,
+    );
+  }
+  if (typeof exit !== "function") {
+    throw new TypeError(
+      `main: expected exit to be a function, got ${typeOf(exit)}`,
+    );
+  }
+}
 
-/** In ms: longer than any program runs. */
-const century = 100 * 365 * 24 * 3_600_000;
+function typeOf(value: unknown): string {
+  return value === null ? "null" : typeof value;
+}
 
-/**
- * In ms: what comes from a terminal within this is one Ctrl-C. The terminal sends
- * it to the whole group, and `deno task` passes it on to its child once more.
- */
-const keyPress = 100;
-
-/** Signals and their numbers, where those are the same on all systems. */
+/** Numbers of signals that are the same on all systems. */
 const signalNumbers: { readonly [name: string]: number } = {
   SIGHUP: 1,
   SIGINT: 2,
@@ -227,34 +246,12 @@ const signalNumbers: { readonly [name: string]: number } = {
   SIGBREAK: 21,
 };
 
-/** The time between the first signal and the end of the process. */
-class Overtime {
-  readonly #grace: number;
-  readonly #exit: (why: string, code: number) => void;
-  #timeout: CancelableContext | undefined;
-  #stopTimer: (() => boolean) | undefined;
-
-  constructor(grace: number, exit: (why: string, code: number) => void) {
-    this.#grace = grace;
-    this.#exit = exit;
-  }
-
-  start(): void {
-    this.#timeout = withTimeout(background(), this.#grace);
-    this.#stopTimer = afterFunc(this.#timeout, () => {
-      this.#exit(`the grace of ${this.#grace} ms is over`, 1);
-    });
-  }
-
-  cutShort(signal: Deno.Signal): void {
-    const code = 128 + (signalNumbers[signal] ?? 0);
-    this.#exit(`${signal} received again`, code);
-  }
-
-  stop(): void {
-    this.#stopTimer?.();
-    this.#timeout?.cancel();
-  }
+/** Returns the number of `signal`, 0 if it is not known. */
+function numberOf(signal: Deno.Signal): number {
+  const isLinux = Deno.build.os === "linux" || Deno.build.os === "android";
+  if (signal === "SIGUSR1") return isLinux ? 10 : 30;
+  if (signal === "SIGUSR2") return isLinux ? 12 : 31;
+  return signalNumbers[signal] ?? 0;
 }
 
 /** One listener on each of some signals. */
@@ -271,7 +268,7 @@ class SignalListeners {
       try {
         Deno.addSignalListener(signal, listener);
       } catch (error) {
-        // SIGTERM, above all, does not exist on Windows (#9995).
+        // Windows has no SIGTERM, above all; see denoland/deno#9995.
         if (Deno.build.os === "windows") continue;
         this.remove();
         throw new TypeError(`${caller}: cannot listen to ${signal}`, {
@@ -303,33 +300,10 @@ class NotifyNode extends Node {
   }
 }
 
-// deno-lint-ignore require-await -- what f throws at once is a rejection too
-async function call(
-  f: (ctx: Context) => unknown,
-  ctx: Context,
-): Promise<unknown> {
-  return f(ctx);
-}
-
-function nameOf(f: (ctx: Context) => unknown): string {
-  return f.name === "" ? "the main function" : `${f.name}()`;
-}
-
-/** Whether `error` only says that `ctx` was cancelled. */
-function isBecauseOf(
-  ctx: Context,
-  error: unknown,
-  above: readonly unknown[] = [],
-): boolean {
-  if (ctx.err === undefined) return false;
-  if (error instanceof Canceled) return true;
-  // Causes may lead in a circle.
-  if (above.includes(error)) return false;
-  const path = [...above, error];
-  if (error instanceof AggregateError) {
-    return error.errors.length > 0 &&
-      error.errors.every((each) => isBecauseOf(ctx, each, path));
+/** Context of a program. Reads as if it were made by `notifyContext`. */
+class MainNode extends NotifyNode {
+  /** Hides the value that holds the program. */
+  protected override get parent(): Context {
+    return background();
   }
-  return error instanceof Error && error.cause !== undefined &&
-    isBecauseOf(ctx, error.cause, path);
 }

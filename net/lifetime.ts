@@ -4,8 +4,8 @@ import { afterFunc } from "../context/after_func.ts";
 import { background } from "../context/background.ts";
 import { cause } from "../context/cause.ts";
 import type { CancelableContext, Context } from "../context/context.ts";
+import { ownerOf } from "../context/owner.ts";
 import { remaining } from "../context/remaining.ts";
-import { running } from "../context/running.ts";
 import { withCancel } from "../context/with_cancel.ts";
 import { withTimeout } from "../context/with_deadline.ts";
 import { withValue } from "../context/with_value.ts";
@@ -36,7 +36,7 @@ export class Lifetime {
   readonly handlers: Context;
   readonly #name: string;
   #grace: number;
-  readonly #describe: () => string | undefined;
+  readonly #ended = Promise.withResolvers<void>();
   #overtime: CancelableContext | undefined;
   #atHard: () => void = () => {};
 
@@ -55,11 +55,10 @@ export class Lifetime {
     this.#name = name;
     assertRange(name, { grace }, 0);
     this.#grace = grace;
-    this.#describe = describe;
     this.serving = withCancel(ctx);
     this.work = withCancel(withoutCancel(ctx));
     this.handlers = withValue(this.work, servingKey, this.serving);
-    running.add(describe);
+    ownerOf(ctx)?.own({ describe, finished: this.#ended.promise });
   }
 
   /** Why the server ends. */
@@ -106,7 +105,7 @@ export class Lifetime {
     this.work.cancel();
     this.serving.cancel();
     this.#overtime?.cancel();
-    running.delete(this.#describe);
+    this.#ended.resolve();
   }
 }
 

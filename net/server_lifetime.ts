@@ -4,8 +4,8 @@ import { afterFunc } from "../context/after_func.ts";
 import { background } from "../context/background.ts";
 import { cause } from "../context/cause.ts";
 import type { CancelableContext, Context } from "../context/context.ts";
+import { ownerOf } from "../context/owner.ts";
 import { remaining } from "../context/remaining.ts";
-import { running } from "../context/running.ts";
 import { withCancel } from "../context/with_cancel.ts";
 import { withTimeout } from "../context/with_deadline.ts";
 import { withValue } from "../context/with_value.ts";
@@ -129,6 +129,10 @@ export class ServerLifetime<Addr extends ServerAddr, Report> {
     this.finished = this.#live(work);
     // The error has gone to `onError` already.
     this.finished.catch(() => {});
+    ownerOf(this.handlers)?.own({
+      describe: () => this.#describe(work),
+      finished: this.finished,
+    });
   }
 
   /** See `Server.state`. */
@@ -218,12 +222,13 @@ export class ServerLifetime<Addr extends ServerAddr, Report> {
     return this.#options.lameDuck ?? 0;
   }
 
+  #describe(work: ServerWork<Report>): string {
+    const held = work.inFlight();
+    const server = `${this.name} ${addrText(this.addr)}`;
+    return held === undefined ? server : `${server} with ${held}`;
+  }
+
   async #live(work: ServerWork<Report>): Promise<Report> {
-    const describe = () => {
-      const held = work.inFlight();
-      return held && `${this.name} ${addrText(this.addr)} with ${held}`;
-    };
-    running.add(describe);
     await this.#stopping.done;
     this.#stoppedAt = performance.now();
     const hooks = this.#runHooks();
@@ -238,7 +243,6 @@ export class ServerLifetime<Addr extends ServerAddr, Report> {
     }
     const report = work.report();
     this.#end();
-    running.delete(describe);
     this.#closed = true;
     this.#announce("closed");
     if (this.#failure !== undefined) throw this.#failure.error;

@@ -1,9 +1,7 @@
 // Ctrl-C at a terminal. `script` of util-linux gives one. It cannot be told when the
-// second signal of a key comes, or whether the kernel makes one of the two: what
-// depends on that is played by stubs.
+// second signal of a key comes, or whether the kernel makes one of the two.
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { main } from "@curfew/context";
 
 const program = `'${import.meta.dirname}/testdata/ctrl_c.ts'`;
 const deno = `'${Deno.execPath()}'`;
@@ -112,72 +110,3 @@ Deno.test({
     assertEquals(code, 130);
   },
 });
-
-/** Some properties of an object, replaced until this is disposed. */
-class Replaced<T extends object> {
-  readonly #object: T;
-  readonly #before: Partial<T> = {};
-
-  constructor(object: T, replacements: Partial<T>) {
-    this.#object = object;
-    for (const key in replacements) this.#before[key] = object[key];
-    Object.assign(object, replacements);
-  }
-
-  [Symbol.dispose](): void {
-    Object.assign(this.#object, this.#before);
-  }
-}
-
-/**
- * The exit codes of a main() that gets SIGINT, some ms later a second signal, and
- * then has nothing left to do.
- */
-async function exitCodes(
-  terminal: boolean,
-  second: Deno.Signal,
-  afterMs: number,
-): Promise<number[]> {
-  const listeners = new Map<Deno.Signal, () => void>();
-  let now = 1000;
-  using _signals = new Replaced(Deno, {
-    addSignalListener: (signal, listener) =>
-      void listeners.set(signal, listener),
-    removeSignalListener: () => {},
-  });
-  using _terminal = new Replaced(Deno.stdin, { isTerminal: () => terminal });
-  using _clock = new Replaced(performance, { now: () => now });
-  using _stderr = new Replaced(console, { error: () => {} });
-  const codes: number[] = [];
-  const drained = Promise.withResolvers<void>();
-  const ended = main(() => drained.promise, {
-    exit: (code) => void codes.push(code),
-  });
-  listeners.get("SIGINT")?.();
-  now += afterMs;
-  listeners.get(second)?.();
-  drained.resolve();
-  await ended;
-  return codes;
-}
-
-const seconds: [
-  where: string,
-  second: Deno.Signal,
-  afterMs: number,
-  code: number,
-][] = [
-  ["at a terminal", "SIGINT", 0, 0],
-  ["at a terminal", "SIGINT", 99, 0],
-  ["at a terminal", "SIGINT", 100, 130],
-  ["at a terminal", "SIGTERM", 0, 143],
-  ["without a terminal", "SIGINT", 0, 130],
-];
-for (const [where, second, afterMs, code] of seconds) {
-  Deno.test(`main() ${where}, ${second} ${afterMs} ms after SIGINT: exit code ${code}`, async () => {
-    assertEquals(
-      await exitCodes(where === "at a terminal", second, afterMs),
-      [code],
-    );
-  });
-}

@@ -3,7 +3,8 @@
 import { assertEquals } from "@std/assert";
 import { ChildProcess, test } from "./child_process.ts";
 
-const over = "main: the grace of 20 ms is over, exit 1; still running: serve()";
+const over =
+  "main: the grace period of 20 ms is over, exit 1; still running: serve()";
 
 // Each program of testdata/main_group.ts with what it has on stderr.
 const reports: [program: string, stderr: string][] = [
@@ -17,7 +18,7 @@ const reports: [program: string, stderr: string][] = [
   ["tasks that have ended", `${over}\n`],
 ];
 for (const [program, stderr] of reports) {
-  test(`main() whose grace is over says which tasks still run: ${program}`, async () => {
+  test(`main() whose grace period is over says which tasks still run: ${program}`, async () => {
     const child = new ChildProcess("main_group.ts", program);
     assertEquals(await child.line(), "ready");
     child.kill("SIGTERM");

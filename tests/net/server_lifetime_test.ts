@@ -16,7 +16,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import { running } from "../../context/running.ts";
+import { RecordingOwner } from "../context/recording_owner.ts";
 import { realTimers } from "../../net/real_timers.ts";
 import { ServerBase } from "../../net/server_base.ts";
 import type { ServerOptions } from "../../net/server.ts";
@@ -360,8 +360,8 @@ Deno.test("a failure during the drain rejects finished too", async () => {
 });
 
 Deno.test("start() throws what onListen throws, and leaves nothing behind", () => {
-  using ctx = withCancel(background());
-  const before = running.size;
+  const owner = new RecordingOwner();
+  using ctx = withCancel(owner.ctx);
   const log: unknown[] = [];
   const failure = new Error("no listener today");
   const lifetime = new ServerLifetime<Deno.NetAddr, string>(
@@ -381,7 +381,7 @@ Deno.test("start() throws what onListen throws, and leaves nothing behind", () =
   assertStrictEquals(error, failure);
   assertEquals([log, work.log], [[addr], ["cut"]]);
   assertEquals(snapshot(ctx).children.length, 0);
-  assertEquals(running.size, before);
+  assertEquals(owner.running, []);
 });
 
 Deno.test("a server's handlers have the values of its ctx", async () => {
@@ -392,16 +392,16 @@ Deno.test("a server's handlers have the values of its ctx", async () => {
 });
 
 Deno.test("a server says where it listens and what it holds until it is closed, and leaves nothing on ctx", async () => {
-  using ctx = withCancel(background());
-  const before = running.size;
+  const owner = new RecordingOwner();
+  using ctx = withCancel(owner.ctx);
   const server = new TestServer(ctx, { lameDuck: 10_000 });
   assertEquals(
-    [...running].at(-1)!(),
-    "serveTest 127.0.0.1:8000 with 2 things in flight",
+    owner.running,
+    ["serveTest 127.0.0.1:8000 with 2 things in flight"],
   );
   server.shutdown({ grace: 10_000 });
   server.work.drained.resolve();
   await server.finished;
-  assertEquals(running.size, before);
+  assertEquals(owner.running, []);
   assertEquals(snapshot(ctx).children.length, 0);
 });

@@ -14,7 +14,7 @@ import {
   withValue,
 } from "@curfew/context";
 import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
-import { running } from "../../context/running.ts";
+import { RecordingOwner } from "../context/recording_owner.ts";
 
 interface Options extends ServerOptions {
   hostname?: string;
@@ -81,14 +81,14 @@ for (const [name, serve] of Object.entries(servers)) {
   });
 
   Deno.test(`${name}() leaves nothing on ctx and nothing running`, async () => {
-    using ctx = withCancel(background());
-    const before = running.size;
+    const owner = new RecordingOwner();
+    using ctx = withCancel(owner.ctx);
     {
       await using _server = serve(ctx, local);
-      assertEquals(running.size, before + 1);
+      assertEquals(owner.works.size, 1);
       assertEquals(snapshot(ctx).children.length, 1);
     }
-    assertEquals(running.size, before);
+    assertEquals(owner.works.size, 0);
     assertEquals(snapshot(ctx).children.length, 0);
     assertEquals(ctx.err, undefined);
   });

@@ -143,13 +143,13 @@ const programs: Record<string, () => unknown> = {
       await never;
     }),
 
-  "is over its grace": () =>
+  "is over its grace period": () =>
     main(async function serve(ctx) {
       await stopped(ctx);
       await never;
     }, { grace: 20 }),
 
-  "ends within its grace": () =>
+  "ends within its grace period": () =>
     main(async (ctx) => {
       await stopped(ctx);
       await withTimeout(background(), 20).done;

@@ -1,7 +1,13 @@
 // Programs under main that have tasks, some of which do not end. Each prints
 // "ready" when it can be signalled.
 
-import { background, type Context, group, main, sleep } from "@curfew/context";
+import {
+  type Context,
+  group,
+  main,
+  sleep,
+  withoutCancel,
+} from "@curfew/context";
 
 const grace = 20;
 const never = new Promise<never>(() => {});
@@ -49,7 +55,7 @@ const programs: Record<string, () => unknown> = {
 
   "two groups": () =>
     main(async function serve(ctx) {
-      const tasks = [group(ctx), group(background())];
+      const tasks = [group(ctx), group(withoutCancel(ctx))];
       tasks[0]!.go(fetchAll);
       tasks[1]!.go(flush);
       console.log("ready");

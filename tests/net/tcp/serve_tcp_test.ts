@@ -19,7 +19,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import { running } from "../../../context/running.ts";
+import { RecordingOwner } from "../../context/recording_owner.ts";
 import { realTimers } from "../../../net/real_timers.ts";
 import { turn, until } from "../turn.ts";
 import {
@@ -384,20 +384,20 @@ Deno.test("a handler that watches draining(ctx) ends at once, though its peer is
 });
 
 Deno.test("serveTcp() says what it holds until it is closed, and leaves nothing on ctx", async () => {
-  const ctx = withCancel(background());
-  const before = running.size;
+  const owner = new RecordingOwner();
+  const ctx = withCancel(owner.ctx);
   {
     await using server = serveTcp(ctx, local, echo);
     using conn = await dial(server);
     await conn.write(encode("x"));
     await readText(conn, 1);
     assertEquals(
-      [...running].at(-1)!(),
-      `serveTcp 127.0.0.1:${server.addr.port} with 1 open connection`,
+      owner.running,
+      [`serveTcp 127.0.0.1:${server.addr.port} with 1 open connection`],
     );
     assertEquals(snapshot(ctx).children.length, 1);
   }
-  assertEquals(running.size, before);
+  assertEquals(owner.running, []);
   assertEquals(snapshot(ctx).children.length, 0);
   assertEquals(ctx.err, undefined);
 });

@@ -18,7 +18,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import { running } from "../../../context/running.ts";
+import { RecordingOwner } from "../../context/recording_owner.ts";
 import { Random } from "../../context/random.ts";
 import { turn, until } from "../turn.ts";
 import {
@@ -719,19 +719,18 @@ for (const end of ["ends", "never ends"] as const) {
 }
 
 Deno.test("serveUdp() says what it holds until it is closed", async () => {
-  const ctx = withCancel(background());
-  const before = running.size;
+  const owner = new RecordingOwner();
+  const ctx = withCancel(owner.ctx);
   const release = Promise.withResolvers<void>();
   const server = serveUdp(ctx, local, () => release.promise);
   using client = new UdpClient(server.addr);
   await client.send("one", "two");
   await until(() => server.stats.received === 2);
-  assertEquals(
-    [...running].map((describe) => describe()).at(-1),
+  assertEquals(owner.running, [
     `serveUdp 127.0.0.1:${server.addr.port} with 2 datagrams in flight`,
-  );
+  ]);
   release.resolve();
   ctx.cancel();
   await server.finished;
-  assertEquals(running.size, before);
+  assertEquals(owner.running, []);
 });

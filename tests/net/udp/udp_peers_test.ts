@@ -21,7 +21,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import { running } from "../../../context/running.ts";
+import { RecordingOwner } from "../../context/recording_owner.ts";
 import { turn, until } from "../turn.ts";
 import {
   assertConserved,
@@ -476,18 +476,17 @@ Deno.test("a peer's ctx has the values of the server's ctx", async () => {
 });
 
 Deno.test("udpPeers() says what it holds until it is closed, and leaves nothing on ctx", async () => {
-  const ctx = withCancel(background());
-  const before = running.size;
+  const owner = new RecordingOwner();
+  const ctx = withCancel(owner.ctx);
   const server = udpPeers(ctx, { ...local, grace: 0 }, echo);
   using client = new UdpClient(server.addr);
   await client.send("x");
   await client.receive();
-  assertEquals(
-    [...running].at(-1)!(),
+  assertEquals(owner.running, [
     `udpPeers 127.0.0.1:${server.addr.port} with 1 peer`,
-  );
+  ]);
   await server[Symbol.asyncDispose]();
-  assertEquals(running.size, before);
+  assertEquals(owner.running, []);
   assertEquals(snapshot(ctx).children.length, 0);
 });
 

@@ -48,6 +48,7 @@ export { upgradeWebSocket } from "./http/web_socket.ts";
 export {
   serveUdp,
   type ServeUdpOptions,
+  type ServeUnixDatagramOptions,
   type UdpServer,
 } from "./udp/serve_udp.ts";
 export {
@@ -77,7 +78,7 @@ export {
 } from "./tcp/dial_tcp.ts";
 export { IdleTimeout } from "./idle_timer.ts";
 export type { Datagram } from "./udp/datagram.ts";
-export type { ListenUdpOptions } from "./udp/listen_udp.ts";
+export type { ListenUdpOptions, ListenUnixOptions } from "./udp/listen_udp.ts";
 export type { MulticastGroup } from "./udp/multicast.ts";
 export type { UdpSocketOptions } from "./udp/udp_socket.ts";
 export type { UdpStats } from "./udp/udp_stats.ts";

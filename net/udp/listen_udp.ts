@@ -1,6 +1,7 @@
-/** Opens UDP sockets. */
+/** Opens sockets for datagrams. */
 
 import { listenError } from "../listen_error.ts";
+import { listenOnPath } from "../unix_socket.ts";
 import type { MulticastGroup } from "./multicast.ts";
 
 /** Address of a UDP socket. */
@@ -21,6 +22,18 @@ export interface ListenUdpOptions {
   multicast?: MulticastGroup[];
 }
 
+/** Address of a Unix socket. */
+export interface ListenUnixOptions {
+  /** Path of the socket. Its file is removed when the server is closed. */
+  path: string;
+  /**
+   * Removes the file that a killed process has left at `path`, if nothing listens
+   * on it; true by default. If something does, or the file is not a socket, the
+   * path is in use.
+   */
+  removeStale?: boolean;
+}
+
 /** Opens the socket, or throws an error that tells the caller what to do. */
 export function listenUdp(
   caller: string,
@@ -38,5 +51,21 @@ export function listenUdp(
     });
   } catch (error) {
     throw listenError(caller, error, { port, hostname });
+  }
+}
+
+/** Opens a Unix datagram socket, or throws like {@linkcode listenUdp}. */
+export function listenUnix(
+  caller: string,
+  { path, removeStale = true }: ListenUnixOptions,
+): Deno.DatagramConn {
+  try {
+    return listenOnPath(
+      path,
+      removeStale,
+      () => Deno.listenDatagram({ transport: "unixpacket", path }),
+    );
+  } catch (error) {
+    throw listenError(caller, error, { path });
   }
 }

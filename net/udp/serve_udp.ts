@@ -2,9 +2,15 @@
 
 import type { Context } from "../../context/context.ts";
 import { assertArguments, assertUnstableNet } from "../arguments.ts";
-import type { Server, ServerOptions } from "../server.ts";
+import type { Server, ServerAddr, ServerOptions } from "../server.ts";
 import { ServerBase } from "../server_base.ts";
-import { listenUdp, type ListenUdpOptions } from "./listen_udp.ts";
+import { SocketFile } from "../unix_socket.ts";
+import {
+  listenUdp,
+  type ListenUdpOptions,
+  listenUnix,
+  type ListenUnixOptions,
+} from "./listen_udp.ts";
 import {
   assertReadOptions,
   type DatagramHandler,
@@ -25,6 +31,16 @@ export interface ServeUdpOptions
   grace?: number;
 }
 
+/** Options for {@linkcode serveUdp} on a Unix datagram socket. */
+export interface ServeUnixDatagramOptions
+  extends
+    ListenUnixOptions,
+    UdpReadOptions<Deno.UnixAddr>,
+    ServerOptions<Deno.UnixAddr> {
+  /** Grace period in ms, as for a UDP port; 1,000 by default. */
+  grace?: number;
+}
+
 /**
  * A running UDP server; returned by {@linkcode serveUdp}.
  *
@@ -39,7 +55,8 @@ export interface ServeUdpOptions
  * assertEquals(received, handled + failed + dropped + truncated + pending);
  * ```
  */
-export interface UdpServer extends Server<Deno.NetAddr, UdpStats> {
+export interface UdpServer<Addr extends ServerAddr = Deno.NetAddr>
+  extends Server<Addr, UdpStats> {
   /** Copy of the current counters. */
   readonly stats: UdpStats;
 }
@@ -87,22 +104,80 @@ export function serveUdp(
   ctx: Context,
   options: ServeUdpOptions,
   handler: DatagramHandler,
-): UdpServer {
+): UdpServer;
+/**
+ * Serves a Unix datagram socket instead of a UDP port. Datagrams are read one at a
+ * time, since Deno cannot send on such a socket while it receives; senders wait, so
+ * none is lost.
+ *
+ * Also needs the permissions `--allow-read` and `--allow-write` for the path.
+ *
+ * @param ctx Context that ends the server.
+ * @param options Path, limits and times.
+ * @param handler Called for each datagram, one at a time and in order of arrival.
+ * @returns The server.
+ * @throws {Deno.errors.AddrInUse} If the path is in use.
+ *
+ * @example
+ * ```ts
+ * import { type Context, serveUdp, type UdpServer } from "@curfew/context";
+ *
+ * function serveLog(ctx: Context): UdpServer<Deno.UnixAddr> {
+ *   return serveUdp(ctx, { path: "/run/app/log.sock" }, (_ctx, { data }) => {
+ *     console.log(new TextDecoder().decode(data));
+ *   });
+ * }
+ * console.log(serveLog.name); // for main(serveLog)
+ * ```
+ */
+export function serveUdp(
+  ctx: Context,
+  options: ServeUnixDatagramOptions,
+  handler: DatagramHandler<Deno.UnixAddr>,
+): UdpServer<Deno.UnixAddr>;
+export function serveUdp(
+  ctx: Context,
+  options: ServeUdpOptions | ServeUnixDatagramOptions,
+  handler: DatagramHandler | DatagramHandler<Deno.UnixAddr>,
+): UdpServer | UdpServer<Deno.UnixAddr> {
   assertArguments("serveUdp", ctx, options, handler);
   assertReadOptions("serveUdp", options);
   assertUnstableNet("serveUdp", "UDP");
   if (ctx.err !== undefined) throw ctx.err;
+  return "path" in options && options.path !== undefined
+    ? serveUnix(ctx, options, handler as DatagramHandler<Deno.UnixAddr>)
+    : servePort(ctx, options as ServeUdpOptions, handler as DatagramHandler);
+}
+
+function servePort(
+  ctx: Context,
+  options: ServeUdpOptions,
+  handler: DatagramHandler,
+): UdpServer {
   const conn = listenUdp("serveUdp", options);
   const socket = readDatagrams("serveUdp", ctx, conn, handler, options);
   socket.join(options.multicast);
   return new RunningUdpServer(socket);
 }
 
-class RunningUdpServer extends ServerBase<Deno.NetAddr, UdpStats>
-  implements UdpServer {
-  readonly #socket: UdpSocket;
+function serveUnix(
+  ctx: Context,
+  options: ServeUnixDatagramOptions,
+  handler: DatagramHandler<Deno.UnixAddr>,
+): UdpServer<Deno.UnixAddr> {
+  const conn = listenUnix("serveUdp", options);
+  const file = new SocketFile(options.path);
+  return new RunningUdpServer(
+    readDatagrams("serveUdp", ctx, conn, handler, options, file),
+  );
+}
 
-  constructor(socket: UdpSocket) {
+class RunningUdpServer<Addr extends ServerAddr>
+  extends ServerBase<Addr, UdpStats>
+  implements UdpServer<Addr> {
+  readonly #socket: UdpSocket<Addr>;
+
+  constructor(socket: UdpSocket<Addr>) {
     super(socket.lifetime);
     this.#socket = socket;
   }

@@ -9,6 +9,7 @@ import { assertRange } from "../arguments.ts";
 import { reporter } from "../report.ts";
 import type { ServerAddr, ServerOptions } from "../server.ts";
 import { assertTimes, ServerLifetime } from "../server_lifetime.ts";
+import type { SocketFile } from "../unix_socket.ts";
 import { type Datagram, LentDatagram } from "./datagram.ts";
 import {
   assertSocketOptions,
@@ -63,7 +64,7 @@ export interface UdpReadOptions<Addr extends ServerAddr = Deno.NetAddr>
  * Unix datagram sockets (transport `unixpacket`) work as well, with
  * `udpRead<Deno.UnixAddr>`. They are read one datagram at a time, since Deno cannot
  * send on such a socket while it receives; senders wait. The file of the socket
- * stays.
+ * stays. `serveUdp` with a `path` opens such a socket and removes its file.
  *
  * @param ctx Context that ends the loop. If it is done already, the socket is
  * closed and nothing is read.
@@ -117,9 +118,9 @@ export function udpRead<Addr extends ServerAddr = Deno.NetAddr>(
 }
 
 /** Throws a RangeError unless the options are in range. */
-export function assertReadOptions<Addr extends ServerAddr>(
+export function assertReadOptions(
   caller: string,
-  options: UdpReadOptions<Addr>,
+  options: Omit<UdpReadOptions, "onError">,
 ): void {
   const { concurrency = 1, backlog = 1_024 } = options;
   assertRange(caller, { concurrency }, 1);
@@ -138,6 +139,7 @@ export function readDatagrams<Addr extends ServerAddr>(
   conn: Deno.DatagramConn,
   handler: DatagramHandler<Addr>,
   options: UdpReadOptions<Addr> & ServerOptions<Addr>,
+  file?: SocketFile,
 ): UdpSocket<Addr> {
   const { concurrency = 1, backlog = 1_024, grace = udpGrace } = options;
   const report = reporter(name, options.onError);
@@ -148,7 +150,7 @@ export function readDatagrams<Addr extends ServerAddr>(
     { ...options, grace },
     report,
   );
-  const socket = new UdpSocket(lifetime, conn, options, report);
+  const socket = new UdpSocket(lifetime, conn, options, report, file);
   const handlers = new Handlers({
     socket,
     handler,

@@ -6,6 +6,7 @@ import { assertRange } from "../arguments.ts";
 import { realTimers } from "../real_timers.ts";
 import type { ServerAddr } from "../server.ts";
 import type { ServerLifetime, ServerWork } from "../server_lifetime.ts";
+import type { SocketFile } from "../unix_socket.ts";
 import { isTransient } from "../transient.ts";
 import { KernelDrops } from "./kernel_drops.ts";
 import { joinGroups, type MulticastGroup } from "./multicast.ts";
@@ -98,6 +99,8 @@ export class UdpSocket<
   readonly lifetime: ServerLifetime<Addr, Stats>;
   readonly #conn: Deno.DatagramConn;
   readonly #report: (error: unknown) => void;
+  /** Removed at the end; undefined if the caller has opened the socket. */
+  readonly #file: SocketFile | undefined;
   readonly #maxDatagramSize: number;
   /**
    * Deno cannot send on a Unix socket while it receives on it, so the loop waits
@@ -123,9 +126,11 @@ export class UdpSocket<
     conn: Deno.DatagramConn,
     { maxDatagramSize = 65_507 }: UdpSocketOptions,
     report: (error: unknown) => void,
+    file?: SocketFile,
   ) {
     this.lifetime = lifetime;
     this.#conn = conn;
+    this.#file = file;
     this.#report = report;
     this.#maxDatagramSize = maxDatagramSize;
     // The platform truncates silently: a byte more shows that it did.
@@ -305,6 +310,11 @@ export class UdpSocket<
     } catch (error) {
       // Closed already, by whatever made it fail.
       if (!(error instanceof Deno.errors.BadResource)) this.#report(error);
+    }
+    try {
+      this.#file?.remove();
+    } catch (error) {
+      this.#report(error);
     }
   }
 

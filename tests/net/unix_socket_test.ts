@@ -1,31 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { listenOnPath } from "../../net/unix_socket.ts";
-
-const test = Deno.build.os === "windows" ? Deno.test.ignore : Deno.test;
-
-/** A path in a folder that is removed with its block. */
-class SocketPath implements Disposable {
-  readonly #dir = Deno.makeTempDirSync();
-  readonly path = `${this.#dir}/server.sock`;
-
-  /** Leaves the file of a socket that nothing listens on. */
-  leaveStale(): void {
-    // Deno removes the file of a stream socket when it closes that.
-    const other = `${this.path}.other`;
-    const listener = listenAt(this.path);
-    Deno.renameSync(this.path, other);
-    listener.close();
-    Deno.renameSync(other, this.path);
-  }
-
-  [Symbol.dispose](): void {
-    Deno.removeSync(this.#dir, { recursive: true });
-  }
-}
-
-function listenAt(path: string): Deno.UnixListener {
-  return Deno.listen({ transport: "unix", path });
-}
+import { listenOnPath, SocketFile } from "../../net/unix_socket.ts";
+import { listenAt, SocketPath, test } from "./socket_path.ts";
 
 test("listenOnPath() removes the file of a socket that nothing listens on", async () => {
   using at = new SocketPath();
@@ -94,4 +69,68 @@ test("listenOnPath() throws what listen() throws for any other reason", () => {
       ),
     Deno.errors.NotFound,
   );
+});
+
+test("SocketFile.remove() removes the file of the socket", () => {
+  using at = new SocketPath();
+  const socket = Deno.listenDatagram({
+    transport: "unixpacket",
+    path: at.path,
+  });
+  const file = new SocketFile(at.path);
+  socket.close();
+  file.remove();
+  assertThrows(() => Deno.lstatSync(at.path), Deno.errors.NotFound);
+  file.remove();
+});
+
+test("SocketFile.remove() leaves a file that has replaced that of the socket", () => {
+  using at = new SocketPath();
+  const socket = Deno.listenDatagram({
+    transport: "unixpacket",
+    path: at.path,
+  });
+  const file = new SocketFile(at.path);
+  Deno.removeSync(at.path);
+  Deno.writeTextFileSync(at.path, "precious");
+  socket.close();
+  file.remove();
+  assertEquals(Deno.readTextFileSync(at.path), "precious");
+});
+
+test("SocketFile.keepReplacement() keeps the socket of another listener", async () => {
+  using at = new SocketPath();
+  const ours = listenAt(at.path);
+  const file = new SocketFile(at.path);
+  Deno.removeSync(at.path);
+  using theirs = listenAt(at.path);
+  const kept = file.keepReplacement();
+  ours.close();
+  await kept;
+  using _client = await Deno.connect({ transport: "unix", path: at.path });
+  using _accepted = await theirs.accept();
+  assertEquals([...Deno.readDirSync(at.dir)].length, 1);
+});
+
+test("SocketFile.keepReplacement() keeps nothing if the file is still that of the socket", async () => {
+  using at = new SocketPath();
+  const ours = listenAt(at.path);
+  const file = new SocketFile(at.path);
+  const kept = file.keepReplacement();
+  ours.close();
+  await kept;
+  assertEquals([...Deno.readDirSync(at.dir)], []);
+  await file.keepReplacement();
+});
+
+test("SocketFile.keepReplacement() leaves no link behind if the replacement stays", async () => {
+  using at = new SocketPath();
+  using _ours = listenAt(at.path);
+  const file = new SocketFile(at.path);
+  Deno.removeSync(at.path);
+  using _theirs = listenAt(at.path);
+  await file.keepReplacement();
+  assertEquals([...Deno.readDirSync(at.dir)].map(({ name }) => name), [
+    "server.sock",
+  ]);
 });

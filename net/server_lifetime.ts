@@ -4,7 +4,7 @@ import { afterFunc } from "../context/after_func.ts";
 import { background } from "../context/background.ts";
 import { cause } from "../context/cause.ts";
 import type { CancelableContext, Context } from "../context/context.ts";
-import { ownerOf } from "../context/owner.ts";
+import { type Owner, ownerOf } from "../context/owner.ts";
 import { remaining } from "../context/remaining.ts";
 import { withCancel } from "../context/with_cancel.ts";
 import { withTimeout } from "../context/with_deadline.ts";
@@ -83,11 +83,14 @@ export class ServerLifetime<Addr extends ServerAddr, Report> {
   finished!: Promise<Report>;
   readonly #stopping: CancelableContext;
   readonly #working: CancelableContext;
-  readonly #options: ServerOptions<Addr>;
+  readonly #owner: Owner | undefined;
+  readonly #options: ServerOptions<Addr> & { readonly onError?: unknown };
   readonly #report: (error: unknown) => void;
   readonly #hooks: ((ctx: Context) => unknown)[] = [];
   /** Timers of grace periods that are running. */
   readonly #graces: CancelableContext[] = [];
+  /** Set by `start()`. */
+  #isAwaited = false;
   #closed = false;
   #stoppedAt = 0;
   #failure: { error: Error } | undefined;
@@ -103,13 +106,14 @@ export class ServerLifetime<Addr extends ServerAddr, Report> {
     name: string,
     ctx: Context,
     addr: Addr,
-    options: ServerOptions<Addr>,
+    options: ServerOptions<Addr> & { readonly onError?: unknown },
     report: (error: unknown) => void,
   ) {
     this.name = name;
     this.addr = addr;
     this.#options = options;
     this.#report = report;
+    this.#owner = ownerOf(ctx);
     this.#stopping = withCancel(ctx);
     const values = withoutCancel(ctx);
     this.draining = this.#lameDuck === 0 ? this.#stopping : withCancel(values);
@@ -117,8 +121,15 @@ export class ServerLifetime<Addr extends ServerAddr, Report> {
     this.handlers = withValue(this.#working, servingKey, this.draining);
   }
 
-  /** Calls `onListen` and begins the life of `work`. Throws what `onListen` throws. */
-  start(work: ServerWork<Report>): void {
+  /**
+   * Calls `onListen` and begins the life of `work`. Throws what `onListen` throws.
+   *
+   * @param work What the server does.
+   * @param isAwaited True if the caller of an asynchronous function gets `finished`
+   * as its result: then a failure is the caller's to handle, and reported nowhere
+   * else.
+   */
+  start(work: ServerWork<Report>, isAwaited = false): void {
     try {
       this.#options.onListen?.(this.addr);
     } catch (error) {
@@ -127,11 +138,12 @@ export class ServerLifetime<Addr extends ServerAddr, Report> {
       throw error;
     }
     this.finished = this.#live(work);
-    // The error has gone to `onError` already.
-    this.finished.catch(() => {});
-    ownerOf(this.handlers)?.own({
+    this.#isAwaited = isAwaited;
+    // `fail()` has reported the failure.
+    const handled = this.finished.catch(() => {});
+    this.#owner?.own({
       describe: () => this.#describe(work),
-      finished: this.finished,
+      finished: isAwaited ? handled : this.finished,
     });
   }
 
@@ -198,8 +210,8 @@ export class ServerLifetime<Addr extends ServerAddr, Report> {
   }
 
   /**
-   * Ends the server because its listener or socket failed: reports that, drains
-   * what is in flight, then rejects `finished`.
+   * Ends the server because its listener or socket failed: reports that to
+   * `onError` and to the program, drains what is in flight, then rejects `finished`.
    *
    * @param error Error of the socket; becomes the cause.
    * @param socket "listener" or "socket".
@@ -213,9 +225,18 @@ export class ServerLifetime<Addr extends ServerAddr, Report> {
       { cause: error },
     );
     this.#failure = { error: failure };
-    this.#report(failure);
+    if (!this.#isAwaited) this.#reportFailure(failure);
     this.#stopping.cancel(failure);
     this.draining.cancel(failure);
+  }
+
+  #reportFailure(failure: Error): void {
+    const owner = this.#owner;
+    // The program prints it, as the default `onError` would.
+    const isPrinted = owner !== undefined &&
+      this.#options.onError === undefined;
+    if (!isPrinted) this.#report(failure);
+    owner?.fail(failure);
   }
 
   get #lameDuck(): number {

@@ -19,7 +19,7 @@
  * read: hello 2
  * read: hello 3
  * sender: closes the socket
- * read: udpRead: the socket at 127.0.0.1:1935 was closed by other code
+ * main: udpRead: the socket at 127.0.0.1:1935 was closed by other code
  * main: my own context is open
  * ```
  *
@@ -79,12 +79,10 @@ async function read(ctx: Context): Promise<void> {
       if (flags["until-signal"] || text !== "hello 3") return;
       console.log("sender: closes the socket");
       conn.close();
-    }, {
-      onError: (error) => console.log(`read: ${(error as Error).message}`),
     });
     console.log(`main: received ${stats.received}, handled ${stats.handled}`);
-  } catch {
-    // onError has reported it.
+  } catch (error) {
+    console.log(`main: ${(error as Error).message}`);
   }
   console.log(`main: my own context is ${cause(ctx) ?? "open"}`);
 }

@@ -168,7 +168,7 @@ function serveUnix(
   const conn = listenUnix("serveUdp", options);
   const file = new SocketFile(options.path);
   return new RunningUdpServer(
-    readDatagrams("serveUdp", ctx, conn, handler, options, file),
+    readDatagrams("serveUdp", ctx, conn, handler, options, { file }),
   );
 }
 

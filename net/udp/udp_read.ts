@@ -46,7 +46,7 @@ export interface UdpReadOptions<Addr extends ServerAddr = Deno.NetAddr>
   backlog?: number;
   /**
    * Receives the errors of handlers, together with their datagram; transient errors
-   * of the socket, once for each series; and the error that ends the loop.
+   * of the socket, once for each series; and the failure that ends a server.
    * `console.error` by default.
    */
   onError?: (error: unknown, datagram?: Datagram<Addr>) => void;
@@ -113,8 +113,17 @@ export function udpRead<Addr extends ServerAddr = Deno.NetAddr>(
     throw new TypeError("udpRead: the third argument must be a function");
   }
   assertReadOptions("udpRead", options);
-  return readDatagrams("udpRead", ctx, conn, handler, options).lifetime
-    .finished;
+  const own = { isAwaited: true };
+  const { lifetime } = readDatagrams(
+    "udpRead",
+    ctx,
+    conn,
+    handler,
+    options,
+    own,
+  );
+  // A promise of its own, so that a rejection that nobody handles is noticed.
+  return lifetime.finished.then((stats) => stats);
 }
 
 /** Throws a RangeError unless the options are in range. */
@@ -139,7 +148,7 @@ export function readDatagrams<Addr extends ServerAddr>(
   conn: Deno.DatagramConn,
   handler: DatagramHandler<Addr>,
   options: UdpReadOptions<Addr> & ServerOptions<Addr>,
-  file?: SocketFile,
+  { file, isAwaited = false }: { file?: SocketFile; isAwaited?: boolean } = {},
 ): UdpSocket<Addr> {
   const { concurrency = 1, backlog = 1_024, grace = udpGrace } = options;
   const report = reporter(name, options.onError);
@@ -159,7 +168,7 @@ export function readDatagrams<Addr extends ServerAddr>(
     report,
   });
   if (ctx.err !== undefined) socket.cut();
-  socket.start(handlers);
+  socket.start(handlers, isAwaited);
   return socket;
 }
 

@@ -152,10 +152,10 @@ export class UdpSocket<
     return this.#receiver.stats(stats);
   }
 
-  /** Starts to read datagrams into `receiver`. Throws what `onListen` throws. */
-  start(receiver: Receiver<Stats>): void {
+  /** Starts to read datagrams into `receiver`; see `ServerLifetime.start`. */
+  start(receiver: Receiver<Stats>, isAwaited = false): void {
     this.#receiver = receiver;
-    this.lifetime.start(this);
+    this.lifetime.start(this, isAwaited);
     this.#loop = this.#read();
   }
 

@@ -34,7 +34,10 @@ class TestServer extends ServerBase<Deno.NetAddr, string> {
   readonly work = new TestWork();
   readonly errors: unknown[] = [];
 
-  constructor(ctx: Context, options: ServerOptions = {}) {
+  constructor(
+    ctx: Context,
+    options: ServerOptions & { onError?: () => void } = {},
+  ) {
     const errors: unknown[] = [];
     const lifetime = new ServerLifetime<Deno.NetAddr, string>(
       "serveTest",
@@ -331,6 +334,27 @@ Deno.test("fail() reports the failure, drains, and rejects finished with its cau
   assertStrictEquals(error, server.errors[0]);
   assertStrictEquals(error, server.lifetime.cause);
   assertEquals([server.state, ctx.err], ["closed", undefined]);
+});
+
+Deno.test("fail() tells the program at once, which prints the failure if there is no onError", async () => {
+  const owner = new RecordingOwner();
+  const server = new TestServer(owner.ctx);
+  server.lifetime.fail("gone", "listener");
+  assertEquals(owner.failures, [server.lifetime.cause]);
+  assertEquals(server.errors, []);
+  assertEquals(owner.works.size, 1);
+  server.work.drained.resolve();
+  await assertRejects(() => server.finished);
+  assertEquals(owner.works.size, 0);
+});
+
+Deno.test("fail() tells onError as well as the program", async () => {
+  const owner = new RecordingOwner();
+  const server = new TestServer(owner.ctx, { onError: () => {} });
+  server.lifetime.fail("gone", "listener");
+  assertEquals(server.errors, owner.failures);
+  server.work.drained.resolve();
+  await assertRejects(() => server.finished);
 });
 
 Deno.test("a failure that nobody awaits is no unhandled rejection", async () => {

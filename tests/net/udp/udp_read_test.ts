@@ -10,10 +10,12 @@ import {
 import {
   assert,
   assertEquals,
+  assertInstanceOf,
   assertRejects,
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
+import { RecordingOwner } from "../../context/recording_owner.ts";
 import { hasIpv6 } from "../ipv6.ts";
 import { turn } from "../turn.ts";
 import {
@@ -71,12 +73,12 @@ Deno.test("udpRead() rejects if other code closes the socket, and leaves ctx alo
     onError: (error) => errors.push(error),
   });
   conn.close();
-  const error = await assertRejects(
+  await assertRejects(
     () => finished,
     Error,
     `udpRead: the socket at 127.0.0.1:${port} was closed by other code`,
   );
-  assertEquals(errors, [error]);
+  assertEquals(errors, []);
   assertEquals(ctx.err, undefined);
 });
 
@@ -95,14 +97,29 @@ Deno.test("udpRead() rejects if the socket fails, and leaves ctx alone", async (
   assertClosed(conn);
 });
 
-Deno.test("udpRead() that fails and is not awaited does not end the process", async () => {
+Deno.test("a failure of udpRead() that is not awaited is an unhandled rejection", async () => {
   const conn = listenUdp();
-  const reported = Promise.withResolvers<unknown>();
-  // An unhandled rejection would fail the test.
-  udpRead(background(), conn, () => {}, { onError: reported.resolve });
+  const unhandled = Promise.withResolvers<unknown>();
+  const listener = (event: PromiseRejectionEvent) => {
+    event.preventDefault();
+    unhandled.resolve(event.reason);
+  };
+  globalThis.addEventListener("unhandledrejection", listener);
+  udpRead(background(), conn, () => {});
   conn.close();
-  await reported.promise;
+  assertInstanceOf(await unhandled.promise, Error);
+  globalThis.removeEventListener("unhandledrejection", listener);
+});
+
+Deno.test("a failure of udpRead() that is handled is not the program's", async () => {
+  const owner = new RecordingOwner();
+  const conn = listenUdp();
+  const finished = udpRead(owner.ctx, conn, () => {});
+  assertEquals(owner.works.size, 1);
+  conn.close();
+  await assertRejects(() => finished);
   await turn();
+  assertEquals([owner.works.size, owner.failures], [0, []]);
 });
 
 Deno.test("udpRead() goes on after a handler that throws, and leaves ctx alone", async () => {

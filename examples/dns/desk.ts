@@ -1,10 +1,14 @@
 /**
- * What happens to one query, whatever it has come by.
+ * The way of one query, over either transport, from its bytes to its reply.
  *
  * @module
  */
 
 import { type Context, withTimeout } from "@curfew/context";
+import { getLogger } from "@std/log";
+import type { Answer } from "./failover.ts";
+import { hostPort } from "./options.ts";
+import { nameText, rcodeText, typeText } from "./text.ts";
 import type { Transport } from "./upstream.ts";
 import {
   fit,
@@ -12,39 +16,55 @@ import {
   MAX_MESSAGE,
   type Query,
   Rcode,
+  rcodeOf,
   readQuery,
   reply,
 } from "./wire.ts";
 
-/** Where answers come from; rejects when `ctx` is done. */
+/** A source of answers. Rejects when `ctx` is done. */
 export type Resolve = (
   ctx: Context,
   query: Query,
   transport: Transport,
-) => Uint8Array | Promise<Uint8Array>;
+) => Answer | Promise<Answer>;
 
-const available = { flags: Flag.recursionAvailable };
+/** Options for {@link Desk}. */
+export interface DeskOptions {
+  readonly resolve: Resolve;
+  /** Answers come from servers that resolve any name, so replies say so (RA). */
+  readonly recursive: boolean;
+  /** Time limit of a query in ms. */
+  readonly timeout: number;
+}
 
-/** Sees to queries, and counts what becomes of them. */
+/** A message from a client. */
+export interface Request {
+  readonly transport: Transport;
+  readonly client: Deno.NetAddr;
+  readonly message: Uint8Array;
+  send(reply: Uint8Array): Promise<unknown>;
+}
+
+/** Handles queries and counts what becomes of them. */
 export class Desk {
-  /** Messages by what they came by, and then each by what became of it. */
+  /** Messages by transport, and each of them once more by its outcome. */
   readonly counts = { udp: 0, tcp: 0, answered: 0, failed: 0, dropped: 0 };
+  /** Replies by rcode. */
+  readonly replies = new Map<string, number>();
   readonly #resolve: Resolve;
   readonly #timeout: number;
+  readonly #flags: number;
 
-  /** `timeout` is for one query, in ms. */
-  constructor(resolve: Resolve, timeout: number) {
+  constructor({ resolve, recursive, timeout }: DeskOptions) {
     this.#resolve = resolve;
     this.#timeout = timeout;
+    this.#flags = recursive ? Flag.recursionAvailable : 0;
   }
 
-  /** Sends the answer to a message, where there is to be one. */
-  async handle(
-    ctx: Context,
-    transport: Transport,
-    message: Uint8Array,
-    send: (answer: Uint8Array) => Promise<unknown>,
-  ): Promise<void> {
+  /** Sends the reply to a message, if it deserves one. */
+  async handle(ctx: Context, request: Request): Promise<void> {
+    const { transport, message, send } = request;
+    const start = performance.now();
     this.counts[transport]++;
     const query = readQuery(message);
     if (query === undefined) {
@@ -52,30 +72,44 @@ export class Desk {
       return;
     }
     const answer = await this.#answer(ctx, query, transport);
+    const whole = answer?.message ?? this.#own(query, Rcode.SERVFAIL);
     const limit = transport === "udp" ? query.udpSize : MAX_MESSAGE;
     let sent = false;
     try {
-      await send(
-        fit(query, answer ?? reply(query, Rcode.SERVFAIL, available), limit),
-      );
+      await send(fit(query, whole, limit));
       sent = true;
     } finally {
       this.counts[sent && answer !== undefined ? "answered" : "failed"]++;
+      const rcode = rcodeText(rcodeOf(whole));
+      if (sent) this.replies.set(rcode, (this.replies.get(rcode) ?? 0) + 1);
+      getLogger().debug(() => {
+        const { type, name } = query;
+        const from = `${hostPort(request.client)} (${transport})`;
+        const ms = Math.round(performance.now() - start);
+        return `query from ${from}: ${nameText(name)} ${typeText(type)}: ` +
+          `${sent ? rcode : "not sent"} by ${answer?.from ?? "us"}, ${ms} ms`;
+      });
     }
   }
 
-  /** The answer; undefined if there is none in time, or no way to ask for one. */
+  /** Resolves with the answer, or with undefined if there is none in time. */
   async #answer(
     ctx: Context,
     query: Query,
     transport: Transport,
-  ): Promise<Uint8Array | undefined> {
-    if (query.fault !== undefined) return reply(query, query.fault);
+  ): Promise<Answer | undefined> {
+    if (query.fault !== undefined) {
+      return { message: this.#own(query, query.fault), from: "us" };
+    }
     using step = withTimeout(ctx, this.#timeout);
     try {
       return await this.#resolve(step, query, transport);
     } catch {
       return undefined;
     }
+  }
+
+  #own(query: Query, rcode: number): Uint8Array {
+    return reply(query, rcode, { flags: this.#flags });
   }
 }

@@ -1,8 +1,8 @@
 /**
- * A DNS forwarder over UDP and TCP. This file is the life of the service: what it
- * listens on, how much there may be of anything, and how it ends. See desk.ts for
- * what happens to a query, upstream.ts for where it is passed on to, zone.ts for
- * answers of its own, and wire.ts for messages.
+ * A DNS forwarder over UDP and TCP. This file is the life of the service: where it
+ * listens, its limits, and how it ends. See desk.ts for the way of a query,
+ * failover.ts and upstream.ts for forwarding, zone.ts for answers from a file, and
+ * wire.ts for messages.
  *
  * @module
  */
@@ -13,52 +13,56 @@ import {
   type Context,
   group,
   main,
+  serveHttp,
   serveTcp,
   serveUdp,
-  softDone,
-  untilDone,
-  withCancel,
+  withoutCancel,
 } from "@curfew/context";
-import { Desk, type Resolve } from "./desk.ts";
-import { type Endpoint, type Options, readOptions, USAGE } from "./options.ts";
+import { getLogger } from "@std/log";
+import { converse } from "./conversation.ts";
+import { Desk } from "./desk.ts";
+import { Failover } from "./failover.ts";
+import { setUpLog } from "./log.ts";
+import { CONTENT_TYPE, exposition } from "./metrics.ts";
+import {
+  type Endpoint,
+  hostPort,
+  type Options,
+  readOptions,
+  USAGE,
+} from "./options.ts";
 import { openBoth } from "./same_port.ts";
-import { Upstream } from "./upstream.ts";
-import { frame, messages } from "./wire.ts";
+import { type Transport, Upstream } from "./upstream.ts";
 import { Zone } from "./zone.ts";
 
-/** Queries over UDP at work at once, and as many again that wait. */
+/** UDP queries in flight at once, and as many more that wait. */
 const UDP_QUERIES = 256;
 const TCP_CONNECTIONS = 64;
-/** Queries of one connection at work at once; the next is not read until then. */
-const CONNECTION_QUERIES = 16;
-/** The longest query over TCP, in bytes. */
-const MAX_QUERY = 4_096;
-
-/** Serves one connection: answers go out as they are ready (RFC 7766). */
-async function converse(
-  ctx: Context,
-  conn: Deno.Conn<Deno.NetAddr>,
-  desk: Desk,
-): Promise<void> {
-  const writer = conn.writable.getWriter();
-  await using queries = group(ctx, { limit: CONNECTION_QUERIES });
-  using reading = withCancel(queries.ctx);
-  softDone(ctx).then(() => reading.cancel());
-  for await (const message of untilDone(reading, messages(conn, MAX_QUERY))) {
-    await queries.go((ctx) =>
-      desk.handle(ctx, "tcp", message, (answer) => writer.write(frame(answer)))
-    );
-  }
-  await queries.wait();
-}
+/** Time in ms that HTTP may take at the very end. */
+const HTTP_GRACE = 1_000;
 
 /** Runs the service until `ctx` is done. */
 async function serve(
   ctx: Context,
-  { listen, timeout, idle }: Options,
-  resolve: Resolve,
+  options: Options,
+  zone: Zone | undefined,
 ): Promise<void> {
-  const desk = new Desk(resolve, timeout);
+  const { listen, timeout, idle } = options;
+  await using checks = group(ctx);
+  const forwarders = forEachTransport((transport) =>
+    new Failover(
+      options.upstreams.map((addr) => new Upstream(addr, transport)),
+      checks,
+    )
+  );
+  const desk = new Desk({
+    timeout,
+    recursive: zone === undefined,
+    resolve: zone === undefined
+      ? (ctx, query, transport) => forwarders[transport].ask(ctx, query)
+      : (_ctx, query) => ({ message: zone.answer(query), from: "records" }),
+  });
+  const log = getLogger();
   const { hostname } = listen;
   const grace = graceFor(timeout);
   const [udp, tcp] = await openBoth(
@@ -68,59 +72,94 @@ async function serve(
         ...{ hostname, port, grace },
         concurrency: UDP_QUERIES,
         backlog: UDP_QUERIES,
-        onError: (error) =>
-          console.error(`dns: udp: ${error}`),
+        onError: (error) => log.error(`udp: ${error}`),
       }, (ctx, datagram) =>
-        desk.handle(ctx, "udp", datagram.data, (data) =>
-          datagram.reply(data))),
+        desk.handle(ctx, {
+          transport: "udp",
+          client: datagram.addr,
+          message: datagram.data,
+          send: (reply) => datagram.reply(reply),
+        })),
     (port) =>
       serveTcp(ctx, {
         ...{ hostname, port, grace },
         maxConnections: TCP_CONNECTIONS,
         idleTimeout: timeout + idle,
         allowHalfOpen: true,
-        onError: (error) => console.error(`dns: tcp: ${error}`),
-      }, (ctx, conn) => converse(ctx, conn, desk)),
-  ).catch((error) => cannotListen(listen, error));
-  console.log(`listening on ${hostPort(udp.addr)}, udp and tcp`);
+        onError: (error) => log.error(`tcp: ${error}`),
+      }, (ctx, conn) => converse(ctx, conn, desk, timeout + idle)),
+  ).catch((error) => cannotListen("listen", listen, error));
+
+  const metrics = () =>
+    exposition(
+      desk,
+      [...forwarders.udp.candidates, ...forwarders.tcp.candidates],
+      udp.stats.dropped,
+    );
+  // HTTP ends last, so that a scrape sees the final queries.
+  await using http = serveMetrics(withoutCancel(ctx), options, metrics);
+  const at = http &&
+    ` and http://${hostPort(http.addr as Deno.NetAddr)}/metrics`;
+  log.info(`listening on ${hostPort(udp.addr)}, udp and tcp${at ?? ""}`);
 
   const [unread] = await Promise.all([udp.finished, tcp.finished]);
   const { counts } = desk;
-  console.log(
+  log.info(
     `stopped (${cause(ctx)}): ${counts.udp + unread.dropped} queries by udp, ` +
       `${counts.tcp} by tcp; answered ${counts.answered}, ` +
       `failed ${counts.failed}, dropped ${counts.dropped + unread.dropped}`,
   );
 }
 
-function cannotListen(listen: Endpoint, error: unknown): never {
-  // A signal has come first.
+function forEachTransport<T>(
+  f: (transport: Transport) => T,
+): Record<Transport, T> {
+  return { udp: f("udp"), tcp: f("tcp") };
+}
+
+function serveMetrics(
+  ctx: Context,
+  { metrics }: Options,
+  render: () => string,
+): ReturnType<typeof serveHttp> | undefined {
+  if (metrics === undefined) return undefined;
+  const headers = { "content-type": CONTENT_TYPE };
+  try {
+    return serveHttp(ctx, {
+      ...metrics,
+      grace: HTTP_GRACE,
+      onError: (error) => getLogger().error(`http: ${error}`),
+    }, (_ctx, { method, url }) => {
+      if (new URL(url).pathname !== "/metrics") {
+        return new Response("not found\n", { status: 404 });
+      }
+      return method === "GET" || method === "HEAD"
+        ? new Response(render(), { headers })
+        : new Response(null, { status: 405, headers: { allow: "GET, HEAD" } });
+    });
+  } catch (error) {
+    return cannotListen("metrics", metrics, error);
+  }
+}
+
+function cannotListen(flag: string, at: Endpoint, error: unknown): never {
+  // A signal came first.
   if (error instanceof Canceled) throw error;
-  // The package says which of its functions it was, and where.
+  // The message begins with the function and the address, which the flag replaces.
   const why = (error as Error).message
     .replace(/^serve\w+: (cannot listen on \S+: )?/, "");
-  console.error(`dns: --listen ${hostPort(listen)}: ${why}`);
+  console.error(`dns: --${flag} ${hostPort(at)}: ${why}`);
   Deno.exit(1);
 }
 
-function hostPort({ hostname, port }: Endpoint): string {
-  return hostname.includes(":")
-    ? `[${hostname}]:${port}`
-    : `${hostname}:${port}`;
-}
-
-/** In ms: what is at work may take its time, and then what waits for that. */
+/** Time in ms for the queries in flight, then for those that wait for a turn. */
 function graceFor(timeout: number): number {
   return 2 * timeout + 2_000;
 }
 
-/** Where the answers come from that the options ask for. */
-function resolverFor({ upstream, records = "" }: Options): Resolve {
-  if (upstream !== undefined) {
-    assertAllowed(upstream);
-    const server = new Upstream(upstream);
-    return (ctx, query, transport) => server.ask(ctx, query, transport);
-  }
+/** The records to answer from, if the options name a file. */
+function readZone(records: string | undefined): Zone | undefined {
+  if (records === undefined) return undefined;
   let text: string;
   try {
     text = Deno.readTextFileSync(records);
@@ -130,35 +169,36 @@ function resolverFor({ upstream, records = "" }: Options): Resolve {
     );
   }
   try {
-    const zone = Zone.parse(text);
-    return (_ctx, query) => zone.answer(query);
+    return Zone.parse(text);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw new RangeError(`${records}, ${error.message}`);
   }
 }
 
-/** Throws unless queries may be passed on: later each would fail for itself, and
- * nobody be told why. */
+/** Throws without permission to forward: a missing one would only fail queries. */
 function assertAllowed(upstream: Endpoint): void {
   const hosts = [
     hostPort(upstream),
-    // Where the sockets are opened that ask by UDP.
+    // The address of the sockets that ask over UDP.
     upstream.hostname.includes(":") ? "[::]:0" : "0.0.0.0:0",
   ];
   for (const host of hosts) {
     const { state } = Deno.permissions.requestSync({ name: "net", host });
     if (state === "granted") continue;
     throw new RangeError(
-      `--upstream takes net access to ${host}, run again with --allow-net`,
+      `--upstream needs net access to ${host}, run again with --allow-net`,
     );
   }
 }
 
-function setUpOrExit(): [Options, Resolve] {
+function setUpOrExit(): [Options, Zone | undefined] {
   try {
     const options = readOptions(Deno.args);
-    if (!options.help) return [options, resolverFor(options)];
+    if (!options.help) {
+      options.upstreams.forEach(assertAllowed);
+      return [options, readZone(options.records)];
+    }
     console.log(USAGE);
     Deno.exit(0);
   } catch (error) {
@@ -169,8 +209,9 @@ function setUpOrExit(): [Options, Resolve] {
 }
 
 if (import.meta.main) {
-  const [options, resolve] = setUpOrExit();
-  await main((ctx) => serve(ctx, options, resolve), {
-    grace: graceFor(options.timeout) + 5_000,
+  const [options, zone] = setUpOrExit();
+  setUpLog(options.logLevel);
+  await main((ctx) => serve(ctx, options, zone), {
+    grace: graceFor(options.timeout) + HTTP_GRACE + 5_000,
   });
 }

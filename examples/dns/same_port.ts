@@ -4,17 +4,17 @@
  * @module
  */
 
-/** Ports to try, where the first server may take any. */
+/** Ports to try if the first server may take any. */
 const ATTEMPTS = 10;
 
-/** A server that knows its port. */
+/** A server with its address. */
 interface Bound extends AsyncDisposable {
   readonly addr: Deno.NetAddr;
 }
 
 /**
- * Opens two servers on the same port. Where `port` is 0 the first takes a free
- * one, and another if that is not free for the second.
+ * Opens two servers on the same port. If `port` is 0, the first takes a free port,
+ * and another one if the second finds that port in use.
  *
  * @throws {Deno.errors.AddrInUse} If `port` is in use, or no port was free for
  * both in 10 attempts.

@@ -1,75 +1,128 @@
 /**
- * The server that queries are passed on to.
+ * A server that queries are forwarded to.
  *
  * @module
  */
 
 import {
   background,
+  cause,
   closeOnDone,
   type Context,
   dialTcp,
   group,
   orDone,
+  sleep,
+  withCancel,
 } from "@curfew/context";
-import type { Endpoint } from "./options.ts";
+import { type Endpoint, hostPort } from "./options.ts";
 import {
   frame,
-  isAnswer,
+  IN,
   MAX_MESSAGE,
   messages,
   type Query,
+  readQuery,
+  relay,
+  Type,
   withId,
+  words,
 } from "./wire.ts";
 
-/** What a query has come by, and is passed on by. */
+/** The transport of a query. It is forwarded over the same one. */
 export type Transport = "udp" | "tcp";
 
-/** Connections to the upstream at once; other queries by TCP wait for their turn.
- * Servers take few from one client. */
+/** Connections to one server at once; servers allow few for each client. */
 const CONNECTIONS = 32;
 
+/** Silence in ms after which the port of a server is checked. */
+const SILENCE = 250;
+
+/** Asks for the name servers of the root, which every resolver knows. */
+const ROOT_QUERY: Query = readQuery(
+  Uint8Array.of(...words(0, 0x0100, 1, 0, 0, 0), 0, ...words(Type.NS, IN)),
+)!;
+
 /**
- * Passes queries on, each with an id drawn at random on a socket of its own, whose
- * port the kernel draws: whoever cannot see the query has both to guess to forge
- * its answer. Only what comes from the upstream's address, with that id and that
- * question, is one.
+ * One server, over one transport. Each query has a random id and a socket of its
+ * own with a random port, both of which an attacker has to guess to forge a reply.
+ * Messages from other addresses, or with another id or question, are ignored.
  */
 export class Upstream {
+  readonly name: string;
+  readonly transport: Transport;
   readonly #addr: Endpoint;
-  readonly #turns = group(background(), { limit: CONNECTIONS });
+  readonly #connections = group(background(), { limit: CONNECTIONS });
+  /** False once the server has answered over UDP while it refused TCP. */
+  #tcpTells = true;
 
-  constructor(addr: Endpoint) {
+  constructor(addr: Endpoint, transport: Transport) {
+    this.name = hostPort(addr);
+    this.transport = transport;
     this.#addr = addr;
   }
 
   /**
-   * The upstream's answer, with the query's own id. Rejects when `ctx` is done,
-   * which also closes the socket.
+   * Resolves with the server's reply to `query`. Rejects with `ctx.err` when `ctx`
+   * is done, and early if nothing listens at the server's port.
    */
-  ask(ctx: Context, query: Query, transport: Transport): Promise<Uint8Array> {
-    if (transport === "udp") return this.#ask(ctx, query, transport);
-    const answer = Promise.withResolvers<Uint8Array>();
-    this.#turns.go(() =>
-      this.#ask(ctx, query, transport).then(answer.resolve, answer.reject)
-    );
-    return orDone(ctx, answer.promise);
+  async ask(ctx: Context, query: Query): Promise<Uint8Array> {
+    if (this.transport === "tcp") return await this.#takeTurn(ctx, query);
+    using attempt = withCancel(ctx);
+    if (this.#tcpTells) {
+      // Deno's UDP sockets do not report a closed port; a TCP connection does.
+      this.#watchPort(attempt).catch((error) => attempt.cancel(error));
+    }
+    try {
+      return await this.#exchange(attempt, query);
+    } catch (error) {
+      throw ctx.err ?? cause(attempt) ?? error;
+    }
   }
 
-  async #ask(
-    ctx: Context,
-    query: Query,
-    transport: Transport,
-  ): Promise<Uint8Array> {
+  /** Resolves once the server has replied to a query, whatever the reply. */
+  async check(ctx: Context): Promise<void> {
+    await this.#exchange(ctx, ROOT_QUERY);
+    if (this.transport === "udp") this.#tcpTells = !await this.#refuses(ctx);
+  }
+
+  async #takeTurn(ctx: Context, query: Query): Promise<Uint8Array> {
+    const reply = Promise.withResolvers<Uint8Array>();
+    this.#connections.go(() =>
+      this.#exchange(ctx, query).then(reply.resolve, reply.reject)
+    );
+    return await orDone(ctx, reply.promise);
+  }
+
+  /** Rejects if the server stays silent because its port is closed. */
+  async #watchPort(ctx: Context): Promise<void> {
+    await sleep(ctx, SILENCE);
+    if (await this.#refuses(ctx)) {
+      throw new Deno.errors.ConnectionRefused(`${this.name} is closed`);
+    }
+  }
+
+  /** Resolves with true if the server refuses a TCP connection. */
+  async #refuses(ctx: Context): Promise<boolean> {
+    try {
+      using _conn = await dialTcp(ctx, this.#addr);
+      return false;
+    } catch (error) {
+      return error instanceof Deno.errors.ConnectionRefused;
+    }
+  }
+
+  async #exchange(ctx: Context, query: Query): Promise<Uint8Array> {
     const [id = 0] = crypto.getRandomValues(new Uint16Array(1));
-    const message = withId(query.message, id);
-    const replies = transport === "udp"
+    const message = withId(query.forwarded, id);
+    const received = this.transport === "udp"
       ? this.#byUdp(ctx, message)
       : this.#byTcp(ctx, message);
-    for await (const reply of replies) {
-      if (isAnswer(reply, id, query)) return withId(reply, query.id);
+    for await (const message of received) {
+      const reply = relay(message, id, query);
+      if (reply !== undefined) return reply;
     }
-    throw ctx.err ?? new Error("the upstream has closed without an answer");
+    throw ctx.err ?? new Error(`${this.name} closed without a reply`);
   }
 
   async *#byUdp(
@@ -82,7 +135,8 @@ export class Upstream {
       hostname: hostname.includes(":") ? "::" : "0.0.0.0",
       port: 0,
     });
-    closeOnDone(ctx, socket);
+    using open = withCancel(ctx);
+    closeOnDone(open, socket);
     await socket.send(message, { transport: "udp", hostname, port });
     const buffer = new Uint8Array(MAX_MESSAGE);
     for (;;) {

@@ -1,11 +1,11 @@
 /**
- * DNS messages on the wire: RFC 1035, and of RFC 6891 (EDNS) what says how long
- * an answer may be. Any bytes may come in, and none of them is an exception.
+ * DNS messages on the wire: RFC 1035, and EDNS (RFC 6891). No sequence of bytes
+ * makes these functions throw.
  *
  * @module
  */
 
-/** What a reply says of its query. */
+/** Response codes. Those above 15 need an OPT record. */
 export const Rcode = {
   NOERROR: 0,
   FORMERR: 1,
@@ -16,10 +16,12 @@ export const Rcode = {
   BADVERS: 16,
 } as const;
 
-/** The types of record that something here has to know. */
+/** Record types that the code knows by name. */
 export const Type = {
   A: 1,
+  NS: 2,
   CNAME: 5,
+  SOA: 6,
   MX: 15,
   TXT: 16,
   AAAA: 28,
@@ -29,7 +31,7 @@ export const Type = {
   ANY: 255,
 } as const;
 
-/** The class of the Internet. */
+/** The Internet class. */
 export const IN = 1;
 
 /** Bits of the second word of a header. */
@@ -42,11 +44,11 @@ export const Flag = {
   checkingDisabled: 0x0010,
 } as const;
 
-/** The longest message there is, in bytes: TCP has two bytes for the length. */
+/** Largest message in bytes: TCP announces the length in two bytes. */
 export const MAX_MESSAGE = 65_535;
-/** The longest answer over UDP to a client that allows no more, in bytes. */
+/** Limit of a UDP reply in bytes for clients without EDNS. */
 const MIN_UDP = 512;
-/** The longest answer over UDP whatever the client allows, in bytes. */
+/** Limit of a UDP reply in bytes for every client. */
 const MAX_UDP = 4_096;
 
 const HEADER = 12;
@@ -55,119 +57,165 @@ const MAX_LABEL = 63;
 const POINTER = 0xc0;
 const OPCODE = 0x7800;
 const RCODE = 0x000f;
+const DNSSEC_OK = 0x8000;
 /** Type and class, after the name of a question. */
 const QUESTION_TAIL = 4;
-/** Type, class, TTL and length of the data, after the name of a record. */
+/** Type, class, TTL and data length, after the name of a record. */
 const RECORD_TAIL = 10;
 
-/** A message that is to be answered. What it holds lies in the message itself. */
+/** The OPT record of a message. */
+export interface Edns {
+  /** Largest UDP message that the sender takes, in bytes. */
+  readonly udpSize: number;
+  readonly version: number;
+  /** The DO bit: the client wants DNSSEC records. */
+  readonly dnssecOk: boolean;
+  /** Upper eight bits of the rcode; 0 in a query. */
+  readonly extendedRcode: number;
+}
+
+/** A message that deserves a reply. */
 export interface Query {
-  /** The whole message. */
-  readonly message: Uint8Array;
   readonly id: number;
   readonly flags: number;
-  /** The rcode to answer with, where the query is not one that can be seen to. */
+  /** The rcode of the reply if the query cannot be resolved. */
   readonly fault: number | undefined;
-  /** The section with the one question as it was sent; empty if unreadable. */
+  /** The question section as it was sent; empty if it is unreadable. */
   readonly question: Uint8Array;
-  /** The name asked for, as {@link nameKey} writes it. */
+  /** The name in the question, in the form that {@link nameKey} gives. */
   readonly name: string;
   readonly type: number;
   readonly class: number;
-  /** Whether the client knows EDNS, so that the answer must show that too. */
-  readonly edns: boolean;
-  /** The longest answer over UDP, in bytes. */
+  /** The OPT record. A reply has one exactly if the query has one. */
+  readonly edns: Edns | undefined;
+  /** Limit of a UDP reply in bytes. */
   readonly udpSize: number;
+  /**
+   * The message to send upstream. EDNS options (cookies, padding) are left out:
+   * they concern one hop only.
+   */
+  readonly forwarded: Uint8Array;
 }
 
 /**
- * Reads a query. Undefined is what must not be answered: what is too short for an
- * id and the bit that says "query", and answers, lest two servers answer each
- * other for ever.
+ * Reads a query and copies what it keeps. Returns undefined for messages that
+ * must not get a reply: those that end before the bit that tells queries from
+ * replies, and replies, because two servers might answer each other forever.
  */
 export function readQuery(message: Uint8Array): Query | undefined {
   if (message.length < 3) return undefined;
   const flags = word(message, 2);
   if ((flags & Flag.response) !== 0) return undefined;
+  const copy = message.slice();
+  const { opt, wellFormed } = survey(copy);
   const bare: Query = {
-    message,
-    id: word(message, 0),
+    id: word(copy, 0),
     flags,
     fault: Rcode.FORMERR,
-    question: message.subarray(0, 0),
+    question: copy.subarray(0, 0),
     name: "",
     type: 0,
     class: 0,
-    edns: false,
-    udpSize: MIN_UDP,
+    edns: opt,
+    udpSize: Math.min(Math.max(opt?.udpSize ?? 0, MIN_UDP), MAX_UDP),
+    forwarded: copy,
   };
-  if (message.length < HEADER) return bare;
+  if (copy.length < HEADER) return bare;
   if ((flags & OPCODE) !== 0) return { ...bare, fault: Rcode.NOTIMP };
-  const question = questionOf(message);
+  const question = questionOf(copy);
   if (question === undefined) return bare;
   const tail = question.length - QUESTION_TAIL;
-  const asked = {
+  const asked: Query = {
     ...bare,
     question,
     name: nameKey(question.subarray(0, tail)),
     type: word(question, tail),
     class: word(question, tail + 2),
   };
-  const options = readOpt(message, HEADER + question.length);
-  if (options === undefined) return asked;
-  const { udpSize = 0, version = 0 } = options;
+  if (!wellFormed) return asked;
   return {
     ...asked,
-    fault: version > 0
+    fault: opt !== undefined && opt.version > 0
       ? Rcode.BADVERS
-      // A transfer is an answer of many messages.
+      // The answer to a transfer may take many messages.
       : asked.type === Type.AXFR || asked.type === Type.IXFR
       ? Rcode.REFUSED
       : undefined,
-    edns: options.udpSize !== undefined,
-    udpSize: Math.min(Math.max(udpSize, MIN_UDP), MAX_UDP),
+    forwarded: withoutOptions(copy, HEADER + question.length),
   };
 }
 
-/** The question of a message that has one and no more. */
+/** The question of a message that has exactly one. */
 function questionOf(message: Uint8Array): Uint8Array | undefined {
   if (message.length < HEADER || word(message, 4) !== 1) return undefined;
-  // There is nothing before it that a pointer could point to.
+  // No pointers: nothing precedes the first name but the header.
   const end = skipName(message, HEADER, false) + QUESTION_TAIL;
   return end < HEADER || end > message.length
     ? undefined
     : message.subarray(HEADER, end);
 }
 
-/** What the OPT record of a query says, if there is one; undefined if what comes
- * after the question cannot be read. */
-function readOpt(
-  message: Uint8Array,
-  from: number,
-): { udpSize?: number; version?: number } | undefined {
-  const before = word(message, 6) + word(message, 8);
-  const count = before + word(message, 10);
-  let found: { udpSize: number; version: number } | undefined;
-  let at = from;
+/** The part of a message after its header, as far as it is readable. */
+interface Survey {
+  /** The first OPT record, even if the message is malformed. */
+  readonly opt: Edns | undefined;
+  /** The records end with the message, and OPT is in its place. */
+  readonly wellFormed: boolean;
+}
+
+function survey(message: Uint8Array): Survey {
+  const beforeOpt = word(message, 6) + word(message, 8);
+  const count = beforeOpt + word(message, 10);
+  let opt: Edns | undefined;
+  let wellFormed = true;
+  let at = skipQuestions(message);
   for (let i = 0; i < count; i++) {
-    const tail = skipName(message, at, true);
-    if (tail === -1 || tail + RECORD_TAIL > message.length) return undefined;
+    const tail = at === -1 ? -1 : skipName(message, at, true);
+    if (tail === -1 || tail + RECORD_TAIL > message.length) {
+      return { opt, wellFormed: false };
+    }
     if (word(message, tail) === Type.OPT) {
       const root = tail === at + 1;
-      if (found !== undefined || !root || i < before) return undefined;
-      found = {
+      if (opt !== undefined || !root || i < beforeOpt) wellFormed = false;
+      opt ??= {
         udpSize: word(message, tail + 2),
         version: message[tail + 5] ?? 0,
+        dnssecOk: (word(message, tail + 6) & DNSSEC_OK) !== 0,
+        extendedRcode: message[tail + 4] ?? 0,
       };
     }
     at = tail + RECORD_TAIL + word(message, tail + 8);
   }
-  return at === message.length ? found ?? {} : undefined;
+  return { opt, wellFormed: wellFormed && at === message.length };
+}
+
+/** The end of the question section, or -1 if it is unreadable. */
+function skipQuestions(message: Uint8Array): number {
+  if (message.length < HEADER) return -1;
+  let at = HEADER;
+  for (let i = word(message, 4); i > 0; i--) {
+    const tail = skipName(message, at, true);
+    if (tail === -1 || tail + QUESTION_TAIL > message.length) return -1;
+    at = tail + QUESTION_TAIL;
+  }
+  return at;
 }
 
 /**
- * Where the name at `from` ends, or -1 if it does not. Pointers are not followed:
- * nothing here needs the name behind one, and so none can lead in a circle.
+ * A well-formed message without the options of its OPT record. A message with
+ * other records stays as it is: a signature (TSIG) covers all of it.
+ */
+function withoutOptions(message: Uint8Array, from: number): Uint8Array {
+  const optOnly = word(message, 6) + word(message, 8) === 0 &&
+    word(message, 10) === 1 && word(message, from + 1) === Type.OPT;
+  return optOnly
+    ? concat(message.subarray(0, from + RECORD_TAIL - 1), words(0))
+    : message;
+}
+
+/**
+ * The end of the name at `from`, or -1 if it is malformed. Pointers are not
+ * followed, so they cannot form a loop.
  */
 function skipName(data: Uint8Array, from: number, pointers: boolean): number {
   let at = from;
@@ -184,45 +232,53 @@ function skipName(data: Uint8Array, from: number, pointers: boolean): number {
   return -1;
 }
 
-/** A name on the wire as the key of a map: the same in any case of its letters. */
+/** A name on the wire as a map key: equal names in any case have equal keys. */
 export function nameKey(name: Uint8Array): string {
-  // A length is below every letter, so it is not taken for one.
+  // Length bytes are below "A", so they stay as they are.
   return String.fromCharCode(...name)
     .replace(/[A-Z]/g, (letter) => letter.toLowerCase());
 }
 
-/** What a reply has besides the question. */
+/** Optional parts of a reply. */
 export interface ReplyOptions {
   /** Bits of {@link Flag} to set; none by default. */
   readonly flags?: number;
-  /** Records on the wire; none by default. */
+  /** Records of the answer section; none by default. */
   readonly answers?: readonly Uint8Array[];
+  /** Records of the authority section; none by default. */
+  readonly authority?: readonly Uint8Array[];
 }
 
-/** A reply of our own. */
+/** A reply made here, with an OPT record if the query has one. */
 export function reply(
   query: Query,
   rcode: number,
   options: ReplyOptions = {},
 ): Uint8Array<ArrayBuffer> {
-  const { flags = 0, answers = [] } = options;
+  const { flags = 0, answers = [], authority = [] } = options;
+  const { edns } = query;
   const kept = OPCODE | Flag.recursionDesired | Flag.checkingDisabled;
   const header = words(
     query.id,
     Flag.response | (query.flags & kept) | flags | (rcode & RCODE),
     query.question.length > 0 ? 1 : 0,
     answers.length,
-    0,
-    query.edns ? 1 : 0,
+    authority.length,
+    edns === undefined ? 0 : 1,
   );
-  const opt = query.edns
-    ? [new Uint8Array(1), words(Type.OPT, MAX_UDP, rcode >> 4 << 8, 0, 0)]
-    : [];
-  return concat(header, query.question, ...answers, ...opt);
+  const records = [...answers, ...authority];
+  if (edns !== undefined) {
+    const flags = edns.dnssecOk ? DNSSEC_OK : 0;
+    const opt = words(Type.OPT, MAX_UDP, rcode >> 4 << 8, flags, 0);
+    records.push(concat(Uint8Array.of(0), opt));
+  }
+  return concat(header, query.question, ...records);
 }
 
-/** `answer`, or what of it fits into `limit` bytes: the question, and the bit
- * that has the client ask again over TCP. */
+/**
+ * Cuts `answer` to `limit` bytes. A cut reply has the question alone and the TC
+ * bit, which makes the client ask again over TCP.
+ */
 export function fit(
   query: Query,
   answer: Uint8Array,
@@ -234,20 +290,57 @@ export function fit(
   return cut;
 }
 
-/** Whether `message` is an answer to `query`, which was passed on as `id`. */
-export function isAnswer(
+/** Rcodes that servers send without repeating the question. */
+const bareErrors: readonly number[] = [
+  Rcode.FORMERR,
+  Rcode.SERVFAIL,
+  Rcode.NOTIMP,
+  Rcode.REFUSED,
+];
+
+/**
+ * Turns the upstream's `message` into the reply for the client. Returns undefined
+ * if it does not answer `query`, which was sent upstream with `id`.
+ *
+ * An error without a question gets the question back, since resolvers such as
+ * Go's drop replies without it. It gets no OPT record that it did not have: the
+ * absence tells the client that the upstream does not know EDNS.
+ */
+export function relay(
   message: Uint8Array,
   id: number,
   query: Query,
-): boolean {
-  const question = questionOf(message);
+): Uint8Array | undefined {
   const flags = word(message, 2);
-  return question !== undefined && word(message, 0) === id &&
-    (flags & Flag.response) !== 0 && (flags & OPCODE) === 0 &&
-    question.length === query.question.length &&
+  const isReply = message.length >= HEADER && word(message, 0) === id &&
+    (flags & Flag.response) !== 0 && (flags & OPCODE) === 0;
+  if (!isReply) return undefined;
+  const rcode = flags & RCODE;
+  if (word(message, 4) === 0 && bareErrors.includes(rcode)) {
+    const edns = survey(message).opt && query.edns;
+    const { recursionAvailable } = Flag;
+    return reply({ ...query, edns }, rcode, { flags: recursionAvailable });
+  }
+  const question = questionOf(message);
+  if (question === undefined || !sameQuestion(question, query)) {
+    return undefined;
+  }
+  const relayed = withId(message, query.id);
+  relayed.set(words(flags | Flag.recursionAvailable), 2);
+  return relayed;
+}
+
+function sameQuestion(question: Uint8Array, query: Query): boolean {
+  return question.length === query.question.length &&
     nameKey(question.subarray(0, -QUESTION_TAIL)) === query.name &&
     word(question, question.length - 4) === query.type &&
     word(question, question.length - 2) === query.class;
+}
+
+/** The rcode of a reply, with the bits that its OPT record adds. */
+export function rcodeOf(message: Uint8Array): number {
+  const extended = survey(message).opt?.extendedRcode ?? 0;
+  return extended << 4 | (word(message, 2) & RCODE);
 }
 
 /** A copy of a message with another id. */
@@ -260,28 +353,43 @@ export function withId(
   return copy;
 }
 
-/** A message as TCP wants it: its length first. */
+/** A message as TCP carries it, with its length in front. */
 export function frame(message: Uint8Array): Uint8Array<ArrayBuffer> {
   return concat(words(message.length), message);
 }
 
-/** The messages of a TCP connection, until it ends or announces one that is
- * longer than `limit` bytes. */
+/** The readable side of a connection. */
+export interface Readable {
+  read(buffer: Uint8Array): Promise<number | null>;
+}
+
+/**
+ * The next message of a TCP connection. Resolves with undefined if the
+ * connection ends or announces a message of more than `limit` bytes.
+ */
+export async function readMessage(
+  conn: Readable,
+  limit: number,
+): Promise<Uint8Array | undefined> {
+  const length = await readExactly(conn, 2);
+  if (length === undefined || word(length, 0) > limit) return undefined;
+  return await readExactly(conn, word(length, 0));
+}
+
+/** The messages of a TCP connection, for as long as {@link readMessage} gives one. */
 export async function* messages(
-  conn: { read(p: Uint8Array): Promise<number | null> },
+  conn: Readable,
   limit: number,
 ): AsyncGenerator<Uint8Array> {
   for (;;) {
-    const length = await readExactly(conn, 2);
-    if (length === undefined || word(length, 0) > limit) return;
-    const message = await readExactly(conn, word(length, 0));
+    const message = await readMessage(conn, limit);
     if (message === undefined) return;
     yield message;
   }
 }
 
 async function readExactly(
-  conn: { read(p: Uint8Array): Promise<number | null> },
+  conn: Readable,
   length: number,
 ): Promise<Uint8Array | undefined> {
   const data = new Uint8Array(length);
@@ -293,17 +401,17 @@ async function readExactly(
   return data;
 }
 
-/** Two bytes of a message; what is past its end is 0. */
+/** A 16-bit number of a message; bytes past the end count as 0. */
 function word(data: Uint8Array, at: number): number {
   return (data[at] ?? 0) << 8 | (data[at + 1] ?? 0);
 }
 
-/** Numbers of 16 bits on the wire. */
+/** 16-bit numbers on the wire. */
 export function words(...values: number[]): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(values.flatMap((value) => [value >> 8, value & 0xff]));
 }
 
-/** Everything in one piece. */
+/** Joins pieces into one array. */
 export function concat(...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
   const whole = new Uint8Array(
     parts.reduce((sum, { length }) => sum + length, 0),

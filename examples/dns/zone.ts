@@ -1,14 +1,15 @@
 /**
- * A small zone, out of a file of lines `name TTL TYPE value`:
+ * A small zone, read from a file with a record on each line:
  *
- *     # TTL in seconds; names are whole, with or without the dot at the end
+ *     # name        TTL  TYPE   value; a final dot is optional
+ *     example.      3600 SOA    ns.example. admin.example. 1 3600 600 86400 300
+ *     example.      300  MX     10 mail.example.
+ *     example.      300  TXT    "any text, to the end of the line"
  *     www.example.  300  A      192.0.2.1
  *     www.example.  300  AAAA   2001:db8::1
  *     web.example.  300  CNAME  www.example.
- *     example.      300  MX     10 mail.example.
- *     example.      300  TXT    "any text, to the end of the line"
  *
- * What it does not know does not exist.
+ * The zone covers every name: those without a record do not exist.
  *
  * @module
  */
@@ -27,28 +28,40 @@ import {
 
 interface ZoneRecord {
   readonly type: number;
-  /** All of it on the wire but the name that it belongs to. */
-  readonly wire: Uint8Array;
-  /** The name behind a CNAME, on the wire. */
-  readonly target: Uint8Array | undefined;
+  /** TTL in seconds. */
+  readonly ttl: number;
+  /** Data on the wire. */
+  readonly data: Uint8Array;
 }
 
-/** Most aliases on the way to an answer: a circle of them has no end. */
+/** Longest chain of aliases that is followed; a loop has no end. */
 const MAX_ALIASES = 8;
 
-/** Points to the name of the question, which comes right after the header. */
+/** A pointer to the name in the question, right after the header. */
 const QUESTION_NAME = words(0xc00c);
 
-/** Records, and the answers they make. */
+const ROOT = Uint8Array.of(0);
+
+/**
+ * The SOA record for names without one in the file. Clients keep "no such record"
+ * for a minute, the last of its numbers.
+ */
+const DEFAULT_SOA: ZoneRecord = {
+  type: Type.SOA,
+  ttl: 60,
+  data: readSoa("localhost. nobody.invalid. 1 3600 600 86400 60"),
+};
+
+/** Records, and the answers made from them. */
 export class Zone {
-  /** By {@link nameKey}; the names above those that have records are there too. */
+  /** By {@link nameKey}. Every ancestor of a name with records is there, too. */
   readonly #names = new Map<string, ZoneRecord[]>();
 
   /**
    * Reads a file of records.
    *
-   * @throws {RangeError} If a line is not understood. The message says which and
-   * is for the user.
+   * @throws {RangeError} If a line is malformed. The message names the line and is
+   * meant for the user.
    */
   static parse(text: string): Zone {
     const zone = new Zone();
@@ -71,22 +84,43 @@ export class Zone {
     }
     const answers: Uint8Array[] = [];
     let owner = QUESTION_NAME;
-    let records = this.#names.get(query.name);
+    let name = query.name;
     for (let aliases = 0; aliases <= MAX_ALIASES; aliases++) {
-      if (records === undefined) {
-        return reply(query, Rcode.NXDOMAIN, { flags, answers });
-      }
-      const matching = records.filter(({ type }) => type === query.type);
-      answers.push(...matching.map(({ wire }) => concat(owner, wire)));
-      const alias = records.find(({ target }) => target !== undefined);
-      if (alias?.target === undefined || matching.length > 0) {
+      const records = this.#names.get(name);
+      const matching = records?.filter(({ type }) => type === query.type) ?? [];
+      answers.push(...matching.map((record) => onWire(owner, record)));
+      if (matching.length > 0) {
         return reply(query, Rcode.NOERROR, { flags, answers });
       }
-      answers.push(concat(owner, alias.wire));
-      owner = concat(alias.target);
-      records = this.#names.get(nameKey(alias.target));
+      const alias = records?.find(({ type }) => type === Type.CNAME);
+      if (alias === undefined) {
+        const rcode = records === undefined ? Rcode.NXDOMAIN : Rcode.NOERROR;
+        const authority = [this.#negativeSoa(name)];
+        return reply(query, rcode, { flags, answers, authority });
+      }
+      answers.push(onWire(owner, alias));
+      owner = concat(alias.data);
+      name = nameKey(alias.data);
     }
     return reply(query, Rcode.SERVFAIL);
+  }
+
+  /**
+   * The SOA record that goes with "no such name" and "no such record": that of the
+   * nearest ancestor. Its TTL says how long clients may keep the answer, which is
+   * its own or the minimum in its data, whichever is shorter (RFC 2308).
+   */
+  #negativeSoa(name: string): Uint8Array {
+    let at = name;
+    let soa = soaOf(this.#names.get(at));
+    while (soa === undefined && at.length > 1) {
+      at = at.slice(1 + at.charCodeAt(0));
+      soa = soaOf(this.#names.get(at));
+    }
+    const { type, ttl, data } = soa ?? DEFAULT_SOA;
+    const minimum = new DataView(data.buffer).getUint32(data.length - 4);
+    const owner = Uint8Array.from(at, (char) => char.charCodeAt(0));
+    return onWire(owner, { type, ttl: Math.min(ttl, minimum), data });
   }
 
   #add(line: string): void {
@@ -98,35 +132,25 @@ export class Zone {
     ) {
       throw new RangeError(`must be: name TTL TYPE value; got "${line}"`);
     }
-    if (!/^\d{1,10}$/.test(ttl) || Number(ttl) > 0x7fff_ffff) {
-      throw new RangeError(
-        `the TTL must be whole seconds up to 2147483647; got "${ttl}"`,
-      );
-    }
     const owner = readName(name);
+    const seconds = readNumber("the TTL", ttl, 0x7fff_ffff);
     const { type, data } = readData(kind.toUpperCase(), value);
     const records = this.#at(owner);
-    if (
-      records.some((other) =>
-        (other.type === Type.CNAME) || type === Type.CNAME
-      )
-    ) {
+    const types = [type, ...records.map(({ type }) => type)];
+    if (types.includes(Type.CNAME) && types.length > 1) {
       throw new RangeError(
         `a name with a CNAME can have nothing else; remove one of "${name}"`,
       );
     }
-    const seconds = Number(ttl);
-    records.push({
-      type,
-      wire: concat(
-        words(type, IN, seconds >>> 16, seconds & 0xffff, data.length),
-        data,
-      ),
-      target: type === Type.CNAME ? data : undefined,
-    });
+    if (type === Type.SOA && soaOf(records) !== undefined) {
+      throw new RangeError(
+        `a name can have one SOA; remove one of "${name}"`,
+      );
+    }
+    records.push({ type, ttl: seconds, data });
   }
 
-  /** The records of a name, which exists from now on, with all above it. */
+  /** The records of a name. From now on the name exists, and so do its ancestors. */
   #at(name: Uint8Array): ZoneRecord[] {
     const key = nameKey(name);
     const records = this.#names.get(key) ?? [];
@@ -135,6 +159,22 @@ export class Zone {
     if (label > 0) this.#at(name.subarray(1 + label));
     return records;
   }
+}
+
+function soaOf(records: ZoneRecord[] | undefined): ZoneRecord | undefined {
+  return records?.find(({ type }) => type === Type.SOA);
+}
+
+function onWire(
+  owner: Uint8Array,
+  { type, ttl, data }: ZoneRecord,
+): Uint8Array {
+  return concat(owner, words(type, IN, ...words32(ttl), data.length), data);
+}
+
+/** The two halves of a 32-bit number. */
+function words32(value: number): [number, number] {
+  return [value >>> 16, value & 0xffff];
 }
 
 function readData(
@@ -150,11 +190,13 @@ function readData(
       return { type: Type.CNAME, data: readName(value) };
     case "MX":
       return { type: Type.MX, data: readMx(value) };
+    case "SOA":
+      return { type: Type.SOA, data: readSoa(value) };
     case "TXT":
       return { type: Type.TXT, data: readText(value) };
     default:
       throw new RangeError(
-        `the type must be A, AAAA, CNAME, MX or TXT; got "${kind}"`,
+        `the type must be A, AAAA, CNAME, MX, SOA or TXT; got "${kind}"`,
       );
   }
 }
@@ -166,12 +208,20 @@ function readName(text: string): Uint8Array {
     ...labels.map((label) =>
       concat(Uint8Array.of(label.length), new TextEncoder().encode(label))
     ),
-    new Uint8Array(1),
+    ROOT,
   );
   if (good && wire.length <= 255) return wire;
   throw new RangeError(
     "a name must be labels of up to 63 letters, digits, - and _ with dots " +
-      `between them, 253 in all; got "${text}"`,
+      `between them, 253 characters at most; got "${text}"`,
+  );
+}
+
+function readNumber(what: string, text: string, max: number): number {
+  const value = Number(text);
+  if (/^\d{1,10}$/.test(text) && value <= max) return value;
+  throw new RangeError(
+    `${what} must be a whole number up to ${max}; got "${text}"`,
   );
 }
 
@@ -188,7 +238,7 @@ function readIpv4(text: string): Uint8Array {
 }
 
 function readIpv6(text: string): Uint8Array {
-  // The platform knows all the ways to write one, and gives back the shortest.
+  // The URL parser accepts every notation and returns the shortest.
   const host = /^[\da-f:.]+$/i.test(text) && URL.parse(`http://[${text}]`);
   if (!host) {
     throw new RangeError(
@@ -206,16 +256,34 @@ function readIpv6(text: string): Uint8Array {
 }
 
 function readMx(text: string): Uint8Array {
-  const [, preference, name] = /^(\d{1,5})\s+(\S+)$/.exec(text) ?? [];
-  if (name === undefined || Number(preference) > 65_535) {
+  const [preference, name, ...rest] = text.split(/\s+/);
+  if (preference === undefined || name === undefined || rest.length > 0) {
     throw new RangeError(
-      `the value of an MX must be a number up to 65535 and a name; got "${text}"`,
+      `the value of an MX must be a preference and a name; got "${text}"`,
     );
   }
-  return concat(words(Number(preference)), readName(name));
+  const number = readNumber("the preference of an MX", preference, 0xffff);
+  return concat(words(number), readName(name));
 }
 
-/** Strings of 255 bytes, as many as it takes. */
+function readSoa(text: string): Uint8Array {
+  const [server, mailbox, ...numbers] = text.split(/\s+/);
+  if (server === undefined || mailbox === undefined || numbers.length !== 5) {
+    throw new RangeError(
+      "the value of an SOA must be two names and five numbers: serial, " +
+        `refresh, retry, expire and minimum; got "${text}"`,
+    );
+  }
+  return concat(
+    readName(server),
+    readName(mailbox),
+    ...numbers.map((number) =>
+      words(...words32(readNumber("a number of an SOA", number, 0xffff_ffff)))
+    ),
+  );
+}
+
+/** Strings of up to 255 bytes, as many as the text needs. */
 function readText(text: string): Uint8Array {
   const bytes = new TextEncoder().encode(text.replace(/^"(.*)"$/, "$1"));
   const parts: Uint8Array[] = [];

@@ -1,21 +1,12 @@
-// The forwarder in front of another that has records, asked by a client that is
-// not ours: `dig` of BIND (Debian: bind9-dnsutils).
+// The forwarder in front of another one with records, asked by `dig`.
 
 import { assertEquals, assertMatch, assertNotMatch } from "@std/assert";
 import { DnsService } from "./dns_service.ts";
+import { hasTool, lookUp } from "./dns_tools.ts";
 
-function hasDig(): boolean {
-  try {
-    const { success } = new Deno.Command("dig", { args: ["-v"] }).outputSync();
-    return success;
-  } catch {
-    return false;
-  }
-}
+const ignore = !hasTool("dig");
 
-const ignore = !hasDig();
-
-/** `count` texts of one name, each of `size` bytes. */
+/** Lines with `count` texts of one name, each of `size` bytes. */
 function texts(name: string, count: number, size: number): string {
   return Array.from(
     { length: count },
@@ -33,7 +24,7 @@ ${texts("large.example", 40, 120)}
 ${texts("medium.example", 8, 120)}
 `;
 
-/** A forwarder, and the server with the records that it asks. */
+/** A forwarder and the server with records that it asks. */
 class Pair implements AsyncDisposable {
   readonly #servers = new AsyncDisposableStack();
   readonly forwarder: Promise<DnsService>;
@@ -56,24 +47,11 @@ class Pair implements AsyncDisposable {
   }
 }
 
-/** What dig prints, with each run of blanks as one. */
-async function dig(port: number, ...args: string[]): Promise<string> {
-  const { stdout, stderr } = await new Deno.Command("dig", {
-    args: [
-      "-r",
-      "@127.0.0.1",
-      "-p",
-      `${port}`,
-      "+tries=1",
-      "+time=30",
-      ...args,
-    ],
-  }).output();
-  const text = new TextDecoder().decode(stdout);
-  return (text + new TextDecoder().decode(stderr)).replace(/[ \t]+/g, " ");
+function dig(port: number, ...args: string[]): Promise<string> {
+  return lookUp("dig", port, ...args);
 }
 
-/** What the tests below have dig ask, and what is in its output. */
+/** Arguments of dig, and patterns in its output. */
 const ASKED: [args: string[], ...printed: RegExp[]][] = [
   [["www.example", "A"], /NOERROR/, /^www\.example\. 300 IN A 192\.0\.2\.1$/m],
   [["www.example", "AAAA"], /NOERROR/, / 300 IN AAAA 2001:db8::1$/m],
@@ -110,7 +88,7 @@ for (const [how, flag] of [["UDP", "+notcp"], ["TCP", "+tcp"]] as const) {
 }
 
 Deno.test({
-  name: "dns: dig comes back over TCP for what is too long",
+  name: "dns: dig asks again over TCP if the answer is too long",
   ignore,
   async fn() {
     await using pair = new Pair();
@@ -130,11 +108,11 @@ Deno.test({
       assertEquals(output.match(/ IN TXT "/g)?.length, count);
     }
     const ignored = await dig(addr.port, "TXT", "large.example", "+ignore");
-    assertMatch(ignored, /flags: qr aa tc rd;.* ANSWER: 0,/);
+    assertMatch(ignored, /flags: qr aa tc rd ra;.* ANSWER: 0,/);
   },
 });
 
-/** A port that leads to another, and counts who comes. */
+/** A port that leads to another one and counts connections. */
 class Relay implements AsyncDisposable {
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   readonly #running: Promise<unknown>;
@@ -158,7 +136,7 @@ class Relay implements AsyncDisposable {
     for await (const near of this.#listener) {
       this.accepted++;
       const far = await Deno.connect({ hostname: "127.0.0.1", port });
-      // One that fails has closed both, and is nothing to report.
+      // A pipe that fails has closed both ends; there is nothing to report.
       pipes.push(near.readable.pipeTo(far.writable).catch(() => {}));
       pipes.push(far.readable.pipeTo(near.writable).catch(() => {}));
     }
@@ -167,7 +145,7 @@ class Relay implements AsyncDisposable {
 }
 
 Deno.test({
-  name: "dns: dig asks several things on one connection",
+  name: "dns: dig sends several queries on one connection",
   ignore,
   async fn() {
     await using pair = new Pair();

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { openBoth } from "../../examples/dns/same_port.ts";
 
-/** A server that is not there, and tells when it is closed. */
+/** A server without a socket that knows if it is closed. */
 class Server implements AsyncDisposable {
   readonly addr: Deno.NetAddr;
   closed = false;
@@ -16,7 +16,7 @@ class Server implements AsyncDisposable {
   }
 }
 
-/** Servers that take the ports from 1001 on where they may choose. */
+/** Servers that take the ports from 1001 on if they may choose. */
 class Ports {
   readonly opened: Server[] = [];
 
@@ -31,7 +31,7 @@ function inUse(): never {
   throw new Deno.errors.AddrInUse();
 }
 
-Deno.test("openBoth: the second server gets the port of the first", async () => {
+Deno.test("openBoth() gives the second server the port of the first", async () => {
   for (const port of [0, 53]) {
     const ports = new Ports();
     const both = await openBoth(
@@ -45,7 +45,7 @@ Deno.test("openBoth: the second server gets the port of the first", async () => 
   }
 });
 
-Deno.test("openBoth: a free port that the second cannot have is given up for another", async () => {
+Deno.test("openBoth() tries another free port if the second server cannot have the first one", async () => {
   const ports = new Ports();
   const [first, second] = await openBoth(
     0,
@@ -62,15 +62,15 @@ const GIVEN_UP: [
   fail: () => never,
   times: number,
 ][] = [
-  ["a port that was asked for and is in use", 53, inUse, 1],
-  ["ports that are in use ten times", 0, inUse, 10],
-  ["an error of another kind", 0, () => {
+  ["a given port that is in use", 53, inUse, 1],
+  ["ten free ports in use for the second server", 0, inUse, 10],
+  ["another error", 0, () => {
     throw new RangeError();
   }, 1],
 ];
 
 for (const [what, port, fail, times] of GIVEN_UP) {
-  Deno.test(`openBoth: ${what}: it rejects, and nothing stays open`, async () => {
+  Deno.test(`openBoth() rejects after ${what}, and leaves nothing open`, async () => {
     const ports = new Ports();
     await assertRejects(() => openBoth(port, (port) => ports.open(port), fail));
     assertEquals(

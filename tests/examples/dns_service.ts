@@ -2,7 +2,7 @@
 
 import { type Ended, Program } from "./program.ts";
 
-/** What the forwarder says in its last line. */
+/** The last line of the log, parsed. */
 export interface Stopped {
   why: string;
   udp: number;
@@ -12,7 +12,8 @@ export interface Stopped {
   dropped: number;
 }
 
-const LISTENING = /^listening on 127\.0\.0\.1:(\d+), udp and tcp\n/;
+const LISTENING =
+  / INFO listening on 127\.0\.0\.1:(\d+), udp and tcp(?: and (http:\S+)\/metrics)?\n/;
 
 const STOPPED = new RegExp(
   "stopped \\((?<why>.*)\\): " +
@@ -21,7 +22,7 @@ const STOPPED = new RegExp(
     "dropped (?<dropped>\\d+)\\n$",
 );
 
-/** Runs the forwarder with arguments that have it end by itself. */
+/** Runs the forwarder with arguments that make it exit on its own. */
 export async function runDns(...args: string[]): Promise<Ended> {
   await using dns = startDns(args);
   return await dns.ended;
@@ -34,30 +35,41 @@ function startDns(args: string[]): Program {
   ]);
 }
 
-/** The running forwarder: `await using` kills it if it still runs. */
+/** A running forwarder. `await using` kills it if it still runs. */
 export class DnsService implements AsyncDisposable {
-  /** Where it listens, over UDP and TCP. */
+  /** Its address, for UDP and TCP. */
   readonly addr: Deno.NetAddr;
+  /** The URL of its HTTP server, without a final slash; empty if there is none. */
+  readonly http: string;
   readonly #process: Program;
 
-  private constructor(process: Program, port: number) {
+  private constructor(process: Program, port: number, http: string) {
     this.#process = process;
     this.addr = { transport: "udp", hostname: "127.0.0.1", port };
+    this.http = http;
   }
 
-  /** Starts it on a free port, and waits until it listens. */
+  /** Starts it on a free port and waits until it listens. */
   static async start(...flags: string[]): Promise<DnsService> {
     const process = startDns(["--listen", "0", ...flags]);
-    const [, port] = await process.prints(LISTENING);
-    return new DnsService(process, Number(port));
+    const [, port, http] = await process.prints(LISTENING);
+    return new DnsService(process, Number(port), http ?? "");
+  }
+
+  /** Waits until it logs a line that matches, after the line matched before. */
+  prints(pattern: RegExp): Promise<RegExpExecArray> {
+    return this.#process.prints(pattern);
   }
 
   /** Starts one that answers from these lines. */
-  static async withRecords(lines: string): Promise<DnsService> {
+  static async withRecords(
+    lines: string,
+    ...flags: string[]
+  ): Promise<DnsService> {
     const file = await Deno.makeTempFile();
     try {
       await Deno.writeTextFile(file, lines);
-      return await DnsService.start("--records", file);
+      return await DnsService.start("--records", file, ...flags);
     } finally {
       await Deno.remove(file);
     }
@@ -67,8 +79,7 @@ export class DnsService implements AsyncDisposable {
     this.#process.kill(signal);
   }
 
-  /** Waits for its end, which must be a good one with nothing on stderr, and
-   * reads the last line it has printed. */
+  /** Waits until it exits with code 0 and nothing on stderr; parses its last line. */
   async stopped(): Promise<Stopped> {
     const { code, stdout, stderr } = await this.#process.ended;
     const groups = STOPPED.exec(stdout)?.groups;

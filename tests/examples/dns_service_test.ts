@@ -1,157 +1,21 @@
-// The forwarder as a process, with an upstream in the test that answers only when
-// the test says so.
+// The forwarder as a process, with an upstream that answers when the test says so.
 
 import { assert, assertEquals } from "@std/assert";
 import { delay } from "@std/async";
-import { frame, messages, Rcode } from "../../examples/dns/wire.ts";
-import { openBoth } from "../../examples/dns/same_port.ts";
 import { USAGE } from "../../examples/dns/options.ts";
+import { frame, messages, Rcode } from "../../examples/dns/wire.ts";
+import { connect } from "./dns_client.ts";
 import { answer, header, query, questionEnd } from "./dns_message.ts";
 import { DnsService, runDns } from "./dns_service.ts";
+import { TestUpstream, udpSocket } from "./dns_upstream.ts";
 import { Program } from "./program.ts";
 
-type Transport = "udp" | "tcp";
-
-/** A query that has got to the upstream. */
-interface Asked {
-  transport: Transport;
-  message: Uint8Array;
-  /** Where it came from. */
-  from: Deno.NetAddr;
-  reply(message: Uint8Array): Promise<unknown>;
-}
-
-function udpSocket(port = 0): Deno.DatagramConn {
-  return Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port });
-}
-
-/** A server that hands the queries to the test. */
-class TestUpstream implements AsyncDisposable {
-  readonly #udp: Deno.DatagramConn;
-  readonly #tcp: Deno.TcpListener;
-  readonly #open = new Set<Deno.TcpConn>();
-  readonly #running: Promise<unknown>[];
-  readonly #asked: Asked[] = [];
-  #waiting: PromiseWithResolvers<void> | undefined;
-
-  private constructor(udp: Deno.DatagramConn, tcp: Deno.TcpListener) {
-    this.#udp = udp;
-    this.#tcp = tcp;
-    this.#running = [this.#serveUdp(), this.#serveTcp()];
-  }
-
-  static async open(): Promise<TestUpstream> {
-    const bound = <T extends { addr: Deno.Addr; close(): void }>(conn: T) => ({
-      conn,
-      addr: conn.addr as Deno.NetAddr,
-      [Symbol.asyncDispose]: () => Promise.resolve(conn.close()),
-    });
-    const [udp, tcp] = await openBoth(
-      0,
-      (port) => bound(udpSocket(port)),
-      (port) => bound(Deno.listen({ hostname: "127.0.0.1", port })),
-    );
-    return new TestUpstream(udp.conn, tcp.conn);
-  }
-
-  get flag(): string {
-    return `--upstream=127.0.0.1:${(this.#udp.addr as Deno.NetAddr).port}`;
-  }
-
-  /** The next query, once it is there. */
-  async next(): Promise<Asked> {
-    for (;;) {
-      const asked = this.#asked.shift();
-      if (asked !== undefined) return asked;
-      this.#waiting = Promise.withResolvers();
-      await this.#waiting.promise;
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#udp.close();
-    this.#tcp.close();
-    for (const conn of this.#open) conn.close();
-    await Promise.all(this.#running);
-  }
-
-  #take(asked: Asked): void {
-    this.#asked.push(asked);
-    this.#waiting?.resolve();
-  }
-
-  async #serveUdp(): Promise<void> {
-    for await (const [data, addr] of this.#udp) {
-      this.#take({
-        transport: "udp",
-        message: data,
-        from: addr as Deno.NetAddr,
-        reply: (message) => this.#udp.send(message, addr),
-      });
-    }
-  }
-
-  async #serveTcp(): Promise<void> {
-    for await (const conn of this.#tcp) {
-      this.#open.add(conn);
-      this.#running.push(this.#converse(conn).catch(() => {}));
-    }
-  }
-
-  async #converse(conn: Deno.TcpConn): Promise<void> {
-    for await (const message of messages(conn, 65_535)) {
-      const { remoteAddr: from } = conn;
-      const reply = (message: Uint8Array) => conn.write(frame(message));
-      this.#take({ transport: "tcp", message, from, reply });
-    }
-  }
-}
-
-/** A client; over UDP or on a TCP connection. */
-interface Client extends Disposable {
-  send(...messages: Uint8Array[]): Promise<void>;
-  /** The next answer; over TCP undefined if the connection has ended. */
-  receive(): Promise<Uint8Array | undefined>;
-}
-
-async function connect(
-  { addr }: DnsService,
-  transport: Transport,
-): Promise<Client> {
-  if (transport === "udp") {
-    const socket = udpSocket();
-    return {
-      async send(...messages) {
-        for (const message of messages) await socket.send(message, addr);
-      },
-      async receive() {
-        return (await socket.receive(new Uint8Array(65_535)))[0];
-      },
-      [Symbol.dispose]: () => socket.close(),
-    };
-  }
-  const { hostname, port } = addr;
-  const conn = await Deno.connect({ hostname, port });
-  const answers = messages(conn, 65_535);
-  return {
-    async send(...messages) {
-      await conn.write(
-        Uint8Array.from(messages.flatMap((message) => [...frame(message)])),
-      );
-    },
-    async receive() {
-      return (await answers.next()).value;
-    },
-    [Symbol.dispose]: () => conn.close(),
-  };
-}
-
-/** The address of an answer. */
+/** The address in an answer. */
 function addressOf(message: Uint8Array | undefined): number[] {
   return [...message?.subarray(-4) ?? []];
 }
 
-/** Waits until a service has noticed its signal: it accepts no more. */
+/** Waits until a service has noticed its signal and refuses connections. */
 async function refuses(
   { addr: { hostname, port } }: DnsService,
 ): Promise<void> {
@@ -160,7 +24,7 @@ async function refuses(
       using _conn = await Deno.connect({ hostname, port });
     } catch (error) {
       if (error instanceof Deno.errors.ConnectionRefused) return;
-      // Accepted by the kernel, and reset as the listener was closed.
+      // The kernel had accepted it when the listener was closed.
       if (!(error instanceof Deno.errors.ConnectionReset)) throw error;
     }
     await delay(2);
@@ -170,7 +34,7 @@ async function refuses(
 const PATIENT = "--timeout=60000";
 
 for (const transport of ["udp", "tcp"] as const) {
-  Deno.test(`dns: a query by ${transport} is passed on by ${transport} with an id of its own, and answered with the client's`, async () => {
+  Deno.test(`dns: forwards a query over ${transport} with a random id, and restores the client's id`, async () => {
     await using upstream = await TestUpstream.open();
     await using dns = await DnsService.start(upstream.flag, PATIENT);
     using client = await connect(dns, transport);
@@ -189,7 +53,7 @@ for (const transport of ["udp", "tcp"] as const) {
       assertEquals(addressOf(received), [192, 0, 2, i]);
       assertEquals(header(received!).id, 7);
     }
-    // That eight are drawn from 2^16 and most are the same does not happen.
+    // Eight random values of 16 bits are hardly ever the same.
     assert(ids.size > 4 && ports.size > 4, `${[...ids]}, ${[...ports]}`);
     dns.kill("SIGTERM");
     const { udp, tcp, answered, failed, dropped } = await dns.stopped();
@@ -197,7 +61,7 @@ for (const transport of ["udp", "tcp"] as const) {
     assertEquals([answered, failed, dropped], [8, 0, 0]);
   });
 
-  Deno.test(`dns: queries by ${transport} that are in flight at SIGTERM are answered`, async () => {
+  Deno.test(`dns: answers queries over ${transport} that are in flight at SIGTERM`, async () => {
     await using upstream = await TestUpstream.open();
     await using dns = await DnsService.start(upstream.flag, PATIENT);
     using client = await connect(dns, transport);
@@ -212,14 +76,14 @@ for (const transport of ["udp", "tcp"] as const) {
     const ids = [];
     for (let i = 0; i < 3; i++) ids.push(header((await client.receive())!).id);
     assertEquals(ids.sort(), [1, 2, 3]);
-    // A client that is told that there is no more closes too.
+    // The connection is closed once the last answer is sent.
     if (transport === "tcp") assertEquals(await client.receive(), undefined);
     const { why, answered, failed } = await dns.stopped();
     assert(why.includes("SIGTERM"), why);
     assertEquals([answered, failed], [3, 0]);
   });
 
-  Deno.test(`dns: an upstream that never answers by ${transport} is a SERVFAIL`, async () => {
+  Deno.test(`dns: replies SERVFAIL if the upstream never answers over ${transport}`, async () => {
     await using upstream = await TestUpstream.open();
     await using dns = await DnsService.start(upstream.flag, "--timeout=50");
     using client = await connect(dns, transport);
@@ -235,7 +99,7 @@ for (const transport of ["udp", "tcp"] as const) {
     assertEquals([answered, failed], [0, 1]);
   });
 
-  Deno.test(`dns: what comes by ${transport} from the upstream and is no answer is passed over`, async () => {
+  Deno.test(`dns: ignores messages over ${transport} from the upstream that are no answer`, async () => {
     await using upstream = await TestUpstream.open();
     await using dns = await DnsService.start(upstream.flag, PATIENT);
     using client = await connect(dns, transport);
@@ -253,21 +117,21 @@ for (const transport of ["udp", "tcp"] as const) {
   });
 }
 
-Deno.test("dns: a forged answer from another port is not taken", async () => {
+Deno.test("dns: ignores a forged answer from another port", async () => {
   await using upstream = await TestUpstream.open();
   await using dns = await DnsService.start(upstream.flag, PATIENT);
   using client = await connect(dns, "udp");
   await client.send(query("www.example"));
   const { message, from, reply } = await upstream.next();
   const forger = udpSocket();
-  // Both are in the queue of one socket, in this order.
+  // Both are queued at one socket, in this order.
   await forger.send(answer(message, [192, 0, 2, 66]), from);
   await reply(answer(message, [192, 0, 2, 1]));
   forger.close();
   assertEquals(addressOf(await client.receive()), [192, 0, 2, 1]);
 });
 
-Deno.test("dns: nobody listens at the upstream: a SERVFAIL by tcp, at once", async () => {
+Deno.test("dns: replies SERVFAIL before its deadline if the upstream refuses TCP connections", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
   listener.close();
@@ -279,7 +143,7 @@ Deno.test("dns: nobody listens at the upstream: a SERVFAIL by tcp, at once", asy
   assertEquals(header((await client.receive())!).rcode, Rcode.SERVFAIL);
 });
 
-Deno.test("dns: a TC bit of the upstream is passed on", async () => {
+Deno.test("dns: relays the TC bit of the upstream", async () => {
   await using upstream = await TestUpstream.open();
   await using dns = await DnsService.start(upstream.flag, PATIENT);
   using client = await connect(dns, "udp");
@@ -291,7 +155,7 @@ Deno.test("dns: a TC bit of the upstream is passed on", async () => {
   assert(header((await client.receive())!).truncated);
 });
 
-Deno.test("dns: an answer longer than the client allows is cut, whatever the upstream thinks", async () => {
+Deno.test("dns: cuts an answer that is longer than the client allows", async () => {
   await using upstream = await TestUpstream.open();
   await using dns = await DnsService.start(upstream.flag, PATIENT);
   using client = await connect(dns, "udp");
@@ -312,7 +176,7 @@ Deno.test("dns: an answer longer than the client allows is cut, whatever the ups
   }
 });
 
-Deno.test("dns: answers on one connection go out as they are ready", async () => {
+Deno.test("dns: sends replies on one connection as they are ready", async () => {
   await using upstream = await TestUpstream.open();
   await using dns = await DnsService.start(upstream.flag, PATIENT);
   using client = await connect(dns, "tcp");
@@ -330,7 +194,7 @@ Deno.test("dns: answers on one connection go out as they are ready", async () =>
   }
 });
 
-Deno.test("dns: one connection has 16 queries at work, and the next ones wait", async () => {
+Deno.test("dns: handles 16 queries of one connection at once, and the next ones after them", async () => {
   await using upstream = await TestUpstream.open();
   await using dns = await DnsService.start(upstream.flag, PATIENT);
   using greedy = await connect(dns, "tcp");
@@ -356,18 +220,18 @@ Deno.test("dns: one connection has 16 queries at work, and the next ones wait", 
   assertEquals(addressOf(await modest.receive()), [192, 0, 2, 1]);
 });
 
-Deno.test("dns: at SIGTERM a connection with more queries than its share gets the answers to those at work", async () => {
+Deno.test("dns: answers the queries in flight at SIGTERM on a connection with more queries than its share", async () => {
   await using upstream = await TestUpstream.open();
   await using dns = await DnsService.start(upstream.flag, PATIENT);
   using client = await connect(dns, "tcp");
-  // More than is read ahead to see whether a client is still there.
+  // More than the server reads ahead to notice that a client has left.
   const ids = Array.from({ length: 2_000 }, (_, id) => id);
   await client.send(...ids.map((id) => query("a", { id })));
   const asked = [];
   for (let i = 0; i < 16; i++) asked.push(await upstream.next());
   dns.kill("SIGTERM");
   await refuses(dns);
-  // One more may have been read, and wait for its turn.
+  // One more may have been read and may wait for its turn.
   const late = upstream.next();
   for (const { message, reply } of asked) {
     await reply(answer(message, [192, 0, 2, 1]));
@@ -379,19 +243,19 @@ Deno.test("dns: at SIGTERM a connection with more queries than its share gets th
   assertEquals((await dns.stopped()).answered, answers);
 });
 
-Deno.test("dns: a connection that is silent for longer than it may is closed", async () => {
+Deno.test("dns: closes a connection after its idle time", async () => {
   await using upstream = await TestUpstream.open();
   await using dns = await DnsService.start(
     ...[upstream.flag, "--timeout=30", "--idle=30"],
   );
   using client = await connect(dns, "tcp");
   assertEquals(await client.receive(), undefined);
-  // That the service itself has gone would look the same.
+  // If the service had crashed, the connection would end just the same.
   dns.kill("SIGTERM");
   assertEquals((await dns.stopped()).tcp, 0);
 });
 
-Deno.test("dns: a connection may be silent for as long as its query may take", async () => {
+Deno.test("dns: keeps an idle connection open while its query is in flight", async () => {
   await using upstream = await TestUpstream.open();
   await using dns = await DnsService.start(upstream.flag, PATIENT, "--idle=1");
   using client = await connect(dns, "tcp");
@@ -403,7 +267,7 @@ Deno.test("dns: a connection may be silent for as long as its query may take", a
   assertEquals(addressOf(await received), [192, 0, 2, 1]);
 });
 
-Deno.test("dns: SIGTERM ends a connection that asks nothing", async () => {
+Deno.test("dns: closes an idle connection at SIGTERM", async () => {
   await using upstream = await TestUpstream.open();
   await using dns = await DnsService.start(upstream.flag, PATIENT);
   using client = await connect(dns, "tcp");
@@ -416,7 +280,7 @@ Deno.test("dns: SIGTERM ends a connection that asks nothing", async () => {
   assertEquals((await dns.stopped()).tcp, 1);
 });
 
-Deno.test("dns: there are 32 connections to the upstream, and other queries by tcp wait", async () => {
+Deno.test("dns: opens 32 connections to an upstream at once, while other TCP queries wait", async () => {
   await using upstream = await TestUpstream.open();
   await using dns = await DnsService.start(upstream.flag, PATIENT);
   using clients = new DisposableStack();
@@ -443,7 +307,7 @@ Deno.test("dns: there are 32 connections to the upstream, and other queries by t
 
 const WWW = "www.example 300 A 192.0.2.1\n";
 
-Deno.test("dns: a client that has closed its side is still answered", async () => {
+Deno.test("dns: answers a client that has closed its side of the connection", async () => {
   await using upstream = await TestUpstream.open();
   await using dns = await DnsService.start(upstream.flag, PATIENT);
   const { hostname, port } = dns.addr;
@@ -451,7 +315,7 @@ Deno.test("dns: a client that has closed its side is still answered", async () =
   await conn.write(frame(query("www.example")));
   await conn.closeWrite();
   const { message, reply } = await upstream.next();
-  // Others are seen to meanwhile, so the end of what it sends is seen too.
+  // By the time others have been answered, the service has seen that it closed.
   using other = await connect(dns, "tcp");
   for (let i = 0; i < 10; i++) {
     await other.send(query("a"));
@@ -464,7 +328,7 @@ Deno.test("dns: a client that has closed its side is still answered", async () =
   assertEquals(answers.map(addressOf), [[192, 0, 2, 1]]);
 });
 
-Deno.test("dns: the 65th connection is closed at once, until another has ended", async () => {
+Deno.test("dns: closes the 65th connection until another one has ended", async () => {
   await using dns = await DnsService.withRecords(WWW);
   using clients = new DisposableStack();
   const ask = async () => {
@@ -485,7 +349,7 @@ Deno.test("dns: the 65th connection is closed at once, until another has ended",
   }
 });
 
-Deno.test("dns: answers are not answered, and garbage leaves it alive, over UDP", async () => {
+Deno.test("dns: gives replies and garbage over UDP no reply", async () => {
   const [seed = 0] = crypto.getRandomValues(new Uint32Array(1));
   console.log(`seed ${seed}`);
   let state = seed;
@@ -497,10 +361,10 @@ Deno.test("dns: answers are not answered, and garbage leaves it alive, over UDP"
   using client = await connect(dns, "udp");
   await client.send(new Uint8Array(), new Uint8Array(2));
   await client.send(answer(query("www.example"), [192, 0, 2, 1]));
-  // As many as the buffers of the kernel surely hold.
+  // Few enough for the receive buffer of the kernel.
   for (let i = 0; i < 60; i++) {
     const garbage = Uint8Array.from({ length: random(60) }, () => random(256));
-    // With the QR bit, so that what is answered is the query below.
+    // The QR bit makes sure that only the query below gets a reply.
     if (garbage.length > 2) garbage[2]! |= 0x80;
     await client.send(garbage);
   }
@@ -517,7 +381,7 @@ Deno.test("dns: answers are not answered, and garbage leaves it alive, over UDP"
   assertEquals([udp, answered, dropped], [64, 1, 63]);
 });
 
-Deno.test("dns: garbage over TCP costs its connection at most", async () => {
+Deno.test("dns: survives garbage over TCP, which costs its connection at most", async () => {
   await using dns = await DnsService.withRecords(WWW);
   const { hostname, port } = dns.addr;
   const garbage = [
@@ -534,19 +398,19 @@ Deno.test("dns: garbage over TCP costs its connection at most", async () => {
     await conn.write(bytes);
   }
   using client = await connect(dns, "tcp");
-  // What can be told apart as a message leaves the connection as it is.
+  // A malformed message with a valid length leaves the connection open.
   await client.send(new Uint8Array(), Uint8Array.of(1, 2, 3, 4, 5));
   assertEquals(header((await client.receive())!).rcode, Rcode.FORMERR);
   await client.send(query("www.example"));
   assertEquals(addressOf(await client.receive()), [192, 0, 2, 1]);
 });
 
-Deno.test("dns: --help shows the usage", async () => {
+Deno.test("dns: --help prints the usage", async () => {
   const { code, stdout, stderr } = await runDns("--help");
   assertEquals([code, stdout, stderr], [0, `${USAGE}\n`, ""]);
 });
 
-Deno.test("dns: a bad flag is one line on stderr, and exit 2", async () => {
+Deno.test("dns: reports a malformed flag in one line on stderr and exits with code 2", async () => {
   const { code, stdout, stderr } = await runDns("--listen=x", "--records=a");
   assertEquals([code, stdout], [2, ""]);
   assertEquals(
@@ -555,7 +419,7 @@ Deno.test("dns: a bad flag is one line on stderr, and exit 2", async () => {
   );
 });
 
-Deno.test("dns: a port in use is one line on stderr that names the flag, and exit 1", async () => {
+Deno.test("dns: reports a port in use in one line on stderr and exits with code 1", async () => {
   using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = taken.addr;
   const { code, stdout, stderr } = await runDns(
@@ -568,7 +432,7 @@ Deno.test("dns: a port in use is one line on stderr that names the flag, and exi
   );
 });
 
-Deno.test("dns: an upstream that it has no permission for is one line on stderr, and exit 2", async () => {
+Deno.test("dns: reports a missing permission in one line on stderr and exits with code 2", async () => {
   const permissions: [flag: string, lacks: string][] = [
     ["--allow-net=127.0.0.1", "192.0.2.1:53"],
     ["--allow-net=127.0.0.1,192.0.2.1", "0.0.0.0:0"],
@@ -582,12 +446,12 @@ Deno.test("dns: an upstream that it has no permission for is one line on stderr,
     assertEquals([code, stdout], [2, ""]);
     assertEquals(
       stderr,
-      `dns: --upstream takes net access to ${lacks}, run again with --allow-net\n`,
+      `dns: --upstream needs net access to ${lacks}, run again with --allow-net\n`,
     );
   }
 });
 
-Deno.test("dns: a file that is not there, or has a bad line, is one line on stderr, and exit 2", async () => {
+Deno.test("dns: reports a missing or malformed file in one line on stderr and exits with code 2", async () => {
   const missing = await runDns("--records=no/such/file");
   assertEquals([missing.code, missing.stdout], [2, ""]);
   assert(

@@ -4,7 +4,7 @@ import { Zone } from "../../examples/dns/zone.ts";
 import { header, query, questionEnd, u16, wireName } from "./dns_message.ts";
 
 const ZONE = Zone.parse(`
-# comments and empty lines are nothing
+# comments and empty lines are skipped
 ; of either kind
 www.example.   300  A      192.0.2.1
 WWW.Example    300  a      192.0.2.2
@@ -15,18 +15,23 @@ a.example.     60   CNAME  b.example.
 b.example.     60   CNAME  a.example.
 example.       300  MX     10 mail.example.
 deep.down.example.  0  TXT  "some text; all of it"
+Sub.example.   70   SOA    ns.example. admin.example. 1 2 3 4 4000000000
+x.sub.example. 60   A      192.0.2.3
+short.example. 900  soa    ns admin 9 8 7 6 5
 `);
 
-/** What the zone says of a name: the rcode, and the bytes of its answers. */
-function ask(name: string, type: number): { rcode: number; rest: number[] } {
+/** The zone's answer for a name: its rcode, section counts and records. */
+function ask(
+  name: string,
+  type: number,
+): { rcode: number; counts: number[]; records: number[] } {
   const message = query(name, { type });
   const asked = readQuery(message);
   assert(asked?.fault === undefined && asked !== undefined);
   const answer = ZONE.answer(asked);
-  return {
-    rcode: header(answer).rcode,
-    rest: [...answer.subarray(questionEnd(message))],
-  };
+  const { rcode, counts } = header(answer);
+  const records = [...answer.subarray(questionEnd(message))];
+  return { rcode, counts: counts.slice(1), records };
 }
 
 const OWN = u16(0xc00c);
@@ -41,61 +46,117 @@ const text = (value: string) => [
   ...new TextEncoder().encode(value),
 ];
 const TEXT = text("some text; all of it");
+const soa = (owner: string, ttl: number, names: string[], data: number[]) => {
+  const all = [...names.flatMap(wireName), ...u16(...data)];
+  return [...wireName(owner), ...u16(6, 1, 0, ttl, all.length), ...all];
+};
+/** The SOA record that is made up for names without one in the file. */
+const ROOT_SOA = soa(
+  ".",
+  60,
+  ["localhost", "nobody.invalid"],
+  [0, 1, 0, 3600, 0, 600, 1, 20_864, 0, 60],
+);
+const subSoa = (ttl: number) =>
+  soa(
+    "sub.example",
+    ttl,
+    ["ns.example", "admin.example"],
+    [0, 1, 0, 2, 0, 3, 0, 4, 61_035, 10_240],
+  );
+const SHORT_SOA = [0, 9, 0, 8, 0, 7, 0, 6, 0, 5];
 
 const ANSWERS: [
   name: string,
   type: keyof typeof Type,
   rcode: keyof typeof Rcode,
-  rest: number[],
+  counts: [answers: number, authority: number],
+  records: number[],
 ][] = [
-  ["www.example", "A", "NOERROR", [...OWN, ...A1, ...OWN, ...A2]],
-  ["wWw.eXample", "A", "NOERROR", [...OWN, ...A1, ...OWN, ...A2]],
-  ["www.example", "AAAA", "NOERROR", [
+  ["www.example", "A", "NOERROR", [2, 0], [...OWN, ...A1, ...OWN, ...A2]],
+  ["wWw.eXample", "A", "NOERROR", [2, 0], [...OWN, ...A1, ...OWN, ...A2]],
+  ["www.example", "AAAA", "NOERROR", [1, 0], [
     ...OWN,
     ...u16(28, 1, 0, 300, 16, 0x2001, 0xdb8, 0, 0, 0, 0, 0, 1),
   ]],
-  ["example", "MX", "NOERROR", [
+  ["example", "MX", "NOERROR", [1, 0], [
     ...OWN,
     ...u16(15, 1, 0, 300, 2 + 14, 10),
     ...wireName("mail.example"),
   ]],
-  ["deep.down.example", "TXT", "NOERROR", [
+  ["deep.down.example", "TXT", "NOERROR", [1, 0], [
     ...OWN,
     ...u16(16, 1, 0, 0, TEXT.length),
     ...TEXT,
   ]],
-  ["alias.example", "CNAME", "NOERROR", [...OWN, ...alias("www.example")]],
-  ["alias.example", "A", "NOERROR", [
+  ["alias.example", "CNAME", "NOERROR", [1, 0], [
+    ...OWN,
+    ...alias("www.example"),
+  ]],
+  ["alias.example", "A", "NOERROR", [3, 0], [
     ...[...OWN, ...alias("www.example")],
     ...[...wireName("www.example"), ...A1],
     ...[...wireName("www.example"), ...A2],
   ]],
-  ["alias.example", "MX", "NOERROR", [...OWN, ...alias("www.example")]],
-  ["far.example", "A", "NXDOMAIN", [...OWN, ...alias("elsewhere.test")]],
-  ["a.example", "A", "SERVFAIL", []],
-  ["www.example", "TXT", "NOERROR", []],
-  ["down.example", "TXT", "NOERROR", []],
-  ["nope.example", "A", "NXDOMAIN", []],
-  ["w.www.example", "A", "NXDOMAIN", []],
-  ["www.example", "ANY", "REFUSED", []],
+  ["alias.example", "MX", "NOERROR", [1, 1], [
+    ...[...OWN, ...alias("www.example")],
+    ...ROOT_SOA,
+  ]],
+  ["far.example", "A", "NXDOMAIN", [1, 1], [
+    ...[...OWN, ...alias("elsewhere.test")],
+    ...ROOT_SOA,
+  ]],
+  ["a.example", "A", "SERVFAIL", [0, 0], []],
+  ["www.example", "TXT", "NOERROR", [0, 1], ROOT_SOA],
+  ["down.example", "TXT", "NOERROR", [0, 1], ROOT_SOA],
+  ["nope.example", "A", "NXDOMAIN", [0, 1], ROOT_SOA],
+  ["w.www.example", "A", "NXDOMAIN", [0, 1], ROOT_SOA],
+  [".", "A", "NOERROR", [0, 1], ROOT_SOA],
+  ["test", "A", "NXDOMAIN", [0, 1], ROOT_SOA],
+  ["nosub.example", "A", "NXDOMAIN", [0, 1], ROOT_SOA],
+  ["a.b.SUB.example", "A", "NXDOMAIN", [0, 1], subSoa(70)],
+  ["x.sub.example", "MX", "NOERROR", [0, 1], subSoa(70)],
+  ["sub.example", "MX", "NOERROR", [0, 1], subSoa(70)],
+  ["sub.example", "SOA", "NOERROR", [1, 0], [
+    ...OWN,
+    ...subSoa(70).slice(wireName("sub.example").length),
+  ]],
+  ["a.short.example", "A", "NXDOMAIN", [0, 1], [
+    ...soa("short.example", 5, ["ns", "admin"], SHORT_SOA),
+  ]],
+  ["short.example", "SOA", "NOERROR", [1, 0], [
+    ...OWN,
+    ...soa(".", 900, ["ns", "admin"], SHORT_SOA).slice(1),
+  ]],
+  ["www.example", "ANY", "REFUSED", [0, 0], []],
 ];
 
-for (const [name, type, rcode, rest] of ANSWERS) {
-  Deno.test(`zone: ${type} of ${name}: ${rcode}, ${rest.length} bytes`, () => {
-    assertEquals(ask(name, Type[type]), { rcode: Rcode[rcode], rest });
+for (const [name, type, rcode, counts, records] of ANSWERS) {
+  Deno.test(`zone: ${type} of ${name} is ${rcode} with ${counts.join("+")} records`, () => {
+    assertEquals(ask(name, Type[type]), {
+      rcode: Rcode[rcode],
+      counts: [...counts, 0],
+      records,
+    });
   });
 }
 
-Deno.test("zone: its answers are authoritative, and another class is refused", () => {
-  const message = query("www.example");
-  const asked = readQuery(message);
-  assert(asked !== undefined);
-  const flags = ZONE.answer(asked)[2]! << 8;
-  assertEquals(flags & Flag.authoritative, Flag.authoritative);
-  assertEquals(
-    header(ZONE.answer({ ...asked, class: 3 })).rcode,
-    Rcode.REFUSED,
-  );
+Deno.test("zone: an empty file has no names", () => {
+  const asked = readQuery(query("."))!;
+  const answer = Zone.parse("").answer(asked);
+  const { rcode, counts } = header(answer);
+  assertEquals([rcode, counts], [Rcode.NXDOMAIN, [1, 0, 1, 0]]);
+  assertEquals([...answer.subarray(-ROOT_SOA.length)], ROOT_SOA);
+});
+
+Deno.test("zone: answers are authoritative, and other classes are refused", () => {
+  for (const type of [Type.A, Type.TXT]) {
+    const asked = readQuery(query("www.example", { type }))!;
+    const flags = ZONE.answer(asked)[2]! << 8;
+    assertEquals(flags & Flag.authoritative, Flag.authoritative);
+    const chaos = ZONE.answer({ ...asked, class: 3 });
+    assertEquals(header(chaos).rcode, Rcode.REFUSED);
+  }
 });
 
 const ADDRESSES: [text: string, words: number[]][] = [
@@ -116,13 +177,13 @@ for (const [text, words] of ADDRESSES) {
   });
 }
 
-Deno.test("zone: a long text is cut into strings of 255 bytes", () => {
+Deno.test("zone: a long text becomes strings of 255 bytes", () => {
   const asked = readQuery(query("a", { type: Type.TXT }));
   assert(asked !== undefined);
   for (const length of [0, 1, 255, 256, 600]) {
     const answer = Zone.parse(`a 0 TXT "${"x".repeat(length)}"`).answer(asked);
     const strings = [];
-    for (let at = asked.message.length + 12; at < answer.length;) {
+    for (let at = asked.forwarded.length + 12; at < answer.length;) {
       const size = answer[at] ?? 0;
       strings.push(size);
       at += 1 + size;
@@ -136,10 +197,13 @@ Deno.test("zone: a long text is cut into strings of 255 bytes", () => {
 const BAD: [line: string, message: string][] = [
   ["a.example", 'must be: name TTL TYPE value; got "a.example"'],
   ["a.example 300 A", "must be: name TTL TYPE value"],
-  ["a.example A 192.0.2.1 x", "the TTL must be whole seconds"],
-  ["a.example -1 A 192.0.2.1", "the TTL must be whole seconds"],
+  ["a.example A 192.0.2.1 x", "the TTL must be a whole number up to"],
+  ["a.example -1 A 192.0.2.1", "the TTL must be a whole number up to"],
   ["a.example 2147483648 A 192.0.2.1", 'got "2147483648"'],
-  ["a.example 1 SRV 0 0 1 a", "the type must be A, AAAA, CNAME, MX or TXT"],
+  [
+    "a.example 1 SRV 0 0 1 a",
+    "the type must be A, AAAA, CNAME, MX, SOA or TXT",
+  ],
   ["a.example 1 A 192.0.2", "the value of an A must be an address"],
   ["a.example 1 A 192.0.2.256", "the value of an A must be an address"],
   ["a.example 1 A 192.0.02.1", "the value of an A must be an address"],
@@ -147,26 +211,33 @@ const BAD: [line: string, message: string][] = [
   ["a.example 1 AAAA 192.0.2.1", "the value of an AAAA must be an address"],
   ["a.example 1 AAAA 1::2::3", "the value of an AAAA must be an address"],
   ["a.example 1 AAAA ::1]/", "the value of an AAAA must be an address"],
-  ["a.example 1 MX mail", "the value of an MX must be a number up to 65535"],
-  ["a.example 1 MX 65536 mail", "the value of an MX must be a number"],
+  ["a.example 1 MX mail", "the value of an MX must be a preference and"],
+  ["a.example 1 MX 1 mail x", "the value of an MX must be a preference and"],
+  ["a.example 1 MX 65536 mail", "MX must be a whole number up to 65535"],
+  ["a.example 1 SOA ns admin 1 2 3 4", "two names and five numbers"],
+  ["a.example 1 SOA ns admin 1 2 3 4 5 6", "two names and five numbers"],
+  ["a.example 1 SOA ns a 1 2 3 4 4294967296", "number up to 4294967295"],
+  ["a.example 1 SOA ns a@b 1 2 3 4 5", "a name must be labels of up to 63"],
+  ["one.example 1 SOA ns a 1 2 3 4 5", 'one SOA; remove one of "one.example"'],
   ["a..example 1 A 192.0.2.1", "a name must be labels of up to 63"],
   ["*.example 1 A 192.0.2.1", "a name must be labels of up to 63"],
   [`${"a".repeat(64)} 1 A 192.0.2.1`, "a name must be labels of up to 63"],
-  [`${"a.".repeat(128)} 1 A 192.0.2.1`, "253 in all"],
+  [`${"a.".repeat(128)} 1 A 192.0.2.1`, "253 characters at most"],
   ["a.example 1 CNAME b c", "a name must be labels"],
   ["ok.example 1 CNAME b", 'nothing else; remove one of "ok.example"'],
   [`a 1 TXT ${"x".repeat(16_384)}`, "must be 16 kB at most"],
 ];
 
 for (const [line, message] of BAD) {
-  Deno.test(`zone: a bad line is told with its number: ${line.slice(0, 40)}`, () => {
+  Deno.test(`zone: parse() names the line that is malformed: ${line.slice(0, 40)}`, () => {
+    const one = "one.example 1 SOA ns a 1 2 3 4 5";
     assertThrows(
-      () => Zone.parse(`# one\nok.example 1 A 192.0.2.1\r\n${line}\n`),
+      () => Zone.parse(`${one}\nok.example 1 A 192.0.2.1\r\n${line}\n`),
       RangeError,
       "line 3: ",
     );
     assertThrows(
-      () => Zone.parse(`ok.example 1 A 192.0.2.1\n\n${line}`),
+      () => Zone.parse(`${one}\nok.example 1 A 192.0.2.1\n\n${line}`),
       RangeError,
       message,
     );

@@ -7,6 +7,7 @@
 import {
   type Context,
   group,
+  isCanceled,
   orDone,
   softDone,
   withCancel,
@@ -69,7 +70,7 @@ async function nextMessage(
   try {
     return await orDone(step, readMessage(conn, MAX_QUERY));
   } catch (error) {
-    if (step.err !== undefined) return undefined;
+    if (isCanceled(step, error)) return undefined;
     throw error;
   }
 }

@@ -142,14 +142,16 @@ function serveMetrics(
   }
 }
 
+/** Tells the user which flag names an address that cannot be used, and why. */
+class CannotListen extends Error {}
+
 function cannotListen(flag: string, at: Endpoint, error: unknown): never {
   // A signal came first.
   if (error instanceof Canceled) throw error;
   // The message begins with the function and the address, which the flag replaces.
   const why = (error as Error).message
     .replace(/^serve\w+: (cannot listen on \S+: )?/, "");
-  console.error(`dns: --${flag} ${hostPort(at)}: ${why}`);
-  Deno.exit(1);
+  throw new CannotListen(`--${flag} ${hostPort(at)}: ${why}`);
 }
 
 /** Time in ms for the queries in flight, then for those that wait for a turn. */
@@ -211,7 +213,14 @@ function setUpOrExit(): [Options, Zone | undefined] {
 if (import.meta.main) {
   const [options, zone] = setUpOrExit();
   setUpLog(options.logLevel);
-  await main((ctx) => serve(ctx, options, zone), {
-    grace: graceFor(options.timeout) + HTTP_GRACE + 5_000,
-  });
+  await main(async (ctx) => {
+    try {
+      await serve(ctx, options, zone);
+      return 0;
+    } catch (error) {
+      if (!(error instanceof CannotListen)) throw error;
+      console.error(`dns: ${error.message}`);
+      return 1;
+    }
+  }, { grace: graceFor(options.timeout) + HTTP_GRACE + 5_000 });
 }

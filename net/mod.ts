@@ -43,7 +43,11 @@ export { ClientGone } from "./client_gone.ts";
 export { localAddrKey, remoteAddrKey } from "./addr_keys.ts";
 export { httpServerKey, requestContext } from "./http/request_context.ts";
 export { softDone } from "./soft_done.ts";
-export { healthRoutes } from "./http/health_routes.ts";
+export {
+  type HealthCheck,
+  healthRoutes,
+  type HealthRoutesOptions,
+} from "./http/health_routes.ts";
 export { upgradeWebSocket } from "./http/web_socket.ts";
 export {
   serveUdp,

@@ -6,7 +6,6 @@ import {
   type Context,
   createKey,
   DeadlineExceeded,
-  healthRoutes,
   type HttpServer,
   httpServerKey,
   type HttpServerState,
@@ -936,26 +935,6 @@ Deno.test("softDone() leaves nothing on the server when its request is over", as
   // What is left is the server's own wait for its soft moment.
   assertEquals(serving?.afterFuncs, 0);
   await server.shutdown();
-});
-
-Deno.test("healthRoutes() says that a server is healthy, and ready until its soft moment", async () => {
-  using time = new FakeTime();
-  const ctx = withCancel(background());
-  const health = healthRoutes();
-  const server = serveHttp(ctx, { ...here, lameDuck: 1_000 }, health);
-  await using other = serveHttp(background(), here, healthRoutes(server));
-  const healthy = await get(server, "/-/healthy");
-  assertEquals(healthy.headers.get("cache-control"), "no-store");
-  assertEquals(await healthy.text(), "healthy\n");
-  assertEquals(await outcome(get(server, "/-/ready")), [200, "ready\n"]);
-  assertEquals(await outcome(get(other, "/-/ready")), [200, "ready\n"]);
-  ctx.cancel();
-  assertEquals(await outcome(get(server, "/-/ready")), [503, "stopping\n"]);
-  assertEquals(await outcome(get(other, "/-/ready")), [503, "stopping\n"]);
-  assertEquals((await outcome(get(other, "/-/healthy")))[0], 200);
-  assertEquals((await outcome(get(other, "/-/what")))[0], 404);
-  await time.tickAsync(1_000);
-  await server.finished;
 });
 
 // Mistakes

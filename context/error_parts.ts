@@ -4,11 +4,11 @@
 export interface Parts {
   readonly name?: unknown;
   readonly cause?: unknown;
-  /** Of an AggregateError. */
+  /** Errors of an AggregateError. */
   readonly errors?: unknown;
-  /** Of a SuppressedError: the error thrown last. */
+  /** Error of a SuppressedError that was thrown last. */
   readonly error?: unknown;
-  /** Of a SuppressedError: the error that was on its way by then. */
+  /** Error of a SuppressedError that was on its way by then. */
   readonly suppressed?: unknown;
 }
 

@@ -26,8 +26,7 @@ import { assertParent, Ending, Node } from "./tree.ts";
  * ```
  */
 export class SignalError extends Canceled {
-  /** Name of the signal. */
-  readonly signal: Deno.Signal;
+  readonly #signal: Deno.Signal;
 
   /**
    * Creates one. Needed only in tests that end a context as a signal would.
@@ -36,7 +35,12 @@ export class SignalError extends Canceled {
    */
   constructor(signal: Deno.Signal) {
     super(undefined, `${signal} received`);
-    this.signal = signal;
+    this.#signal = signal;
+  }
+
+  /** Name of the signal. */
+  get signal(): Deno.Signal {
+    return this.#signal;
   }
 }
 
@@ -173,6 +177,7 @@ export function main(
     derive: (parent) => new MainNode(parent, signals),
     inspect: Deno.inspect,
     exitCode: () => Deno.exitCode,
+    handlesRejections,
     exit(code) {
       listeners.remove();
       isMainRunning = false;
@@ -202,6 +207,18 @@ function assertDeno(caller: string): void {
     `${caller}: this needs Deno; elsewhere, cancel a context of withCancel in ` +
       "your own listener for the signals",
   );
+}
+
+/**
+ * Returns whether `process.on("unhandledRejection")` has listeners. Deno calls
+ * them only after the listeners of the web's event, unlike those of
+ * "uncaughtException".
+ */
+function handlesRejections(): boolean {
+  const { process } = globalThis as {
+    process?: { listenerCount?: (event: string) => number };
+  };
+  return (process?.listenerCount?.("unhandledRejection") ?? 0) > 0;
 }
 
 function assertMainArguments(

@@ -19,6 +19,8 @@ export interface ProgramOptions {
   readonly inspect: Inspect;
   /** Returns the exit code that the program has set for itself. */
   readonly exitCode: () => number;
+  /** Returns whether the program has handlers of its own for rejections. */
+  readonly handlesRejections: () => boolean;
   /** Called once, with the exit code. */
   readonly exit: (code: number) => void;
 }
@@ -39,7 +41,7 @@ export interface StopSignal {
  */
 const sameRequest = 100;
 
-/** In ms: longer than any program runs. */
+/** Time in ms that is longer than any program runs. */
 const century = 100 * 365 * 24 * 3_600_000;
 
 /** The real one: a test may fake the clock under which a program ends. */
@@ -230,10 +232,12 @@ export class Program implements Owner {
   }
 
   readonly #onError = (event: ErrorEvent): void => {
-    this.#onUnhandled(event, event.error);
+    // An error in a worker comes without the error.
+    this.#onUnhandled(event, event.error ?? new Error(event.message));
   };
 
   readonly #onRejection = (event: PromiseRejectionEvent): void => {
+    if (this.#options.handlesRejections()) return;
     this.#onUnhandled(event, event.reason);
   };
 

@@ -1,6 +1,6 @@
-/** Programs of testdata/, each run as a process of its own. */
+/** Processes that tests start, signal and read. */
 
-/** How a process ended, and what it had printed that nobody had read by then. */
+/** How a process ended, and the output that no test had read by then. */
 export interface Ended {
   code: number;
   signal: Deno.Signal | null;
@@ -9,17 +9,19 @@ export interface Ended {
 }
 
 /**
- * For tests that send a process a signal. Windows has none that a process could
- * send another, and that this one would notice (#9995).
+ * Registers a test that sends a process a signal. It is left out on Windows, which
+ * has no signals that a process could send and that Deno could notice; see
+ * denoland/deno#9995.
  */
 export const test: typeof Deno.test.ignore = Deno.build.os === "windows"
   ? Deno.test.ignore
   : Deno.test;
 
-/** Against a test that would wait for ever; far above what any of them takes. */
+/** In ms: ends a test that would wait forever; far above what any of them takes. */
 const tooLong = 120_000;
 
-export class ChildProcess {
+/** A running command. */
+export class CommandProcess {
   readonly #process: Deno.ChildProcess;
   readonly #stdout: ReadableStreamDefaultReader<string>;
   readonly #stderr: Promise<string>;
@@ -27,13 +29,11 @@ export class ChildProcess {
   #unread = "";
   #stuck = false;
 
-  /** Runs `program`, one of those in the file `script` of testdata/. */
-  constructor(script: string, program: string, ...flags: string[]) {
-    const url = new URL(`./testdata/${script}`, import.meta.url);
-    this.#process = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--quiet", ...flags, url.href, program],
+  constructor(command: string, args: string[], options?: { cwd?: string }) {
+    this.#process = new Deno.Command(command, {
+      args,
+      ...options,
       env: { NO_COLOR: "1" },
-      // At a terminal, two signals at once are one key.
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
@@ -47,7 +47,16 @@ export class ChildProcess {
     }, tooLong);
   }
 
-  /** Waits for the next line of its output. */
+  get pid(): number {
+    return this.#process.pid;
+  }
+
+  /** Resolves with the exit code, also while a child holds on to the output. */
+  get exited(): Promise<number> {
+    return this.#process.status.then(({ code }) => code);
+  }
+
+  /** Waits for the next line of output. */
   async line(): Promise<string> {
     for (;;) {
       const end = this.#unread.indexOf("\n");
@@ -69,7 +78,7 @@ export class ChildProcess {
     this.#process.kill(signal);
   }
 
-  /** Waits until it has ended by itself. */
+  /** Waits until the process has ended by itself. */
   async end(): Promise<Ended> {
     for (;;) {
       const { done, value } = await this.#stdout.read();
@@ -81,5 +90,14 @@ export class ChildProcess {
     const stderr = await this.#stderr;
     if (this.#stuck) throw new Error(`the process did not end: ${stderr}`);
     return { code, signal, stdout: this.#unread, stderr };
+  }
+}
+
+/** A running program of testdata/. */
+export class ChildProcess extends CommandProcess {
+  /** Runs `program`, one of those in the file `script`. */
+  constructor(script: string, program: string, ...flags: string[]) {
+    const { href } = new URL(`./testdata/${script}`, import.meta.url);
+    super(Deno.execPath(), ["run", "-A", "--quiet", ...flags, href, program]);
   }
 }

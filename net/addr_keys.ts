@@ -1,10 +1,10 @@
-/** Keys of the addresses of a request or a connection. */
+/** Keys for the addresses of a request or a connection. */
 
 import { createKey, type Key } from "../context/key.ts";
 
 /**
- * The address a request or a TCP connection came in on. Follows Go's
- * `http.LocalAddrContextKey`.
+ * Key for the address on which the server received a request or a TCP connection.
+ * Follows Go's `http.LocalAddrContextKey`.
  *
  * @example
  * ```ts
@@ -25,8 +25,8 @@ import { createKey, type Key } from "../context/key.ts";
 export const localAddrKey: Key<Deno.Addr> = createKey("local addr");
 
 /**
- * The address of the client of a request or a TCP connection. Undefined in the
- * context of a request that is over, unless it has been read before.
+ * Key for the address of the client of a request or a TCP connection. In the context
+ * of a request that is over, the value is undefined unless it has been read before.
  *
  * @example
  * ```ts

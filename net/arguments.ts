@@ -1,9 +1,9 @@
-/** What a user is told whose arguments make no sense. */
+/** Argument checks that the servers share. */
 
 import type { Context } from "../context/context.ts";
 import { assertContext } from "../context/tree.ts";
 
-/** Throws unless these are what a server can be made of. */
+/** Throws a TypeError unless a server can be made of these arguments. */
 export function assertArguments(
   caller: string,
   ctx: Context,
@@ -17,7 +17,7 @@ export function assertArguments(
   }
 }
 
-/** Throws unless this is what options come in. */
+/** Throws a TypeError unless `options` is an object. */
 export function assertOptions(caller: string, options: unknown): void {
   if (typeof options === "object" && options !== null) return;
   throw new TypeError(
@@ -26,8 +26,9 @@ export function assertOptions(caller: string, options: unknown): void {
 }
 
 /**
- * Throws unless there is all that TLS takes. With neither of the two, such as
- * variables of the environment that are not set, Deno serves in plain text.
+ * Throws a TypeError if `tls` lacks its cert or its key. Without either of them,
+ * for example because environment variables are not set, Deno would serve plain
+ * text.
  */
 export function assertTls(
   caller: string,
@@ -40,7 +41,7 @@ export function assertTls(
   );
 }
 
-/** Throws unless every option lies in the range. */
+/** Throws a RangeError unless every option is from `least` to `most`. */
 export function assertRange(
   caller: string,
   options: Record<string, number>,
@@ -48,8 +49,8 @@ export function assertRange(
   most: number = Infinity,
 ): void {
   for (const [key, value] of Object.entries(options)) {
-    const good = typeof value === "number" && value >= least && value <= most;
-    if (good) continue;
+    const isGood = typeof value === "number" && value >= least && value <= most;
+    if (isGood) continue;
     const range = most === Infinity
       ? `${least} or more`
       : `${least} to ${most}`;
@@ -59,7 +60,7 @@ export function assertRange(
   }
 }
 
-/** Throws unless every option, a time in ms, is more than none. */
+/** Throws a RangeError unless every option, a time in ms, is above 0. */
 export function assertAbove0(
   caller: string,
   options: Record<string, number>,
@@ -72,14 +73,14 @@ export function assertAbove0(
   }
 }
 
-/** A number that came as text must not look as if it were one. */
+/** Quotes strings, so that "5" does not read like a number. */
 function shown(value: unknown): string {
   return typeof value === "string" ? JSON.stringify(value) : String(value);
 }
 
 /**
- * Throws unless Deno runs with what it calls unstable of the network. The types
- * are there without it, and some of it ends the process where it is used.
+ * Throws a TypeError unless Deno runs with its unstable network APIs. Without them
+ * the types are there all the same, and `reusePort` ends the process.
  */
 export function assertUnstableNet(caller: string, what: string): void {
   if (typeof Deno.listenDatagram === "function") return;

@@ -1,30 +1,30 @@
-/** The end of a client. */
+/** Clients that have closed their connections. */
 
 /**
- * The cause of the context of a request, or of a TCP connection, when its client
- * has closed the connection; what that broke is the `cause` of this.
+ * Cause of the context of a request or a TCP connection whose client has closed the
+ * connection. Its own `cause` is the error that showed it, if there was one.
  *
- * Of a request it is noticed within 100 ms, and only once that has been in flight
- * for 25: to look costs as much as four quick requests.
+ * A request notices it within 100 ms, once it has been in flight for 25 ms: checking
+ * costs as much as four quick requests.
  *
- * Where a client leaves in the middle of a streamed response, the context is done
- * all the same, but this is its cause only with `--unstable-no-legacy-abort`;
- * without it Deno does not tell such an end from a good one.
+ * If a client leaves in the middle of a streamed response, the context is done as
+ * well, but has this cause only with `--unstable-no-legacy-abort`. Without that flag
+ * Deno does not tell such an end from a complete response.
  *
- * @example Work that its client no longer wants
+ * @example Work that no client waits for
  * ```ts
  * import { background, cause, ClientGone, withCancel } from "@curfew/context";
  *
  * using ctx = withCancel(background()); // a handler's ctx, in a test
  * ctx.cancel(new ClientGone()); // as serveHttp and serveTcp do
- * if (cause(ctx) instanceof ClientGone) console.log("nobody waits for this");
+ * if (cause(ctx) instanceof ClientGone) console.log("no client left");
  * ```
  */
 export class ClientGone extends Error {
   /**
-   * Makes one; for tests of handlers.
+   * Creates the error. Servers do; you need it only in tests of handlers.
    *
-   * @param options The error that has told of it, where there was one.
+   * @param options The error that showed it, as the cause.
    */
   constructor(options?: ErrorOptions) {
     super("the client has closed the connection", options);

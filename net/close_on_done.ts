@@ -1,4 +1,4 @@
-/** For anything that is closed rather than cancelled. */
+/** Ties the life of a resource to a context. */
 
 import { afterFunc } from "../context/after_func.ts";
 import type { Context } from "../context/context.ts";
@@ -6,16 +6,15 @@ import { assertContext } from "../context/tree.ts";
 
 /**
  * Closes `closer` once `ctx` is done: a socket, a file, a watcher, anything with
- * a `close()` or a `Symbol.dispose`. One that has been closed already stays
- * closed.
+ * a `close()` or a `Symbol.dispose`. Closing it before is harmless.
  *
- * @param ctx When it is done, `closer` is closed, in a microtask of its own.
- * @param closer What to close.
- * @returns A function that takes this back. It returns true if that has kept
- * `closer` from being closed, and false otherwise.
+ * @param ctx Context that closes `closer`, in a microtask of its own.
+ * @param closer Resource to close.
+ * @returns A function that revokes this. It returns true if it prevented the
+ * closing, and false otherwise.
  * @throws {TypeError} If `ctx` is not a context, or `closer` has neither method.
  *
- * @example A listener that goes home with its context
+ * @example A listener that closes with its context
  * ```ts
  * import { background, closeOnDone, withCancel } from "@curfew/context";
  *

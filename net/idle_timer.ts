@@ -1,4 +1,4 @@
-/** The end of what nobody uses. */
+/** Idle timeouts. */
 
 import { afterFunc } from "../context/after_func.ts";
 import { background } from "../context/background.ts";
@@ -6,10 +6,10 @@ import type { CancelableContext } from "../context/context.ts";
 import { withTimeout } from "../context/with_deadline.ts";
 
 /**
- * The cause of the context of a connection or peer on which nothing has been sent
- * or received for its `idleTimeout`.
+ * Cause of the context of a connection or peer that has sent and received nothing
+ * for its `idleTimeout`.
  *
- * @example A connection that says nothing
+ * @example A silent connection
  * ```ts
  * import { background, cause, dialTcp, IdleTimeout, serveTcp } from "@curfew/context";
  * import { assertInstanceOf } from "@std/assert";
@@ -25,13 +25,13 @@ import { withTimeout } from "../context/with_deadline.ts";
  * ```
  */
 export class IdleTimeout extends Error {
-  /** How long that was, in ms. */
+  /** The timeout in ms. */
   readonly idleTimeout: number;
 
   /**
-   * Makes one; for tests of handlers.
+   * Creates the error. Servers do; you need it only in tests of handlers.
    *
-   * @param idleTimeout The time, in ms.
+   * @param idleTimeout The timeout in ms.
    */
   constructor(idleTimeout: number) {
     super(`nothing was sent or received for ${idleTimeout} ms`);
@@ -41,8 +41,9 @@ export class IdleTimeout extends Error {
 }
 
 /**
- * Calls `f` once `touch()` has not been called for a while. A touch costs a look
- * at the clock: the alarm stays where it is, and is set anew when it goes off.
+ * Calls `f` once when `touch()` has not been called for `ms` milliseconds. A touch
+ * only reads the clock: the alarm is not moved, but set again when it goes off too
+ * early.
  */
 export class IdleTimer {
   readonly #ms: number;
@@ -52,8 +53,8 @@ export class IdleTimer {
   #stopped = false;
 
   /**
-   * @param ms How long; Infinity is never.
-   * @param f Called once.
+   * @param ms Idle timeout in ms; Infinity disables it.
+   * @param f Called at most once.
    */
   constructor(ms: number, f: () => void) {
     this.#ms = ms;
@@ -61,12 +62,12 @@ export class IdleTimer {
     if (ms !== Infinity) this.#set(ms);
   }
 
-  /** Something has happened: the time begins again. */
+  /** Restarts the timeout. */
   touch(): void {
     if (this.#ms !== Infinity) this.#last = Date.now();
   }
 
-  /** There is nothing to wait for any more. */
+  /** Stops the timer for good. */
   stop(): void {
     this.#stopped = true;
     this.#alarm?.cancel();
@@ -77,7 +78,7 @@ export class IdleTimer {
     afterFunc(alarm, () => {
       if (this.#stopped) return;
       const now = Date.now();
-      // The clock was put back: nobody knows when that was, so it begins again.
+      // The wall clock was set back at an unknown time, so the timeout restarts.
       if (this.#last > now) this.#last = now;
       const left = this.#last + this.#ms - now;
       if (left > 0) this.#set(left);

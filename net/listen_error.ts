@@ -1,10 +1,10 @@
-/** What a user is told whose server cannot listen. */
+/** Errors of servers that cannot listen. */
 
 import { hostPort } from "./host_port.ts";
 
 /**
- * The error of a listen that has failed, in words that say where that was and
- * what to do, and of the same class.
+ * Turns a listen error into one of the same class that names the address and says
+ * what is wrong with it.
  */
 export function listenError(
   caller: string,
@@ -17,7 +17,7 @@ export function listenError(
 ): unknown {
   if (error instanceof Deno.errors.AddrInUse) {
     return new Deno.errors.AddrInUse(
-      `${caller}: ${at.path ?? `port ${at.port}`} is in use`,
+      `${caller}: ${at.path ?? `port ${at.port}`} is already in use`,
       { cause: error },
     );
   }
@@ -27,7 +27,7 @@ export function listenError(
       { cause: error },
     );
   }
-  // Deno's own words say which permission lacks.
+  // Deno's own message names the permission.
   const isClear = error instanceof Deno.errors.NotCapable;
   if (isClear || !(error instanceof Error)) return error;
   const { path, hostname, port = 0 } = at;

@@ -1,10 +1,10 @@
 /**
- * Sockets that go home with their context: UDP, TCP and HTTP servers that drain
- * before they close, and `closeOnDone` for anything else.
+ * HTTP, TCP and UDP servers that drain when their context is done, and
+ * `closeOnDone` for any other resource.
  *
- * Each server has two moments. At the soft one its context is done: it takes no
- * new work and finishes what is in flight. At the hard one the grace is over:
- * the contexts of what is left are cancelled and the sockets closed.
+ * Each server stops in two phases. When its context is done, it drains: it takes no
+ * new work and finishes what is in flight. When the grace period is over, the
+ * contexts of what is left are canceled and the sockets are closed.
  *
  * @example A server that ends with its context
  * ```ts

@@ -1,8 +1,8 @@
-/** The timers of the real clock. */
+/** Timers of the real clock. */
 
 /**
- * Real time, also while a test's clock is installed: what waits for the kernel
- * or a client waits in it.
+ * Timers that run in real time even under a fake clock, for waits on the kernel or
+ * on a peer. Tests may replace them.
  */
 export const realTimers: {
   setTimeout: typeof setTimeout;

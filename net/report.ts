@@ -1,8 +1,11 @@
-/** What becomes of an error that a handler has thrown. */
+/** Delivery of errors to `onError`. */
 
 /**
- * Hands errors to `onError`, whatever that does with them: what it throws itself,
- * or rejects with, goes to stderr and costs nobody anything.
+ * Returns a function that passes errors to `onError`. If `onError` itself throws or
+ * rejects, that is logged, and the caller goes on.
+ *
+ * @param caller Prefix of messages.
+ * @param onError The caller's option; `console.error` by default.
  */
 export function reporter<About>(
   caller: string,

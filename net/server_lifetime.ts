@@ -124,7 +124,7 @@ export class ServerLifetime<Addr extends ServerAddr, Report> {
   /**
    * Calls `onListen` and begins the life of `work`. Throws what `onListen` throws.
    *
-   * @param work What the server does.
+   * @param work Work of the server.
    * @param isAwaited True if the caller of an asynchronous function gets `finished`
    * as its result: then a failure is the caller's to handle, and reported nowhere
    * else.

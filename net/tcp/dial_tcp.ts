@@ -1,4 +1,4 @@
-/** A TCP connection to somebody else. */
+/** Outgoing TCP connections. */
 
 import type { Context } from "../../context/context.ts";
 import { assertContext } from "../../context/tree.ts";
@@ -6,19 +6,19 @@ import { assertOptions } from "../arguments.ts";
 import { closeOnDone } from "../close_on_done.ts";
 import { hostPort } from "../host_port.ts";
 
-/** Where {@linkcode dialTcp} connects to. */
+/** Options for {@linkcode dialTcp}. */
 export interface DialTcpOptions {
-  /** The port. */
+  /** Port to connect to. */
   port: number;
-  /** A name or an address; `127.0.0.1` by default. */
+  /** Name or address to connect to; `127.0.0.1` by default. */
   hostname?: string;
 }
 
-/** Where {@linkcode dialTcp} connects to by TLS. */
+/** Options for {@linkcode dialTcp} with TLS. */
 export interface DialTlsOptions extends DialTcpOptions {
-  /** For TLS. The certificate must be for `hostname`. */
+  /** Options for TLS. The certificate must be valid for `hostname`. */
   tls: {
-    /** Certificates to trust besides the system's, as PEM text. */
+    /** Certificates to trust in addition to the system's, as PEM text. */
     caCerts?: string[];
     /** Protocols to offer (ALPN), in order of preference. */
     alpnProtocols?: string[];
@@ -26,23 +26,22 @@ export interface DialTlsOptions extends DialTcpOptions {
 }
 
 /**
- * Connects until `ctx` is done: `Deno.connect`, and the handshake of TLS where
- * that is asked for, which Deno's own `connectTls` does not interrupt. The
- * connection itself does not depend on `ctx`: once it is there, the end of `ctx`
- * does it no harm. `closeOnDone(ctx, conn)` makes it depend.
+ * Opens a connection, and with the option `tls` performs the handshake, until `ctx`
+ * is done. `Deno.connectTls` would not interrupt the handshake. An open connection
+ * does not depend on `ctx`; use `closeOnDone(ctx, conn)` if it should.
  *
- * The socket of a handshake that was broken off is kept by Deno until the peer
- * closes it; the process does not wait for that.
+ * Deno keeps the socket of an interrupted handshake until the peer closes it. The
+ * process does not wait for that.
  *
  * Follows Go's `net.Dialer.DialContext`. Needs the permission `--allow-net`.
  *
- * @param ctx Until when to try.
- * @param options Where to.
- * @returns The connection. Rejects with `ctx.err` once `ctx` is done.
- * @throws {TypeError} If `ctx` is not a context.
- * @throws {Deno.errors.ConnectionRefused} If nobody listens there.
+ * @param ctx Context that limits the time to connect.
+ * @param options Address, and options for TLS.
+ * @returns The connection. Rejects with `ctx.err` if `ctx` is done first.
+ * @throws {TypeError} If `ctx` is not a context, or `options` is not an object.
+ * @throws {Deno.errors.ConnectionRefused} If nothing listens at the address.
  *
- * @example A second to connect, as long as it takes to talk
+ * @example One second to connect, and no limit afterwards
  * ```ts
  * import { background, type Context, dialTcp, withTimeout } from "@curfew/context";
  *
@@ -63,11 +62,11 @@ export function dialTcp(
   options: DialTlsOptions,
 ): Promise<Deno.TlsConn>;
 /**
- * The same without TLS.
+ * Opens a connection without TLS.
  *
- * @param ctx Until when to try.
- * @param options Where to.
- * @returns The connection.
+ * @param ctx Context that limits the time to connect.
+ * @param options Address.
+ * @returns The connection. Rejects with `ctx.err` if `ctx` is done first.
  */
 export function dialTcp(
   ctx: Context,
@@ -102,7 +101,7 @@ async function connect(
   throw ctx.err;
 }
 
-/** `conn` as one of TLS. */
+/** Performs the TLS handshake on `conn`. */
 async function secure(
   ctx: Context,
   conn: Deno.TcpConn,
@@ -127,16 +126,16 @@ async function secure(
   throw ctx.err;
 }
 
-/** The error of a connect that has failed, with the address that it was to. */
+/** Turns a connect error into one that names the address. */
 function dialError(error: unknown, hostname: string, port: number): unknown {
   const at = hostPort(hostname, port);
   if (error instanceof Deno.errors.ConnectionRefused) {
     return new Deno.errors.ConnectionRefused(
-      `dialTcp: nobody listens at ${at}`,
+      `dialTcp: nothing listens at ${at}`,
       { cause: error },
     );
   }
-  // That a name cannot be looked up has no class of its own, and does not name it.
+  // A failed look-up has no class of its own, and its message lacks the name.
   if (error instanceof Error && error.constructor === Error) {
     return new Error(`dialTcp: cannot connect to ${at}: ${error.message}`, {
       cause: error,

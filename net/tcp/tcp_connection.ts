@@ -1,4 +1,4 @@
-/** A connection that ends with its context. */
+/** TCP connections that end with their context. */
 
 import type { CancelableContext, Context } from "../../context/context.ts";
 import { isCanceled } from "../../context/is_canceled.ts";
@@ -7,54 +7,53 @@ import { ClientGone } from "../client_gone.ts";
 import { IdleTimeout, IdleTimer } from "../idle_timer.ts";
 import { realTimers } from "../real_timers.ts";
 
-/** What all connections of a server have in common. */
+/** Options for all connections of a server. */
 export interface TcpConnectionOptions {
-  /** In ms. */
+  /** Idle timeout in ms. */
   readonly idleTimeout: number;
-  /** Whether a peer that sends no more may still be answered. */
+  /** Keeps ctx open when the peer has half-closed the connection. */
   readonly allowHalfOpen: boolean;
 }
 
 /**
- * How much is read ahead, in bytes, to see whether the peer is still there: a
- * little at a time, for each connection that nobody reads has a buffer of that
- * size, up to what is enough for most requests.
+ * Number of bytes that one read-ahead takes, and limit of what it keeps. The step is
+ * small because every connection that its handler does not read holds a buffer of
+ * that size; the limit is enough for most requests.
  */
 const readAheadStep = 512;
 const readAheadLimit = 16_384;
 
-/** How long, in ms, what nobody will read any more is still taken from the peer. */
+/** Time in ms for which a closing connection still reads and drops data. */
 const lingerTime = 1_000;
 
 /**
- * A connection, and a context that is done when its peer has closed it or nothing
- * has moved on it for a while. Reads and writes that its context cuts short
- * reject with the `err` of that.
+ * A connection with a context that is done when the peer has closed the connection
+ * or the connection is idle. Reads and writes that the context cuts short reject
+ * with `ctx.err`.
  *
- * That a peer has closed shows to a read only. While the handler is busy with
- * something else, {@linkcode watch} reads in its place; what comes is kept for
- * the handler's next read, so the end is seen in its order: after all that the
- * peer had sent.
+ * Only a read shows that a peer has closed. While the handler does something else,
+ * {@linkcode watch} reads ahead, and keeps the data for the handler's next read. So
+ * the handler sees the end in its place: after everything that the peer has sent.
  */
 export class TcpConnection implements Deno.Conn<Deno.NetAddr> {
-  /** Done when the connection is of no use any more. */
+  /** Done when the connection has ended. */
   readonly ctx: CancelableContext;
   readonly #conn: Deno.TcpConn | Deno.TlsConn;
   readonly #allowHalfOpen: boolean;
   readonly #idle: IdleTimer;
   #readable: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
   #writable: WritableStream<Uint8Array<ArrayBufferLike>> | undefined;
-  /** Reads of the handler that are under way. */
+  /** Number of pending reads of the handler. */
   #reading = 0;
-  /** Whether nothing was read between two looks of {@linkcode watch}. */
+  /** Set by `watch()`: true if the handler was not reading at that time. */
   #quiet = false;
-  /** The read in the handler's place; settles when it has come to something. */
+  /** Pending read-ahead. Never rejects. */
   #watching: Promise<void> | undefined;
-  /** What it has read. */
+  /** Data that was read ahead. */
   #ahead: Uint8Array = new Uint8Array();
-  /** How it has ended, if it was not well. */
+  /** Set when a read-ahead has found the end of the stream or failed. */
   #end: { error: unknown } | "closed" | undefined;
-  /** What has told that the peer has gone. */
+  /** Error that showed that the peer has gone. */
   #reset: unknown;
   #closed = false;
   #writeClosed = false;
@@ -169,7 +168,7 @@ export class TcpConnection implements Deno.Conn<Deno.NetAddr> {
     this.close();
   }
 
-  /** Called every now and then: from the second time on without a read it reads. */
+  /** Called at intervals. Reads ahead if the handler has not read since the last call. */
   watch(): void {
     const idle = this.#reading === 0 && this.#watching === undefined &&
       this.#ahead.length < readAheadLimit && this.#end === undefined &&
@@ -184,7 +183,7 @@ export class TcpConnection implements Deno.Conn<Deno.NetAddr> {
       const n = await this.#conn.read(buffer);
       if (n === null) {
         this.#end = "closed";
-        // A handler that reads, or has something left to, will be told in turn.
+        // A handler that reads, or has data left to read, gets to the end later.
         if (this.#reading === 0 && this.#ahead.length === 0) this.#peerClosed();
       } else {
         this.#idle.touch();
@@ -209,11 +208,11 @@ export class TcpConnection implements Deno.Conn<Deno.NetAddr> {
     return null;
   }
 
-  /** The error that a read or write is to fail with. */
+  /** Turns an error of the socket into the one that the handler gets. */
   #failed(error: unknown): unknown {
-    // Closed under it: the context says why.
+    // Closed under the handler: ctx.err says why.
     if (this.#closed) return this.ctx.err ?? error;
-    // To write after closeWrite(), or what is no bytes, is the handler's mistake.
+    // A write after closeWrite(), or of no bytes, is a mistake of the handler.
     if (this.#writeClosed && error instanceof Deno.errors.BrokenPipe) {
       return error;
     }
@@ -230,9 +229,9 @@ export class TcpConnection implements Deno.Conn<Deno.NetAddr> {
   }
 
   /**
-   * The handler has returned. To close a connection with something unread resets
-   * it, and the peer might lose what was written; so that is read first, for a
-   * while.
+   * Closes the connection after the handler has returned. Closing a connection with
+   * unread data resets it, and the peer could lose the answer; so that data is read
+   * and dropped first, for up to a second.
    */
   async end(): Promise<void> {
     this.ctx.cancel();
@@ -240,7 +239,7 @@ export class TcpConnection implements Deno.Conn<Deno.NetAddr> {
     try {
       if (!this.#closed && await this.#hasUnread()) await this.#linger();
     } catch {
-      // The peer has gone, or it is the hard moment.
+      // The peer has gone, or the grace period is over.
     }
     this.close();
   }
@@ -256,7 +255,7 @@ export class TcpConnection implements Deno.Conn<Deno.NetAddr> {
   }
 
   async #linger(): Promise<void> {
-    // Before all else: a write that the handler has given up may be stuck.
+    // Set first: closeWrite() waits for a write that the handler has abandoned.
     const timer = realTimers.setTimeout(() => this.close(), lingerTime);
     const buffer = new Uint8Array(readAheadLimit);
     try {
@@ -268,7 +267,7 @@ export class TcpConnection implements Deno.Conn<Deno.NetAddr> {
   }
 }
 
-/** Errors of a peer that is not there any more; the last one is that of TLS. */
+/** Reports whether `error` shows that the peer has gone; TLS gives the last one. */
 function isReset(error: unknown): boolean {
   return error instanceof Deno.errors.ConnectionReset ||
     error instanceof Deno.errors.ConnectionAborted ||

@@ -1,43 +1,43 @@
-/** What comes in over UDP. */
+/** Received datagrams. */
 
 /**
- * A datagram that has come in. It is lent to its handler: valid until that has
- * returned or, where it returned a promise, until that has settled.
+ * A received datagram. It is lent to its handler: valid until the handler has
+ * returned or, if it returned a promise, until that has settled.
  *
- * @example Kept for later, by a copy
+ * @example Keeping the data
  * ```ts
  * import type { Context, Datagram } from "@curfew/context";
  *
  * const kept: Uint8Array[] = [];
  * function keep(_ctx: Context, datagram: Datagram): void {
- *   kept.push(datagram.data.slice()); // the buffer itself will be used again
+ *   kept.push(datagram.data.slice()); // the buffer itself is reused
  * }
  * console.log(keep.name); // for serveUdp(ctx, { port: 8125 }, keep)
  * ```
  */
 export interface Datagram<Addr extends Deno.Addr = Deno.NetAddr> {
-  /** What was sent; `slice()` keeps it for longer. */
+  /** Payload of the datagram. Copy it with `slice()` to keep it. */
   readonly data: Uint8Array<ArrayBuffer>;
-  /** Who sent it. The object itself may be kept. */
+  /** Address of the sender. The object may be kept. */
   readonly addr: Addr;
   /**
-   * Sends `data` back to who sent the datagram.
+   * Sends `data` to the sender of the datagram.
    *
-   * @param data At most 65,507 bytes, 65,527 over IPv6; 9,216 on macOS, unless it
-   * is set up to send more.
+   * @param data At most 65,507 bytes, or 65,527 over IPv6; 9,216 on macOS unless
+   * it is configured to send more.
    * @returns The number of bytes sent. Rejects with the `err` of the handler's
-   * ctx once that is done, and with a RangeError where `data` is too long.
+   * ctx once that is done, and with a RangeError if `data` is too long.
    */
   reply(data: Uint8Array): Promise<number>;
 }
 
-/** Sends a datagram from the socket that another has come in by. */
+/** Sends a datagram from the socket that received another one. */
 type Send = (data: Uint8Array, addr: Deno.Addr) => Promise<number>;
 
 /**
- * A datagram out of a buffer that will be used again. One object serves all the
- * handlers that return at once, so that they cost no allocation; it takes back
- * what it has lent, lest somebody who kept it replies to the wrong peer.
+ * A datagram whose buffer will be reused. One object serves all handlers that return
+ * at once, so that they cost no allocation. It takes back what it has lent, so that
+ * code that kept it cannot reply to the wrong peer.
  */
 export class LentDatagram<Addr extends Deno.Addr> implements Datagram<Addr> {
   readonly #send: Send;
@@ -59,7 +59,7 @@ export class LentDatagram<Addr extends Deno.Addr> implements Datagram<Addr> {
   }
 
   get data(): Uint8Array<ArrayBuffer> {
-    return this.#data ?? tooLate("data", "copy it by slice()");
+    return this.#data ?? tooLate("data", "copy it with slice()");
   }
 
   get addr(): Addr {
@@ -68,10 +68,10 @@ export class LentDatagram<Addr extends Deno.Addr> implements Datagram<Addr> {
 
   reply(data: Uint8Array): Promise<number> {
     if (this.#addr !== undefined) return this.#send(data, this.#addr);
-    return tooLate("reply()", "return a promise to go on with it");
+    return tooLate("reply()", "return a promise from the handler");
   }
 
-  /** What `console.log` shows. */
+  /** Text that `console.log` prints. */
   [Symbol.for("Deno.customInspect")](inspect: typeof Deno.inspect): string {
     return `Datagram ${inspect({ data: this.#data, addr: this.#addr })}`;
   }
@@ -79,6 +79,6 @@ export class LentDatagram<Addr extends Deno.Addr> implements Datagram<Addr> {
 
 function tooLate(what: string, instead: string): never {
   throw new TypeError(
-    `datagram: ${what} was asked for after its handler has returned; ${instead}`,
+    `datagram: ${what} was used after its handler has returned; ${instead}`,
   );
 }

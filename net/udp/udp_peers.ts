@@ -391,7 +391,7 @@ class Peer implements UdpPeer {
 
   /** Counts datagrams that the handler is done with. */
   #settle(count: number, failed: boolean): void {
-    // `end()` has settled those of iterators that have not been told yet.
+    // `end()` has settled those of iterators that do not know it yet.
     const settled = Math.min(count, this.#busy);
     this.#busy -= settled;
     if (failed) this.#counts.failed += settled;

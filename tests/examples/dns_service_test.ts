@@ -428,7 +428,7 @@ Deno.test("dns: reports a port in use in one line on stderr and exits with code 
   assertEquals([code, stdout], [1, ""]);
   assertEquals(
     stderr,
-    `dns: --listen 127.0.0.1:${port}: port ${port} is in use\n`,
+    `dns: --listen 127.0.0.1:${port}: port ${port} is already in use\n`,
   );
 });
 

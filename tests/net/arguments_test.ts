@@ -16,7 +16,7 @@ type Server = (ctx: Context, options: never, handler: never) => unknown;
 const servers: Server[] = [serveHttp, serveTcp, serveUdp, udpPeers];
 
 for (const serve of servers) {
-  Deno.test(`${serve.name}() says which argument is missing`, () => {
+  Deno.test(`${serve.name}() names the argument that is missing`, () => {
     for (const options of [undefined, null, 8000]) {
       assertThrows(
         () => serve(background(), options as never, (() => {}) as never),
@@ -33,7 +33,7 @@ for (const serve of servers) {
 }
 
 for (const serve of servers) {
-  Deno.test(`${serve.name}() shows a number that came as text as such`, () => {
+  Deno.test(`${serve.name}() quotes a string that is given instead of a number`, () => {
     assertThrows(
       () =>
         serve(
@@ -47,7 +47,7 @@ for (const serve of servers) {
   });
 }
 
-Deno.test("udpRead() says that the handler is missing, and leaves the socket alone", () => {
+Deno.test("udpRead() throws a TypeError without a handler, and leaves the socket open", () => {
   const hostname = "127.0.0.1";
   const conn = Deno.listenDatagram({ transport: "udp", hostname, port: 0 });
   assertThrows(
@@ -58,7 +58,7 @@ Deno.test("udpRead() says that the handler is missing, and leaves the socket alo
   conn.close();
 });
 
-Deno.test("udpRead() says which argument is wrong", () => {
+Deno.test("udpRead() names the argument that is wrong", () => {
   const hostname = "127.0.0.1";
   using stack = new DisposableStack();
   const conn = Deno.listenDatagram({ transport: "udp", hostname, port: 0 });
@@ -79,7 +79,7 @@ Deno.test("udpRead() says which argument is wrong", () => {
 });
 
 for (const options of [undefined, null, 8000]) {
-  Deno.test(`dialTcp() to ${options} says what it takes`, async () => {
+  Deno.test(`dialTcp() throws a TypeError if its options are ${options}`, async () => {
     await assertRejects(
       () => dialTcp(background(), options as never),
       TypeError,
@@ -89,7 +89,7 @@ for (const options of [undefined, null, 8000]) {
 }
 
 for (const request of [undefined, null, "/"]) {
-  Deno.test(`requestContext(${JSON.stringify(request)}) says what it takes`, () => {
+  Deno.test(`requestContext(${JSON.stringify(request)}) throws a TypeError`, () => {
     assertThrows(
       () => requestContext(request as never),
       TypeError,

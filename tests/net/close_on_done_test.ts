@@ -6,7 +6,7 @@ import {
 } from "@curfew/context";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 
-Deno.test("closeOnDone() closes once ctx is done", async () => {
+Deno.test("closeOnDone() closes the resource once ctx is done", async () => {
   const ctx = withCancel(background());
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   closeOnDone(ctx, listener);
@@ -15,7 +15,7 @@ Deno.test("closeOnDone() closes once ctx is done", async () => {
   await assertRejects(() => accepted, Deno.errors.BadResource);
 });
 
-Deno.test("closeOnDone() disposes of what has no close()", async () => {
+Deno.test("closeOnDone() disposes of a resource without close()", async () => {
   const ctx = withCancel(background());
   let disposed = 0;
   closeOnDone(ctx, { [Symbol.dispose]: () => void disposed++ });
@@ -24,7 +24,7 @@ Deno.test("closeOnDone() disposes of what has no close()", async () => {
   assertEquals(disposed, 1);
 });
 
-Deno.test("closeOnDone() on a done ctx closes in a microtask", async () => {
+Deno.test("closeOnDone() closes the resource in a microtask if ctx is done", async () => {
   const ctx = withCancel(background());
   ctx.cancel();
   let closed = 0;
@@ -34,7 +34,7 @@ Deno.test("closeOnDone() on a done ctx closes in a microtask", async () => {
   assertEquals(closed, 1);
 });
 
-Deno.test("closeOnDone() taken back closes nothing", async () => {
+Deno.test("the function that closeOnDone() returns revokes it", async () => {
   const ctx = withCancel(background());
   let closed = 0;
   const stop = closeOnDone(ctx, { close: () => void closed++ });
@@ -45,7 +45,7 @@ Deno.test("closeOnDone() taken back closes nothing", async () => {
   assertEquals(closed, 0);
 });
 
-Deno.test("closeOnDone() does not mind what is closed already", async () => {
+Deno.test("closeOnDone() ignores a resource that is closed already", async () => {
   const ctx = withCancel(background());
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   closeOnDone(ctx, listener);
@@ -54,7 +54,7 @@ Deno.test("closeOnDone() does not mind what is closed already", async () => {
   await ctx.done;
 });
 
-Deno.test("closeOnDone() wants something that can be closed", () => {
+Deno.test("closeOnDone() throws a TypeError without a context or a resource that can be closed", () => {
   for (const wrong of [{}, { close: true }, null, undefined, 5]) {
     assertThrows(
       () => closeOnDone(background(), wrong as unknown as Disposable),
@@ -69,7 +69,7 @@ Deno.test("closeOnDone() wants something that can be closed", () => {
   );
 });
 
-Deno.test("closeOnDone() disposes of what has a close that is no function", async () => {
+Deno.test("closeOnDone() disposes of a resource whose close is no function", async () => {
   const ctx = withCancel(background());
   let disposed = 0;
   const closer = { close: true, [Symbol.dispose]: () => void disposed++ };

@@ -19,7 +19,7 @@ async function run(
 
 const requests = 200_000;
 
-Deno.test("requests leave nothing behind in the heap", async () => {
+Deno.test("requests leave nothing in the heap", async () => {
   const { served, inFlight, heaps } = await run(
     "many_requests.ts",
     [],
@@ -27,27 +27,27 @@ Deno.test("requests leave nothing behind in the heap", async () => {
   );
   assertEquals(served, requests);
   assertEquals(inFlight, 0);
-  // The first parts compile and optimise. One word for each of the requests after
+  // The first parts compile and optimize. One word for each of the requests after
   // them would be a megabyte.
   const growth = heaps!.at(-1)! - heaps![3]!;
   assert(growth < 500_000, `the heap has grown by ${growth} bytes: ${heaps}`);
 });
 
 Deno.test({
-  name: "a datagram allocates nothing besides what it is received with",
-  // Counting for coverage allocates.
+  name: "serveUdp() allocates nothing for a datagram in addition to receive()",
+  // Coverage counters allocate.
   ignore: Deno.env.has("DENO_COVERAGE_DIR"),
   async fn() {
-    // In a nursery so large that nothing is collected during a part.
+    // A nursery so large that nothing is collected during a part.
     const flags = ["--min-semi-space-size=128", "--max-semi-space-size=128"];
     const bytes: number[] = [];
     for (const way of ["bare", "at once"]) {
       const { grown } = await run("many_datagrams.ts", flags, way, "200000");
-      // Parts in which the engine still compiles take more.
+      // The engine still compiles during the first parts.
       bytes.push(Math.min(...grown!) / 20_000);
     }
     const [bare, ours] = bytes;
-    // An object of two fields would be 20 bytes and more.
+    // An object with two fields takes at least 20 bytes.
     assert(
       ours! - bare! < 4,
       `${ours} bytes a datagram, ${bare} in a bare loop`,
@@ -55,13 +55,13 @@ Deno.test({
   },
 });
 
-Deno.test("a flood of datagrams leaves nothing behind in the memory", async () => {
+Deno.test("a flood of datagrams leaves nothing in memory", async () => {
   const { held } = await run("many_datagrams.ts", [], "slowly", "1000000");
   const growth = held!.at(-1)! - held![3]!;
   assert(growth < 500_000, `memory has grown by ${growth} bytes: ${held}`);
 });
 
-Deno.test("a backlog that is never empty leaves nothing behind in the heap", async () => {
+Deno.test("a backlog that is never empty leaves nothing in the heap", async () => {
   const { growth } = await run("long_backlog.ts", []);
   assert(growth! < 1_000_000, `the heap has grown by ${growth} bytes`);
 });

@@ -1,4 +1,4 @@
-/** Whether this machine has IPv6, which many a container has not. */
+/** True if this machine has IPv6; many containers do not. */
 export const hasIpv6 = probe();
 
 function probe(): boolean {

@@ -1,4 +1,4 @@
-// Where a server cannot listen, and is told so before it has opened anything.
+// Errors of servers that cannot listen.
 
 import {
   background,
@@ -12,7 +12,7 @@ import {
 } from "@curfew/context";
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 
-/** An address that this machine does not have: one that is kept for documents. */
+/** Address that no machine has: it is reserved for documentation. */
 const elsewhere = { hostname: "192.0.2.1", port: 0 };
 const noPort = { hostname: "127.0.0.1", port: 70_000 };
 
@@ -25,7 +25,7 @@ const servers: [name: string, serve: Serve][] = [
   ["udpPeers", (ctx, at) => udpPeers(ctx, at, () => {})],
 ];
 for (const [name, serve] of servers) {
-  Deno.test(`${name}() says which address is not of this machine, and leaves ctx alone`, () => {
+  Deno.test(`${name}() names an address that this machine does not have, and leaves ctx alone`, () => {
     using ctx = withCancel(background());
     assertThrows(
       () => serve(ctx, elsewhere),
@@ -34,7 +34,7 @@ for (const [name, serve] of servers) {
     );
     assertEquals([ctx.err, snapshot(ctx).children], [undefined, []]);
   });
-  Deno.test(`${name}() says where it cannot listen, and why`, () => {
+  Deno.test(`${name}() names the address on which it cannot listen, and the reason`, () => {
     assertThrows(
       () => serve(background(), noPort),
       RangeError,
@@ -44,7 +44,7 @@ for (const [name, serve] of servers) {
 }
 
 Deno.test({
-  name: "serveHttp() says which path it cannot listen on, and why",
+  name: "serveHttp() names the path on which it cannot listen, and the reason",
   ignore: Deno.build.os === "windows",
   fn() {
     const path = "/no/such/directory/http.sock";
@@ -57,7 +57,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a permission that lacks is told in Deno's words, which say what to do",
+  name: "a missing permission is reported in Deno's words, which name the flag",
   permissions: { net: false },
   fn() {
     for (const [, serve] of servers) {

@@ -11,7 +11,7 @@ test("listenOnPath() removes the file of a socket that nothing listens on", asyn
   using _accepted = await listener.accept();
 });
 
-test("listenOnPath() leaves the file of a dead socket alone if it is told to", () => {
+test("listenOnPath() leaves the file of a dead socket alone if removeStale is false", () => {
   using at = new SocketPath();
   at.leaveStale();
   assertThrows(

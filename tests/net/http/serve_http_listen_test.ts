@@ -371,7 +371,7 @@ Deno.test("a port in use harms neither the server that has it nor ctx, which can
   assertThrows(
     () => serveHttp(ctx, { ...here, port }, () => new Response("second")),
     Deno.errors.AddrInUse,
-    `serveHttp: port ${port} is in use`,
+    `serveHttp: port ${port} is already in use`,
   );
   const url = `http://127.0.0.1:${port}/`;
   assertEquals(await (await fetch(url)).text(), "first");

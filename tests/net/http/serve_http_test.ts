@@ -946,7 +946,7 @@ Deno.test("serveHttp() names the port that is in use and leaves its ctx unharmed
   assertThrows(
     () => serveHttp(ctx, { ...here, port }, () => new Response()),
     Deno.errors.AddrInUse,
-    `serveHttp: port ${port} is in use`,
+    `serveHttp: port ${port} is already in use`,
   );
   assertEquals(ctx.err, undefined);
   assertEquals(snapshot(ctx).children, []);

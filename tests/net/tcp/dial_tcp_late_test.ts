@@ -1,9 +1,9 @@
-// A connection that comes, or fails, in a way that no peer here can be made to.
+// Outcomes of Deno.connect() that no peer on this machine can cause.
 
 import { background, dialTcp, withCancel } from "@curfew/context";
 import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 
-/** Runs `f` while every connect ends as `connect` says. */
+/** Runs `f` while `connect` replaces `Deno.connect`. */
 async function connecting(
   connect: () => Promise<Deno.TcpConn>,
   f: () => Promise<void>,
@@ -17,7 +17,7 @@ async function connecting(
   }
 }
 
-Deno.test("dialTcp() closes a connection that comes too late, and rejects with ctx.err", async () => {
+Deno.test("dialTcp() closes a connection that opens after ctx is done, and rejects with ctx.err", async () => {
   const ctx = withCancel(background());
   let closed = 0;
   const late = { close: () => closed++ } as unknown as Deno.TcpConn;
@@ -31,10 +31,10 @@ Deno.test("dialTcp() closes a connection that comes too late, and rejects with c
   assertEquals(closed, 1);
 });
 
-Deno.test("dialTcp() passes on what it has no better words for", async () => {
+Deno.test("dialTcp() rejects with errors that need no explanation as they are", async () => {
   const failure = new Deno.errors.TimedOut("no answer");
   await connecting(() => Promise.reject(failure), async () => {
-    const dialled = dialTcp(background(), { port: 9 });
-    assertStrictEquals(await assertRejects(() => dialled), failure);
+    const dialed = dialTcp(background(), { port: 9 });
+    assertStrictEquals(await assertRejects(() => dialed), failure);
   });
 });

@@ -13,7 +13,7 @@ function listen(): Deno.TcpListener {
   return Deno.listen({ hostname: "127.0.0.1", port: 0 });
 }
 
-Deno.test("dialTcp() connects, and cancelling afterwards does the connection no harm", async () => {
+Deno.test("dialTcp() connects, and a later cancellation leaves the connection open", async () => {
   using listener = listen();
   const ctx = withCancel(background());
   using conn = await dialTcp(ctx, listener.addr);
@@ -26,7 +26,7 @@ Deno.test("dialTcp() connects, and cancelling afterwards does the connection no 
   assertEquals(await conn.read(new Uint8Array(10)), 1);
 });
 
-Deno.test("dialTcp() on a done ctx rejects with its err and does not connect", async () => {
+Deno.test("dialTcp() rejects with ctx.err and does not connect if ctx is done", async () => {
   using listener = listen();
   const ctx = withCancel(background());
   ctx.cancel();
@@ -40,19 +40,19 @@ Deno.test("dialTcp() on a done ctx rejects with its err and does not connect", a
   );
 });
 
-Deno.test("dialTcp() that is cancelled while it connects rejects with ctx.err, and nothing stays open", async () => {
+Deno.test("dialTcp() rejects with ctx.err if ctx is canceled while it connects, and leaves nothing open", async () => {
   using listener = listen();
   const ctx = withCancel(background());
-  const dialled = dialTcp(ctx, listener.addr);
+  const dialed = dialTcp(ctx, listener.addr);
   ctx.cancel("never mind");
-  const error = await assertRejects(() => dialled);
+  const error = await assertRejects(() => dialed);
   assertStrictEquals(error, ctx.err);
 });
 
-Deno.test("dialTcp() ends at the deadline of ctx", async () => {
+Deno.test("dialTcp() rejects at the deadline of ctx", async () => {
   using time = new FakeTime();
   const { connect } = Deno;
-  // A peer that never answers: no address here is sure to be one.
+  // There is no address whose peer is sure never to answer.
   Deno.connect =
     ((options: Deno.ConnectOptions) =>
       new Promise<Deno.TcpConn>((_resolve, reject) => {
@@ -61,25 +61,25 @@ Deno.test("dialTcp() ends at the deadline of ctx", async () => {
       })) as typeof Deno.connect;
   try {
     using ctx = withTimeout(background(), 1_000);
-    const dialled = dialTcp(ctx, { port: 9 });
-    dialled.catch(() => {});
+    const dialed = dialTcp(ctx, { port: 9 });
+    dialed.catch(() => {});
     await time.runMicrotasks();
     time.tick(1_000);
-    const error = await assertRejects(() => dialled);
+    const error = await assertRejects(() => dialed);
     assertStrictEquals(error, ctx.err);
   } finally {
     Deno.connect = connect;
   }
 });
 
-Deno.test("dialTcp() names the address where nobody listens", async () => {
+Deno.test("dialTcp() names the address at which nothing listens", async () => {
   const listener = listen();
   const { port } = listener.addr;
   listener.close();
   await assertRejects(
     () => dialTcp(background(), { port }),
     Deno.errors.ConnectionRefused,
-    `dialTcp: nobody listens at 127.0.0.1:${port}`,
+    `dialTcp: nothing listens at 127.0.0.1:${port}`,
   );
 });
 
@@ -92,7 +92,7 @@ Deno.test("dialTcp() leaves nothing on ctx", async () => {
   assertEquals(snapshot(ctx).children.length, 0);
 });
 
-Deno.test("dialTcp() wants a context", async () => {
+Deno.test("dialTcp() throws a TypeError without a context", async () => {
   await assertRejects(
     () => dialTcp(null as unknown as Context, { port: 9 }),
     TypeError,
@@ -100,28 +100,28 @@ Deno.test("dialTcp() wants a context", async () => {
   );
 });
 
-// TLS. That it connects stands with serveTcp().
+// TLS. The tests of serveTcp() show that it connects.
 
-for (const when of ["cancelled", "left by its peer"]) {
-  Deno.test(`a handshake that is ${when} ends`, async () => {
+for (const when of ["canceled", "closed by its peer"]) {
+  Deno.test(`dialTcp() rejects if its handshake is ${when}`, async () => {
     using listener = listen();
     const { hostname, port } = listener.addr;
     using ctx = withCancel(background());
-    const dialled = dialTcp(ctx, { hostname, port, tls: {} });
-    dialled.catch(() => {});
+    const dialed = dialTcp(ctx, { hostname, port, tls: {} });
+    dialed.catch(() => {});
     using accepted = await listener.accept();
-    // The client says hello; nobody answers.
+    // The ClientHello, which gets no answer.
     await accepted.read(new Uint8Array(1_000));
-    if (when === "cancelled") ctx.cancel();
+    if (when === "canceled") ctx.cancel();
     else accepted.closeWrite();
-    const error = await assertRejects(() => dialled);
-    if (when === "cancelled") assertStrictEquals(error, ctx.err);
+    const error = await assertRejects(() => dialed);
+    if (when === "canceled") assertStrictEquals(error, ctx.err);
     else assertEquals(ctx.err, undefined);
     assertEquals(snapshot(ctx).afterFuncs, 0);
   });
 }
 
-Deno.test("a certificate that is not trusted is an error", async () => {
+Deno.test("dialTcp() rejects if the certificate is not trusted", async () => {
   const pem = (name: string) =>
     Deno.readTextFileSync(new URL(`../testdata/${name}`, import.meta.url));
   using listener = Deno.listenTls({
@@ -142,16 +142,16 @@ Deno.test("a certificate that is not trusted is an error", async () => {
   await accepting;
 });
 
-Deno.test("a hostname that TLS does not take is an error, and nothing stays open", async () => {
+Deno.test("dialTcp() rejects if the hostname is no name for TLS, and leaves nothing open", async () => {
   using listener = listen();
   const { port } = listener.addr;
-  const dialled = dialTcp(background(), { hostname: "127.1", port, tls: {} });
-  await assertRejects(() => dialled, TypeError);
+  const dialed = dialTcp(background(), { hostname: "127.1", port, tls: {} });
+  await assertRejects(() => dialed, TypeError);
   using accepted = await listener.accept();
   assertEquals(await accepted.read(new Uint8Array(1)), null);
 });
 
-Deno.test("dialTcp() without what TLS needs does without TLS", async () => {
+Deno.test("dialTcp() connects without TLS if tls is undefined", async () => {
   using listener = listen();
   const options = { port: listener.addr.port, tls: undefined };
   using conn = await dialTcp(background(), options as { port: number });
@@ -160,7 +160,7 @@ Deno.test("dialTcp() without what TLS needs does without TLS", async () => {
   assertEquals(await accepted.read(new Uint8Array(10)), 1);
 });
 
-Deno.test("dialTcp() names what it cannot look up", async () => {
+Deno.test("dialTcp() names the host that cannot be looked up", async () => {
   await assertRejects(
     () => dialTcp(background(), { hostname: "no-such-name.invalid", port: 9 }),
     Error,

@@ -32,7 +32,7 @@ import {
   readToEnd,
 } from "./connections.ts";
 
-// Bounds and errors.
+// Limits and errors.
 
 Deno.test("serveTcp() closes connections beyond maxConnections and counts them as refused", async () => {
   await using server = serveTcp(
@@ -114,7 +114,7 @@ Deno.test("an onError that throws is logged and changes nothing else", async () 
   }
 });
 
-/** A server whose listener's accept() is `accept`, until that gives undefined. */
+/** Starts a server whose `accept()` is `accept`, until that returns undefined. */
 function serveWith(
   accept: () => Promise<Deno.TcpConn> | undefined,
   options: Partial<ServeTcpOptions>,
@@ -175,7 +175,7 @@ Deno.test("the pause after a failed accept does not delay the shutdown", async (
   const full = Object.assign(new Error("no memory"), { code: "ENOMEM" });
   const { setTimeout } = realTimers;
   const pausing = Promise.withResolvers<void>();
-  // A pause that never ends by itself.
+  // The pause never ends by itself.
   realTimers.setTimeout =
     (() => pausing.resolve()) as unknown as typeof setTimeout;
   try {
@@ -260,7 +260,7 @@ Deno.test({
   },
 });
 
-// Both moments.
+// The two phases.
 
 Deno.test("while draining, serveTcp() refuses connections and handlers finish", async () => {
   const ctx = withCancel(background());
@@ -276,12 +276,12 @@ Deno.test("while draining, serveTcp() refuses connections and handlers finish", 
   using conn = await dial(server);
   await entered.promise;
   ctx.cancel("deploy");
-  // Deno closes a listener that is being waited at in the next turn.
+  // Deno closes a listener with a pending accept() in the next turn.
   await turn();
   await assertRejects(
     () => dial(server),
     Deno.errors.ConnectionRefused,
-    `dialTcp: nobody listens at 127.0.0.1:${server.addr.port}`,
+    `dialTcp: nothing listens at 127.0.0.1:${server.addr.port}`,
   );
   release.resolve();
   assertEquals(await readToEnd(conn), "finished");
@@ -402,7 +402,7 @@ Deno.test("serveTcp() says what it holds until it is closed, and leaves nothing 
   assertEquals(ctx.err, undefined);
 });
 
-// Where it listens.
+// Arguments, addresses and TLS.
 
 const read = (name: string) =>
   Deno.readTextFileSync(new URL(`../testdata/${name}`, import.meta.url));
@@ -466,7 +466,7 @@ Deno.test("serveTcp() closes a connection that it accepts as the grace period en
     assertConserved(stats);
     for (const conn of conns) {
       if (conn.status === "rejected") continue;
-      // Closed or reset: the server lets go of it either way.
+      // The server closes or resets it.
       await conn.value.read(new Uint8Array(1)).catch(() => {});
       conn.value.close();
     }
@@ -503,7 +503,7 @@ Deno.test("serveTcp() names the port that is in use, and leaves nothing on ctx",
   assertThrows(
     () => serveTcp(ctx, { port }, echo),
     Deno.errors.AddrInUse,
-    `serveTcp: port ${port} is in use`,
+    `serveTcp: port ${port} is already in use`,
   );
   assertEquals(snapshot(ctx).children.length, 0);
 });

@@ -1,4 +1,4 @@
-/** A raw connection, where `fetch` would hide what a server does. */
+/** Raw connection: `fetch` would hide how a server closes it, and retry requests. */
 export class TcpClient implements Disposable {
   readonly #conn: Deno.TcpConn;
   #text = "";
@@ -21,7 +21,7 @@ export class TcpClient implements Disposable {
     await this.write(`GET ${path} HTTP/1.1\r\nHost: test\r\n\r\n`);
   }
 
-  /** All that has come once `text` is in it; the rest is kept for the next. */
+  /** Reads until `text` has come. Keeps everything after it for the next call. */
   async readUntil(text: string): Promise<string> {
     while (!this.#text.includes(text)) {
       if (!await this.#readMore()) {
@@ -34,7 +34,7 @@ export class TcpClient implements Disposable {
     return read;
   }
 
-  /** All that comes until the server closes or cuts the connection. */
+  /** Reads until the server closes or resets the connection. */
   async readToEnd(): Promise<string> {
     while (await this.#readMore());
     return this.#text;

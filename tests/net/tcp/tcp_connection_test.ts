@@ -122,7 +122,7 @@ Deno.test("everything written arrives even if the handler returns with data unre
   await until(() => server.stats.open === 1);
   let read = 0;
   for (;;) {
-    // Slower than the server, which has returned before all of it is read.
+    // Read slowly, so that the handler has returned before the end.
     const n = await conn.read(new Uint8Array(20_000));
     if (n === null) break;
     read += n;
@@ -229,7 +229,7 @@ Deno.test("the ctx stays open while data of the peer is unread", async () => {
   );
   using conn = await dial(server);
   await conn.write(encode("line 1"));
-  // What is read in the handler's place is read by then, most of the time.
+  // Usually long enough for the read-ahead.
   await new Promise((resolve) => setTimeout(resolve, 80));
   await conn.write(encode("line 2"));
   conn.close();
@@ -272,7 +272,7 @@ Deno.test("a handler that starts to read during a read-ahead gets everything in 
     background(),
     local,
     async (_ctx, conn) => {
-      // By then the server waits in its place, most of the time.
+      // Usually long enough for the read-ahead to begin.
       await new Promise((resolve) => setTimeout(resolve, 80));
       const text = readText(conn, 20);
       reading.resolve();
@@ -355,7 +355,7 @@ Deno.test("a reset ends the ctx even if data is unread", async () => {
   const closed = new Promise((resolve) => socket.on("close", resolve));
   await new Promise<void>((resolve) => socket.write("x", () => resolve()));
   await entered.promise;
-  // Deno's own connections have no way to reset.
+  // Deno's own connections cannot send a reset.
   socket.resetAndDestroy();
   const why = await seen.promise;
   assertInstanceOf(why, ClientGone);

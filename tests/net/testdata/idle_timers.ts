@@ -1,4 +1,4 @@
-// Ends by itself, and at once: the timers of what has ended may not hold it.
+// Ends by itself at once, unless the timers of closed connections hold the process.
 import {
   background,
   dialTcp,

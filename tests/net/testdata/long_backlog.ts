@@ -1,5 +1,5 @@
-// Run with --v8-flags=--expose-gc: prints what the heap has grown by while a
-// million things went through a backlog with a few always in it.
+// Run with --v8-flags=--expose-gc. Prints the growth of the heap while a million
+// items pass through a backlog that is never empty.
 import { Backlog } from "../../../context/backlog.ts";
 import process from "node:process";
 

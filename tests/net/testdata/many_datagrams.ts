@@ -1,7 +1,7 @@
-// Run with --v8-flags=--expose-gc: datagrams from a socket that has one whenever
-// it is asked, in ten parts. The first argument says how they are received, the
-// second how many there are. Prints for each part what the heap has grown by before
-// a collection, and what it and the buffers hold after it.
+// Run with --v8-flags=--expose-gc. Receives datagrams from a socket that always has
+// one, in ten parts. Arguments: the way to receive them, and their number. Prints for
+// each part the growth of the heap before a collection, and the size of heap and
+// buffers after it.
 import { background, serveUdp } from "../../../mod.ts";
 import process from "node:process";
 
@@ -53,7 +53,7 @@ if (way === "bare") {
     sum += data[0]!;
   });
 } else {
-  // Never as fast as they come, so that most of them find the backlog full.
+  // Slower than they arrive, so that most of them find the backlog full.
   serveUdp(
     background(),
     { port: 0, concurrency: 4 },

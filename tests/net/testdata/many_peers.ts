@@ -1,5 +1,5 @@
-// Run with --v8-flags=--expose-gc: a million datagrams, each from an address of
-// its own, as a forger would send them. Prints the heap after each tenth.
+// Run with --v8-flags=--expose-gc. Receives a million datagrams, each from another
+// address, as with forged senders. Prints the size of the heap after each tenth.
 import { background, udpPeers } from "../../../mod.ts";
 import process from "node:process";
 
@@ -8,7 +8,7 @@ const all = 1_000_000;
 const heaps: number[] = [];
 const over = Promise.withResolvers<void>();
 
-// A socket that is told who has sent what: no one can bind a million.
+// A socket that makes up its senders: a million real ones are too many.
 let n = 0;
 const conn = Deno.listenDatagram({
   transport: "udp",

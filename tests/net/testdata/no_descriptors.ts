@@ -1,5 +1,5 @@
-// Run with few file descriptors: takes all of them, so that the server cannot
-// accept, gives them back, and sees that it goes on.
+// Run with few file descriptors. Takes all of them, so that the server cannot accept,
+// then returns them and checks that the server goes on.
 import { background, serveTcp } from "../../../mod.ts";
 
 await using server = serveTcp(
@@ -12,7 +12,7 @@ const taken: Deno.FsFile[] = [];
 try {
   for (;;) taken.push(Deno.openSync("/dev/null"));
 } catch {
-  // None is left. One for the client:
+  // Free one for the client.
   taken.pop()!.close();
 }
 using conn = await Deno.connect({ hostname, port });

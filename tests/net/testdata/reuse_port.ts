@@ -1,4 +1,4 @@
-// Run without --unstable-net: prints what a user is told.
+// Run without --unstable-net. Prints the errors that a user gets.
 import { background, serveHttp, serveTcp } from "../../../mod.ts";
 
 const options = { hostname: "127.0.0.1", port: 0, reusePort: true };

@@ -1,4 +1,4 @@
-// Run without --unstable-net: prints what a user is told.
+// Run without --unstable-net. Prints the error that a user gets.
 import { background, serveUdp } from "../../../mod.ts";
 
 try {

@@ -1,4 +1,4 @@
-// Run without the permission to read: prints what the kernel has dropped.
+// Run without the permission to read. Prints the drops of the kernel.
 import { background, udpRead, withCancel } from "../../../mod.ts";
 
 const ctx = withCancel(background());

@@ -56,7 +56,7 @@ Deno.test("serveUdp() throws ctx.err and opens no socket if ctx is done", () => 
   const { port } = probe.conn.addr as Deno.NetAddr;
   const ctx = withCancel(background());
   ctx.cancel();
-  // The port is taken: had it been opened, the error would be another.
+  // The port is in use: opening it would fail with a different error.
   const error = assertThrows(() => serveUdp(ctx, { port }, () => {}));
   assertStrictEquals(error, ctx.err);
 });
@@ -161,7 +161,7 @@ Deno.test("a handler of serveUdp() can still reply during the drain", async () =
   const ctx = withCancel(background());
   const server = serveUdp(ctx, local, async (_ctx, datagram) => {
     ctx.cancel();
-    // Silence for longer than it takes to say that the kernel has nothing left.
+    // Longer than the silence after which the kernel is taken to hold no more.
     await new Promise((resolve) => setTimeout(resolve, 60));
     await datagram.reply(datagram.data);
   });
@@ -239,8 +239,7 @@ Deno.test("serveUdp() runs asynchronous handlers one after another, in order of 
   assertEquals(got, sent);
 });
 
-// Whatever is received between the end of one handler and the next one's turn
-// must not go before what waits.
+// A datagram that arrives between two handlers must not overtake the backlog.
 for (const concurrency of [1, 3]) {
   for (const ticks of [0, 1, 2, 3, 4, 5, 6]) {
     Deno.test(`serveUdp() keeps the order of arrival with ${concurrency} handlers of ${ticks} microtasks`, async () => {
@@ -331,7 +330,7 @@ Deno.test("serveUdp() stops reading after half of the grace period if datagrams 
   const stats = await server.finished;
   over = true;
   await sending;
-  // It has ended before the hard moment, which would be the cause.
+  // The server ended before the end of the grace period, which would be the cause.
   assertStrictEquals(cause(seen!), seen!.err);
   assertEquals(stats.failed, 0);
   assertConserved(stats);
@@ -404,7 +403,7 @@ Deno.test("serveUdp() reuses no buffer before its handler has settled", async ()
       open.push(handler);
       await handler.promise;
       assertEquals(textOf(datagram), text, `seed ${seed}`);
-      // Whatever is still written to it later belongs to somebody else.
+      // From here on the buffer belongs to the next handler.
       datagram.data.fill(0);
       handled++;
     },
@@ -412,7 +411,7 @@ Deno.test("serveUdp() reuses no buffer before its handler has settled", async ()
   using client = new UdpClient(server.addr);
   for (let n = 0; n < 2_000; n++) {
     await client.send(`${n} `.repeat(1 + random.below(50)));
-    // No more on the way than the kernel holds on a busy machine.
+    // Keep fewer datagrams in transit than the kernel holds.
     for (let wait = random.below(3) === 0; wait; wait = n - handled > 50) {
       await turn();
       while (open.length > random.below(9)) {
@@ -460,7 +459,7 @@ for (const kind of ["returned", "thrown", "settled"] as const) {
     const datagram = await kept.promise;
     await until(() => server.stats.pending === 0);
     await turn();
-    const message = "was asked for after its handler has returned";
+    const message = "was used after its handler has returned";
     assertThrows(() => datagram.data, TypeError, `data ${message}`);
     assertThrows(() => datagram.addr, TypeError, `addr ${message}`);
     assertThrows(
@@ -611,7 +610,7 @@ Deno.test("serveUdp() names the port that is in use", () => {
   assertThrows(
     () => serveUdp(background(), { port }, () => {}),
     Deno.errors.AddrInUse,
-    `serveUdp: port ${port} is in use`,
+    `serveUdp: port ${port} is already in use`,
   );
 });
 
@@ -653,7 +652,7 @@ Deno.test("serveUdp() without --unstable-net throws a TypeError that says what t
   assert(text.startsWith("TypeError: serveUdp: Deno has UDP only"), text);
 });
 
-/** A socket whose receive() fails once `broken` has resolved. */
+/** Makes `receive()` of the socket fail once `broken` has resolved. */
 function breakable(conn: Deno.DatagramConn, broken: Promise<Error>): void {
   const { receive } = conn;
   conn.receive = async (buffer) => {

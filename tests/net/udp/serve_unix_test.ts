@@ -92,7 +92,7 @@ for (const [what, options] of inUse) {
     assertThrows(
       () => serveUdp(background(), { path: at.path, ...options }, () => {}),
       Deno.errors.AddrInUse,
-      `serveUdp: ${at.path} is in use`,
+      `serveUdp: ${at.path} is already in use`,
     );
     assertEquals(Deno.lstatSync(at.path).isSocket, true);
   });

@@ -1,5 +1,5 @@
-// Datagrams are conserved: what has come in is handled, failed, dropped or
-// truncated, and what was sent before the end has come in.
+// Every datagram received is handled, failed, dropped or truncated, and every
+// datagram sent before the end is received.
 
 import {
   background,
@@ -14,21 +14,21 @@ import { Random } from "../../context/random.ts";
 import { turn } from "../turn.ts";
 import { assertConserved, local, UdpClient } from "./udp_client.ts";
 
-/** How many each row sends; a million by hand. */
+/** Number of datagrams that each row sends. Set DATAGRAMS for a longer run. */
 const all = Number(Deno.env.get("DATAGRAMS") ?? 20_000);
 
-/** As many as any receive buffer holds, with what each takes besides its data. */
+/** Number of small datagrams that any receive buffer holds. */
 const kernelHolds = 100;
 
 interface Row {
   name: string;
   senders: number;
-  /** How many a sender sends before it looks what has been read. */
+  /** Number of datagrams that a sender sends in a row. */
   burst: number;
-  /** Whether the receiver is never more behind than the kernel holds. */
+  /** True if senders wait, so that the kernel never has to drop anything. */
   paced: boolean;
   options?: Partial<ServeUdpOptions>;
-  /** Whether the handler waits for a turn of the loop. */
+  /** True if the handler waits for a turn of the event loop. */
   waits?: boolean;
 }
 
@@ -55,14 +55,14 @@ const rows: Row[] = [
   },
 ];
 
-/** How far it has come. */
+/** Progress of all senders and of the server. */
 interface Progress {
   sent: number;
   handled: number;
   stop: boolean;
 }
 
-/** Sends until told to stop. */
+/** Sends until everything is sent or `progress.stop` is set. */
 async function send(
   server: UdpServer,
   row: Row,

@@ -19,7 +19,7 @@ Deno.test("serveUdp() stops reading once the kernel holds nothing, even while a 
   await client.send("\0");
   await begun.promise;
   ctx.cancel();
-  // How long it takes until the silence is noticed is the machine's affair.
+  // The time until the server notices the silence depends on the machine.
   let before: number;
   do {
     before = server.stats.received;

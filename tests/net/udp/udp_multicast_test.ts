@@ -1,5 +1,4 @@
-// Linux lets a socket join a group by the loopback interface, so no other network
-// is needed.
+// Linux can join a group on the loopback interface, so no other network is needed.
 
 import { background, serveUdp, withCancel } from "@curfew/context";
 import {
@@ -29,7 +28,7 @@ Deno.test({
     const { port } = server.addr;
     const to = { transport: "udp", hostname: group.address, port } as const;
     using client = new UdpClient(to);
-    // The group is joined by the next turn; until then nothing comes.
+    // Nothing arrives until the group is joined.
     while (got.length === 0) {
       await client.send("hello");
       await new Promise((resolve) => setTimeout(resolve, 1));

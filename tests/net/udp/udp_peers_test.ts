@@ -31,7 +31,7 @@ import {
   UdpClient,
 } from "./udp_client.ts";
 
-/** Sends back what comes, with what it is the nth of. */
+/** Handler that sends every datagram back, numbered. */
 async function echo(_ctx: Context, peer: UdpPeer): Promise<void> {
   let n = 0;
   for await (const datagram of peer) {
@@ -231,7 +231,7 @@ Deno.test("the ctx of an idle peer is done with IdleTimeout as its cause", async
   await server.finished;
 });
 
-/** A server whose one peer has become idle, and its handler, which goes on. */
+/** Runs `check` while the only peer of a server is idle and `handler` goes on. */
 async function idlePeer(
   handler: (ctx: Context, peer: UdpPeer) => Promise<void>,
   check: (server: UdpPeersServer, client: UdpClient) => Promise<void>,
@@ -407,7 +407,7 @@ Deno.test("while draining, udpPeers() continues conversations and refuses new pe
   await client.send("hello");
   assertEquals(await client.receive(), "hello");
   ctx.cancel();
-  // Until the silence that ends the drain, newcomers are taken for early ones.
+  // Until the kernel holds no more, new peers are accepted.
   while (server.stats.refused === 0) {
     await new Promise((resolve) => setTimeout(resolve, 50));
     using late = new UdpClient(server.addr);

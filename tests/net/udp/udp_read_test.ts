@@ -203,7 +203,7 @@ Deno.test("udpRead() counts a datagram as truncated if receive() fails with EMSG
   assertEquals([stats.truncated, stats.handled], [1, 1]);
 });
 
-// Replies.
+// reply()
 
 Deno.test("reply() retries once after an ICMP message for an earlier datagram", async () => {
   const ctx = withCancel(background());
@@ -246,7 +246,7 @@ Deno.test("reply() rejects with a transient error that comes twice", async () =>
   assertEquals([stats.transientErrors, stats.failed], [2, 1]);
 });
 
-/** A handler's datagram, while the handler goes on. */
+/** Runs `use` in a handler during the drain. */
 async function held(
   use: (datagram: Datagram, ctx: Context) => Promise<void>,
   grace?: number,
@@ -332,7 +332,7 @@ Deno.test("reply() sends nothing once ctx is done, even if the socket is open", 
   }, 5);
 });
 
-// What the kernel drops.
+// kernelDropped
 
 for (const hostname of ["127.0.0.1", "::1"]) {
   Deno.test({
@@ -344,7 +344,7 @@ for (const hostname of ["127.0.0.1", "::1"]) {
         Deno.listenDatagram({ transport: "udp", hostname, port: 0 });
       const conn = listen();
       const client = listen();
-      // More than any usual receive buffer holds; nobody reads yet.
+      // More than any usual receive buffer holds.
       const sent = 1_000;
       for (let n = 0; n < sent; n++) {
         await client.send(new Uint8Array(8_000), conn.addr);
@@ -434,7 +434,7 @@ Deno.test({
       conn,
       async (_ctx, datagram) => {
         assertEquals(datagram.addr.path, `${dir}/client`);
-        // By then a loop that goes on would wait for the next one.
+        // A loop that read on would block the reply.
         await turn();
         await datagram.reply(datagram.data);
         ctx.cancel();

@@ -8,7 +8,7 @@
 import { background } from "./background.ts";
 import type { CancelableContext, Context } from "./context.ts";
 import { Canceled } from "./errors.ts";
-import { Program } from "./program.ts";
+import { Program, type UnhandledKind } from "./program.ts";
 import { assertParent, Ending, Node } from "./tree.ts";
 
 /**
@@ -163,7 +163,7 @@ export function main(
   options: MainOptions = {},
 ): Promise<void> {
   assertDeno("main");
-  const { signals = defaultSignals, grace = 30_000, exit = Deno.exit } =
+  const { signals = defaultSignals, grace = 30_000, exit = exitProcess } =
     options;
   assertMainArguments(f, signals, grace, exit);
   if (isMainRunning) {
@@ -177,7 +177,7 @@ export function main(
     derive: (parent) => new MainNode(parent, signals),
     inspect: Deno.inspect,
     exitCode: () => Deno.exitCode,
-    handlesRejections,
+    hasHandler,
     exit(code) {
       listeners.remove();
       isMainRunning = false;
@@ -209,16 +209,32 @@ function assertDeno(caller: string): void {
   );
 }
 
+/** The part of `node:process` used here. Deno creates it at the first access. */
+interface NodeProcess {
+  listenerCount(event: string): number;
+  exit(code: number): void;
+}
+
+/** Returns `node:process` if it has listeners for `event`. */
+function processWith(event: string): NodeProcess | undefined {
+  const { process } = globalThis as { process?: NodeProcess };
+  return process !== undefined && process.listenerCount(event) > 0
+    ? process
+    : undefined;
+}
+
 /**
- * Returns whether `process.on("unhandledRejection")` has listeners. Deno calls
- * them only after the listeners of the web's event, unlike those of
- * "uncaughtException".
+ * Returns whether `process.on(kind)` has listeners. Deno calls them after the
+ * listeners of the web's events, unless they were added first.
  */
-function handlesRejections(): boolean {
-  const { process } = globalThis as {
-    process?: { listenerCount?: (event: string) => number };
-  };
-  return (process?.listenerCount?.("unhandledRejection") ?? 0) > 0;
+function hasHandler(kind: UnhandledKind): boolean {
+  return processWith(kind) !== undefined;
+}
+
+/** Exits, after the listeners of `process.on("exit")`, which Deno.exit skips. */
+function exitProcess(code: number): void {
+  processWith("exit")?.exit(code);
+  Deno.exit(code);
 }
 
 function assertMainArguments(

@@ -19,11 +19,14 @@ export interface ProgramOptions {
   readonly inspect: Inspect;
   /** Returns the exit code that the program has set for itself. */
   readonly exitCode: () => number;
-  /** Returns whether the program has handlers of its own for rejections. */
-  readonly handlesRejections: () => boolean;
+  /** Returns whether the program has its own handlers for errors of a kind. */
+  readonly hasHandler: (kind: UnhandledKind) => boolean;
   /** Called once, with the exit code. */
   readonly exit: (code: number) => void;
 }
+
+/** Events of `node:process` for errors that nothing has handled. */
+export type UnhandledKind = "uncaughtException" | "unhandledRejection";
 
 /** Signal that asks the program to stop. */
 export interface StopSignal {
@@ -44,8 +47,8 @@ const sameRequest = 100;
 /** Time in ms that is longer than any program runs. */
 const century = 100 * 365 * 24 * 3_600_000;
 
-/** The real one: a test may fake the clock under which a program ends. */
-const { setTimeout } = globalThis;
+/** The real ones: a test may fake the clock under which a program ends. */
+const { setTimeout, clearTimeout } = globalThis;
 
 /**
  * Runs a function, waits for it and for all work that it owns, then exits.
@@ -76,6 +79,8 @@ export class Program implements Owner {
   #returned: number | undefined;
   #hasEnded = false;
   #onIdle: () => void = () => {};
+  /** Timers of `#turn`. */
+  readonly #turns = new Set<ReturnType<typeof setTimeout>>();
 
   constructor(options: ProgramOptions) {
     this.#options = options;
@@ -127,7 +132,7 @@ export class Program implements Owner {
 
   fail(error: unknown, isHandled?: () => boolean): void {
     if (isHandled !== undefined) {
-      const finished = turn().then(() => {
+      const finished = this.#turn().then(() => {
         if (!isHandled()) this.fail(error);
       });
       this.own({ describe: () => undefined, finished });
@@ -174,7 +179,7 @@ export class Program implements Owner {
       if (this.#works.size > 0) {
         await new Promise<void>((resolve) => this.#onIdle = resolve);
       }
-      await turn();
+      await this.#turn();
     } while (this.#works.size > 0);
   }
 
@@ -192,7 +197,7 @@ export class Program implements Owner {
 
   async #onGraceOver(): Promise<void> {
     // With a grace period of 0, what ends at once still ends well.
-    await turn();
+    await this.#turn();
     if (this.#works.size === 0) return this.#end(this.#exitCode());
     this.#force(`the grace period of ${this.#options.grace} ms is over`, 1);
   }
@@ -221,6 +226,7 @@ export class Program implements Owner {
     this.#hasEnded = true;
     this.#endGrace();
     this.#letGo();
+    for (const timer of this.#turns) clearTimeout(timer);
     removeEventListener("error", this.#onError);
     removeEventListener("unhandledrejection", this.#onRejection);
     try {
@@ -231,18 +237,30 @@ export class Program implements Owner {
     }
   }
 
+  /** Waits for a turn of the event loop; forever if the program ends before. */
+  #turn(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#hasEnded) return;
+      const timer = setTimeout(() => {
+        this.#turns.delete(timer);
+        resolve();
+      });
+      this.#turns.add(timer);
+    });
+  }
+
   readonly #onError = (event: ErrorEvent): void => {
-    // An error in a worker comes without the error.
-    this.#onUnhandled(event, event.error ?? new Error(event.message));
+    // Deno gives no error for one that happened in a worker.
+    const error = event.error ?? new Error(event.message);
+    this.#onUnhandled("uncaughtException", event, error);
   };
 
   readonly #onRejection = (event: PromiseRejectionEvent): void => {
-    if (this.#options.handlesRejections()) return;
-    this.#onUnhandled(event, event.reason);
+    this.#onUnhandled("unhandledRejection", event, event.reason);
   };
 
-  #onUnhandled(event: Event, error: unknown): void {
-    if (event.defaultPrevented) return;
+  #onUnhandled(kind: UnhandledKind, event: Event, error: unknown): void {
+    if (event.defaultPrevented || this.#options.hasHandler(kind)) return;
     event.preventDefault();
     this.fail(error);
   }
@@ -277,8 +295,4 @@ function print(text: string): void {
   } catch {
     // There is no other place to say it.
   }
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve));
 }

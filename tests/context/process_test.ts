@@ -1,30 +1,44 @@
-// By real signals to real processes.
+// notifyContext and main, by real signals to real processes. How programs under
+// main end is in main_endings_test.ts.
 
-import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import {
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStrictEquals,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import {
   background,
   type Context,
   main,
+  type MainOptions,
   notifyContext,
   withCancel,
 } from "@curfew/context";
-import { ChildProcess, type Ended, test } from "./child_process.ts";
+import {
+  ChildProcess,
+  CommandProcess,
+  type Ended,
+  test,
+} from "./child_process.ts";
 
-/** Runs a program of testdata/notify.ts until it is ready for signals. */
+/** Starts a program of testdata/notify.ts and waits until it is ready for signals. */
 async function notified(program: string): Promise<ChildProcess> {
   const child = new ChildProcess("notify.ts", program);
   while (await child.line() !== "ready");
   return child;
 }
 
-/** Runs a program of testdata/main.ts until it is ready for signals. */
+/** Starts a program of testdata/main.ts and waits until it is ready for signals. */
 async function running(program: string): Promise<ChildProcess> {
   const child = new ChildProcess("main.ts", program);
   assertEquals(await child.line(), "ready");
   return child;
 }
 
-/** Sends it a signal and waits until it has noticed. */
+/** Sends a signal and waits until the program has noticed. */
 async function stop(child: ChildProcess, signal: Deno.Signal): Promise<void> {
   child.kill(signal);
   assertEquals(await child.line(), "stopping");
@@ -36,7 +50,7 @@ function assertKilled({ code, signal }: Ended, by: Deno.Signal): void {
 }
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  test(`notifyContext() is done at ${signal}, Canceled, and its cause says which`, async () => {
+  test(`notifyContext() ends with Canceled at ${signal}, which its cause names`, async () => {
     const child = await notified("first signal");
     child.kill(signal);
     assertEquals(
@@ -64,7 +78,7 @@ test("notifyContext() leaves a second signal of another kind its default effect"
   assertKilled(await child.end(), "SIGINT");
 });
 
-test("notifyContext() is done at a signal that was asked for", async () => {
+test("notifyContext() is done at a signal that it was given", async () => {
   const child = await notified("a signal that was asked for");
   child.kill("SIGUSR1");
   assertMatch(await child.line(), /^SIGUSR1, true/);
@@ -72,7 +86,7 @@ test("notifyContext() is done at a signal that was asked for", async () => {
   await child.end();
 });
 
-test("notifyContext() leaves signals that were not asked for alone", async () => {
+test("notifyContext() leaves other signals alone", async () => {
   const child = await notified("a signal that was asked for");
   child.kill("SIGTERM");
   assertKilled(await child.end(), "SIGTERM");
@@ -102,17 +116,17 @@ Deno.test("notifyContext() keeps no process alive", async () => {
 for (
   const program of [
     "disposed",
-    "cancelled",
-    "cancelled ten times",
+    "canceled",
+    "canceled ten times",
     "made and disposed ten times",
-    "parent cancelled",
+    "parent canceled",
     "parent's time is over",
     "parent done before",
     "a signal that cannot be listened to",
   ]
 ) {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    test(`notifyContext() has given ${signal} its effect back: ${program}`, async () => {
+    test(`notifyContext() gives ${signal} its default effect back: ${program}`, async () => {
       const child = await notified(program);
       child.kill(signal);
       assertKilled(await child.end(), signal);
@@ -120,7 +134,7 @@ for (
   }
 }
 
-test("notifyContext() ten at once all end at one signal, and the next has its default effect", async () => {
+test("notifyContext() called ten times: all end at one signal, and the next has its default effect", async () => {
   const child = await notified("ten at once");
   child.kill("SIGTERM");
   assertEquals(await child.line(), "10");
@@ -136,7 +150,7 @@ test("notifyContext() is done at the signal when another one has been disposed",
   assertKilled(await child.end(), "SIGTERM");
 });
 
-test("notifyContext() takes a signal that is named twice once", async () => {
+test("notifyContext() listens once to a signal that is given twice", async () => {
   const child = await notified("the same signal twice");
   child.kill("SIGUSR1");
   assertMatch(await child.line(), /^SIGUSR1/);
@@ -153,7 +167,7 @@ test("notifyContext() leaves a listener of the program's own in place", async ()
 });
 
 const parents: [program: string, line: string][] = [
-  ["parent cancelled", "parent's"],
+  ["parent canceled", "parent's"],
   ["parent's time is over", "TimeoutError"],
   ["parent done before", "parent's"],
 ];
@@ -166,7 +180,7 @@ for (const [program, line] of parents) {
   });
 }
 
-test("notifyContext() of a signal that cannot be listened to is a TypeError that says which", async () => {
+test("notifyContext() of a signal that cannot be listened to throws a TypeError that names it", async () => {
   const child = new ChildProcess(
     "notify.ts",
     "a signal that cannot be listened to",
@@ -176,7 +190,7 @@ test("notifyContext() of a signal that cannot be listened to is a TypeError that
   await child.end();
 });
 
-Deno.test("notifyContext() on no parent is a TypeError that says so", () => {
+Deno.test("notifyContext() without a parent throws a TypeError", () => {
   assertThrows(
     () => notifyContext(null as unknown as Context),
     TypeError,
@@ -184,7 +198,7 @@ Deno.test("notifyContext() on no parent is a TypeError that says so", () => {
   );
 });
 
-Deno.test("notifyContext() on a done parent takes its err, and listens to nothing", () => {
+Deno.test("notifyContext() on a done parent takes its err and listens to nothing", () => {
   const parent = withCancel(background());
   parent.cancel("why");
   const ctx = notifyContext(parent);
@@ -195,67 +209,14 @@ Deno.test("notifyContext() on a done parent takes its err, and listens to nothin
   );
 });
 
-// What main does with a program that ends by itself.
-const outcomes: [program: string, code: number, stderr?: string][] = [
-  ["returns", 7],
-  ["resolves", 0],
-  ["leaves timers", 0],
-  ["leaves a socket", 0],
-  ["throws", 1, "Error: out of paper"],
-  ["rejects", 1, "Error: out of paper"],
-  ["rejects with a value", 1, "no more than a string"],
-  ["rejects with Canceled without a signal", 1, "AbortError: context canceled"],
-  ["exit and nothing left", 0],
-];
-for (const [program, code, stderr = ""] of outcomes) {
-  Deno.test(`main() with a program that ${program}: exit code ${code}`, async () => {
-    const ended = await new ChildProcess("main.ts", program).end();
-    assertEquals([ended.code, ended.signal], [code, null]);
-    if (stderr === "") assertEquals(ended.stderr, "");
-    else assert(ended.stderr.includes(stderr), ended.stderr);
-  });
+/** In ms: long enough for a repeated signal to be another request. */
+const anotherRequest = 150;
+
+function wait(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-// And with one that ends after a signal.
-const canceled = "canceled";
-const stops: [
-  program: string,
-  code: 0 | 1 | typeof canceled,
-  stderr?: string,
-][] = [
-  ["waits for a promise", 0],
-  ["ends within its grace period", 0],
-  ["fails with err", canceled],
-  ["fails with the cause", canceled],
-  ["fails with err wrapped", canceled],
-  ["fails with several errs", canceled],
-  ["fails with several errs, one of another kind", 1, "Error: out of paper"],
-  ["fails with several errs that wrap the same one", canceled],
-  ["fails otherwise", 1, "Error: out of paper"],
-  ["fails with an error that is its own cause", 1, "Error: out of paper"],
-];
-for (const [program, code, stderr = ""] of stops) {
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    test(`main() with a program that ${program} after ${signal}: exit code ${code}`, async () => {
-      const child = await running(program);
-      await stop(child, signal);
-      const ended = await child.end();
-      const expected = code === canceled ? signal === "SIGINT" ? 130 : 0 : code;
-      assertEquals([ended.code, ended.signal], [expected, null]);
-      if (stderr === "") assertEquals(ended.stderr, "");
-      else assert(ended.stderr.includes(stderr), ended.stderr);
-    });
-  }
-}
-
-test("main() with a program whose fetch is ended by the signal: exit code 0", async () => {
-  const child = await running("fails in fetch");
-  child.kill("SIGTERM");
-  const { code, stderr } = await child.end();
-  assertEquals([code, stderr], [0, ""]);
-});
-
-test("main() hands down a context whose cause says which signal has come", async () => {
+test("main() hands down a context whose cause names the signal", async () => {
   const child = await running("says why");
   await stop(child, "SIGINT");
   assertEquals(await child.line(), "SIGINT");
@@ -266,79 +227,51 @@ test("main() hands down a context whose cause says which signal has come", async
   assertEquals((await child.end()).code, 0);
 });
 
-/** In ms: longer than a repeated signal counts as the same request. */
-const sameRequest = 150;
+test("main() keeps the process alive until the function has settled", async () => {
+  const child = await running("waits for a promise");
+  await stop(child, "SIGTERM");
+  const { code, signal, stderr } = await child.end();
+  assertEquals([code, signal, stderr], [0, null, ""]);
+});
 
-const seconds: [first: Deno.Signal, second: Deno.Signal, code: number][] = [
-  ["SIGINT", "SIGINT", 130],
-  ["SIGTERM", "SIGTERM", 143],
-  ["SIGINT", "SIGTERM", 143],
-  ["SIGTERM", "SIGINT", 130],
-];
-for (const [first, second, code] of seconds) {
-  test(`main() exits with ${code} at ${second} after ${first}, and says what was running`, async () => {
-    const child = await running("never ends");
-    await stop(child, first);
-    await new Promise((resolve) => setTimeout(resolve, sameRequest));
-    child.kill(second);
-    const ended = await child.end();
-    assertEquals([ended.code, ended.signal], [code, null]);
-    const when = first === second ? "again" : `after ${first}`;
-    assertEquals(
-      ended.stderr,
-      `main: ${second} received ${when}, exit ${code}; still running: serve()\n`,
-    );
+for (const program of ["leaves timers", "leaves a socket"]) {
+  Deno.test(`main() exits although the program ${program}`, async () => {
+    const { code, stderr } = await new ChildProcess("main.ts", program).end();
+    assertEquals([code, stderr], [0, ""]);
   });
 }
 
-test("main() exits with 1 when the grace period is over, and says what was running", async () => {
-  const child = await running("is over its grace period");
-  await stop(child, "SIGTERM");
-  const ended = await child.end();
-  assertEquals([ended.code, ended.signal], [1, null]);
-  assertEquals(
-    ended.stderr,
-    "main: the grace period of 20 ms is over, exit 1; still running: serve()\n",
-  );
-});
-
-test("main() has a name also for a function that has none", async () => {
-  const child = await running("never ends, without a name");
-  await stop(child, "SIGTERM");
-  await new Promise((resolve) => setTimeout(resolve, sameRequest));
+test("main() exits with 0 when SIGTERM has ended a fetch", async () => {
+  const child = await running("fails in fetch");
   child.kill("SIGTERM");
-  assertMatch(
-    (await child.end()).stderr,
-    /still running: the main function\n$/,
-  );
+  const { code, stderr } = await child.end();
+  assertEquals([code, stderr], [0, ""]);
 });
 
-test("main() listens to the signals it is told, twice", async () => {
+test("main() listens to the signals that it was given, and forces the exit with 128 plus the number", async () => {
   const child = await running("has other signals");
   await stop(child, "SIGUSR1");
-  await new Promise((resolve) => setTimeout(resolve, sameRequest));
+  await wait(anotherRequest);
   child.kill("SIGUSR1");
-  const ended = await child.end();
-  assertEquals(ended.signal, null);
-  assertMatch(
-    ended.stderr,
-    /^main: SIGUSR1 received again, exit \d+; [^\n]+\n$/,
-  );
+  const { code, signal, stderr } = await child.end();
+  const number = Deno.build.os === "linux" ? 10 : 30;
+  assertEquals([code, signal], [128 + number, null]);
+  assertMatch(stderr, /^main: SIGUSR1 received again, exit \d+; [^\n]+\n$/);
 });
 
-test("main() leaves signals that it is not told alone", async () => {
+test("main() leaves other signals alone", async () => {
   const child = await running("has other signals");
   child.kill("SIGTERM");
   assertKilled(await child.end(), "SIGTERM");
 });
 
-test("main() does not stand in the way of a program that exits itself", async () => {
+test("main() leaves a program that exits by itself alone", async () => {
   const child = await running("ends itself");
   child.kill("SIGTERM");
   assertEquals((await child.end()).code, 7);
 });
 
-test("main() calls exit instead of Deno.exit, then returns and gives the signals back", async () => {
+test("main() calls exit, then resolves and gives the signals their effect back", async () => {
   const child = await running("exit");
   await stop(child, "SIGTERM");
   assertEquals(await child.line(), "exit 0");
@@ -347,47 +280,148 @@ test("main() calls exit instead of Deno.exit, then returns and gives the signals
   assertKilled(await child.end(), "SIGTERM");
 });
 
-test("main() calls exit once, also when the program settles afterwards", async () => {
+test("main() calls exit once if the function settles after a forced exit", async () => {
   const child = await running("exit once");
   await stop(child, "SIGTERM");
-  await new Promise((resolve) => setTimeout(resolve, sameRequest));
+  await wait(anotherRequest);
   child.kill("SIGTERM");
   const { code, stdout } = await child.end();
   assertEquals(stdout, "exit 143\nmain has returned\n");
   assertEquals(code, 0);
 });
 
-Deno.test("main() with an exit of its own resolves after it was called", async () => {
+Deno.test("main() lets the process end by itself after exit has returned", async () => {
+  const child = new ChildProcess("main.ts", "exit and nothing left");
+  const { code, stdout } = await child.end();
+  assertEquals([code, stdout], [0, "exit 0\n"]);
+});
+
+// Listeners and handlers of the program's own.
+
+test("main() drains when a signal listener of the program throws before its own is called", async () => {
+  const child = await running("has a signal listener that throws");
+  child.kill("SIGTERM");
+  const { code, stdout, stderr } = await child.end();
+  assertEquals([code, stdout], [1, "drained\n"]);
+  assertStringIncludes(stderr, "Error: out of paper");
+});
+
+Deno.test("main() leaves errors to process.on(uncaughtException) and rejections to process.on(unhandledRejection)", async () => {
+  const child = new ChildProcess("main.ts", "has handlers of node:process");
+  const { code, stdout, stderr } = await child.end();
+  assertEquals([code, stderr], [0, ""]);
+  assertEquals(stdout, "rejection: one\nerror: two\n");
+});
+
+Deno.test("main() calls the listeners of process.on(exit)", async () => {
+  const child = new ChildProcess(
+    "main.ts",
+    "has an exit listener of node:process",
+  );
+  const { code, stdout, stderr } = await child.end();
+  assertEquals([code, stdout, stderr], [3, "exit 3\n", ""]);
+});
+
+Deno.test("main() fails with what a worker does not catch", async () => {
+  const child = new ChildProcess("main.ts", "has a worker that throws");
+  const { code, stdout, stderr } = await child.end();
+  assertEquals([code, stdout], [1, "drained\n"]);
+  assertMatch(stderr, /^Error: Uncaught .*out of paper/m);
+});
+
+// Closed pipes.
+
+/** Runs a program of testdata/main.ts by a shell, for its redirections. */
+async function shell(line: string, program: string): Promise<Ended> {
+  const script = new URL("./testdata/main.ts", import.meta.url).pathname;
+  const args = ["-c", line, Deno.execPath(), script, program];
+  return await new CommandProcess("sh", args).end();
+}
+
+const redirections: [name: string, line: string][] = [
+  ["stdout is closed", '"$0" run -A --quiet "$1" "$2" >&-'],
+  ["stderr is closed", '"$0" run -A --quiet "$1" "$2" 2>&-'],
+  [
+    "stderr is a pipe that nobody reads",
+    'exec 3>&1; { "$0" run -A --quiet "$1" "$2" 2>&1 >&3; echo "$?" >&3; } | true',
+  ],
+];
+for (const [name, line] of redirections) {
+  test(`main() exits as ever if ${name}`, async () => {
+    const { code, stdout } = await shell(line, "prints and throws");
+    assertEquals(stdout.match(/\d+/)?.[0] ?? String(code), "1");
+  });
+}
+
+// Arguments.
+
+Deno.test("main() throws if another main is running, and not once that has exited", async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const first = main(() => promise, { exit: () => {} });
+  assertThrows(
+    () => main(() => {}, { exit: () => {} }),
+    Error,
+    "main: another main is running in this process",
+  );
+  resolve();
+  await first;
   const codes: number[] = [];
-  await main(() => "result", { exit: (code) => codes.push(code) });
-  assertEquals(codes, [0]);
+  await main(() => 3, { exit: (code) => codes.push(code) });
+  assertEquals(codes, [3]);
 });
 
-Deno.test("main() ends the context of a program that has returned", async () => {
-  let kept: Context | undefined;
-  await main((ctx) => void (kept = ctx), { exit: () => {} });
-  assertEquals(kept?.err?.name, "AbortError");
+Deno.test("main() can be called again after exit has thrown", async () => {
+  const failure = new Error("no exit");
+  const exit = () => {
+    throw failure;
+  };
+  for (const _ of [1, 2]) {
+    const error = await assertRejects(() => main(() => {}, { exit }));
+    assertStrictEquals(error, failure);
+  }
 });
 
-Deno.test("main() of no function is a TypeError", () => {
-  const wrong = undefined as unknown as () => void;
-  assertThrows(() => main(wrong), TypeError, "main: expected a function");
-});
-
-for (const grace of [-1, NaN, "5" as unknown as number]) {
-  Deno.test(`main() with a grace of ${JSON.stringify(grace)} = ${grace} is a RangeError`, () => {
+const wrong: [name: string, f: unknown, options: object, message: string][] = [
+  ["no function", undefined, {}, "expected a function, got undefined"],
+  ["null", null, {}, "expected a function, got null"],
+  [
+    "signals that are no array",
+    () => {},
+    { signals: "SIGTERM" },
+    "expected signals to be an array such as ['SIGTERM'], got string",
+  ],
+  [
+    "an exit that is no function",
+    () => {},
+    { exit: 0 },
+    "expected exit to be a function, got number",
+  ],
+];
+for (const [name, f, options, message] of wrong) {
+  Deno.test(`main() with ${name} throws a TypeError`, () => {
     assertThrows(
-      () => main(() => {}, { grace }),
-      RangeError,
-      "main: expected grace",
+      () => main(f as () => void, options as MainOptions),
+      TypeError,
+      `main: ${message}`,
     );
   });
 }
 
-test("main() of a signal that cannot be listened to is a TypeError that says which", () => {
+for (const grace of [-1, NaN, "5"]) {
+  Deno.test(`main() with the grace period ${JSON.stringify(grace)} = ${grace} throws a RangeError`, () => {
+    assertThrows(
+      () => main(() => {}, { grace } as MainOptions),
+      RangeError,
+      `main: expected grace to be a number of ms >= 0, got ${grace}`,
+    );
+  });
+}
+
+test("main() of a signal that cannot be listened to throws a TypeError that names it, and can be called again", async () => {
   assertThrows(
     () => main(() => {}, { signals: ["SIGUSR1", "SIGKILL"] }),
     TypeError,
     "main: cannot listen to SIGKILL",
   );
+  await main(() => {}, { exit: () => {} });
 });

@@ -1,4 +1,4 @@
-// Programs under main. Each prints "ready" when it can be signalled, and
+// Programs under main. Each prints "ready" when it can be signaled, and
 // "stopping" when it has seen the first signal.
 
 import {
@@ -22,14 +22,6 @@ async function stopped(ctx: Context): Promise<void> {
 }
 
 const programs: Record<string, () => unknown> = {
-  "returns": () => main(() => 7),
-
-  "resolves": () =>
-    main(async () => {
-      await Promise.resolve();
-      console.log("done");
-    }),
-
   "leaves timers": () =>
     main(() => {
       setInterval(() => {}, 1_000_000);
@@ -44,19 +36,6 @@ const programs: Record<string, () => unknown> = {
       });
     }),
 
-  "throws": () =>
-    main(() => {
-      throw new Error("out of paper");
-    }),
-
-  "rejects": () => main(() => Promise.reject(new Error("out of paper"))),
-
-  "rejects with a value": () =>
-    main(() => Promise.reject("no more than a string")),
-
-  "rejects with Canceled without a signal": () =>
-    main(() => Promise.reject(new Canceled("nobody's"))),
-
   "waits for a promise": () => main(stopped),
 
   "says why": () =>
@@ -67,21 +46,9 @@ const programs: Record<string, () => unknown> = {
       console.log(ctx.err instanceof Canceled, String(ctx));
     }),
 
-  "fails with err": () =>
-    main(async (ctx) => {
-      await stopped(ctx);
-      throw ctx.err;
-    }),
-
-  "fails with the cause": () =>
-    main(async (ctx) => {
-      await stopped(ctx);
-      throw cause(ctx);
-    }),
-
   "fails in fetch": () =>
     main(async (ctx) => {
-      // Not waited for: a handler that never ends would never let it go.
+      // Not awaited: a handler that never ends would never let it go.
       const server = Deno.serve(
         { port: 0, hostname: "127.0.0.1", onListen() {} },
         () => {
@@ -89,72 +56,10 @@ const programs: Record<string, () => unknown> = {
           return never;
         },
       );
-      await fetch(`http://127.0.0.1:${server.addr.port}/`, ctx);
+      await fetch(`http://127.0.0.1:${server.addr.port}/`, {
+        signal: ctx.signal,
+      });
     }),
-
-  "fails with err wrapped": () =>
-    main(async (ctx) => {
-      await stopped(ctx);
-      throw new Error("cannot read the file", { cause: ctx.err });
-    }),
-
-  "fails with several errs": () =>
-    main(async (ctx) => {
-      await stopped(ctx);
-      await Promise.any([Promise.reject(ctx.err), Promise.reject(ctx.err)]);
-    }),
-
-  "fails with several errs, one of another kind": () =>
-    main(async (ctx) => {
-      await stopped(ctx);
-      throw new AggregateError([ctx.err, new Error("out of paper")]);
-    }),
-
-  "fails with several errs that wrap the same one": () =>
-    main(async (ctx) => {
-      await stopped(ctx);
-      const wrapped = new Error("could not go on", { cause: ctx.err });
-      throw new AggregateError([wrapped, wrapped]);
-    }),
-
-  "fails with an error that is its own cause": () =>
-    main(async (ctx) => {
-      await stopped(ctx);
-      const error = new Error("out of paper");
-      error.cause = new AggregateError([error]);
-      throw error;
-    }),
-
-  "fails otherwise": () =>
-    main(async (ctx) => {
-      await stopped(ctx);
-      throw new Error("out of paper");
-    }),
-
-  "never ends": () =>
-    main(async function serve(ctx) {
-      await stopped(ctx);
-      await never;
-    }),
-
-  "never ends, without a name": () =>
-    main(async (ctx) => {
-      await stopped(ctx);
-      await never;
-    }),
-
-  "is over its grace period": () =>
-    main(async function serve(ctx) {
-      await stopped(ctx);
-      await never;
-    }, { grace: 20 }),
-
-  "ends within its grace period": () =>
-    main(async (ctx) => {
-      await stopped(ctx);
-      await withTimeout(background(), 20).done;
-      console.log("ended");
-    }, { grace: 1_000_000 }),
 
   "has other signals": () =>
     main(async function serve(ctx) {
@@ -169,7 +74,7 @@ const programs: Record<string, () => unknown> = {
       await never;
     }),
 
-  // With an exit of its own main returns, and all is as it was before.
+  // Lives on after main has returned.
   async "exit"() {
     await main(stopped, { exit: (code) => console.log("exit", code) });
     console.log("main has returned");
@@ -186,6 +91,57 @@ const programs: Record<string, () => unknown> = {
     await promise;
     console.log("main has returned");
   },
+
+  "has a signal listener that throws": () => {
+    Deno.addSignalListener("SIGTERM", () => {
+      throw new Error("out of paper");
+    });
+    return main(async (ctx) => {
+      console.log("ready");
+      await ctx.done;
+      console.log("drained");
+    });
+  },
+
+  async "has handlers of node:process"() {
+    const { default: process } = await import("node:process");
+    process.on("unhandledRejection", (error: Error) => {
+      console.log(`rejection: ${error.message}`);
+      setTimeout(() => {
+        throw new Error("two");
+      });
+    });
+    await main(() =>
+      new Promise<void>((resolve) => {
+        process.on("uncaughtException", (error: Error) => {
+          console.log(`error: ${error.message}`);
+          resolve();
+        });
+        Promise.reject(new Error("one"));
+      })
+    );
+  },
+
+  async "has an exit listener of node:process"() {
+    const { default: process } = await import("node:process");
+    process.on("exit", (code: number) => console.log(`exit ${code}`));
+    await main(() => 3);
+  },
+
+  "has a worker that throws": () =>
+    main(async (ctx) => {
+      const code = "setTimeout(() => { throw new Error('out of paper'); })";
+      const url = `data:text/javascript,${encodeURIComponent(code)}`;
+      new Worker(url, { type: "module" });
+      await ctx.done;
+      console.log("drained");
+    }),
+
+  "prints and throws": () =>
+    main(() => {
+      console.log("x".repeat(100_000));
+      throw new Error("out of paper");
+    }),
 
   async "exit and nothing left"() {
     await main(() => {}, { exit: (code) => console.log("exit", code) });

@@ -1,4 +1,4 @@
-// Programs under notifyContext. Each prints "ready" when it can be signalled;
+// Programs under notifyContext. Each prints "ready" when it can be signaled;
 // the test sends the signals and reads what comes out.
 
 import {
@@ -66,13 +66,13 @@ const programs: Record<string, () => unknown> = {
     console.log("ready");
   },
 
-  "cancelled"() {
+  "canceled"() {
     stayAlive();
     notifyContext(background()).cancel();
     console.log("ready");
   },
 
-  "cancelled ten times"() {
+  "canceled ten times"() {
     stayAlive();
     const ctx = notifyContext(background());
     for (let i = 0; i < 10; i++) ctx.cancel(i);
@@ -110,7 +110,7 @@ const programs: Record<string, () => unknown> = {
   "the same signal twice": () =>
     report(notifyContext(background(), "SIGUSR1", "SIGUSR1")),
 
-  "parent cancelled"() {
+  "parent canceled"() {
     stayAlive();
     const parent = withCancel(background());
     const ctx = notifyContext(parent);

@@ -1,5 +1,5 @@
 /**
- * The sockets where StatsD comes in.
+ * Sockets that take StatsD.
  *
  * @module
  */
@@ -20,56 +20,61 @@ import {
 } from "@curfew/context";
 import { LineFramer } from "./frames.ts";
 import type { Endpoint, Options } from "./options.ts";
-import { parsePacket, type Sink } from "./parse.ts";
+import { parsePacket, type Sink, type TagSyntax, tagSyntax } from "./parse.ts";
 
-/** How lines can come in. */
+/** Transport of StatsD lines. */
 export type Transport = "udp" | "tcp" | "unixgram";
 
-/** What a socket has counted so far. */
+/** Counters of a socket. */
 export interface IntakeStats {
-  /** Datagrams read, or connections accepted. */
+  /** Number of datagrams read, or connections accepted. */
   readonly received: number;
-  /** Their bytes. */
+  /** Their size in bytes. */
   readonly bytes: number;
-  /** Datagrams that could not be handled, or connections that were cut. */
+  /** Number of datagrams that could not be handled, or connections that broke. */
   readonly failed: number;
-  /** Datagrams that found the backlog full, or connections refused. */
+  /** Number of datagrams that found the backlog full, or connections refused. */
   readonly dropped: number;
-  /** Datagrams that the kernel had no room for, where it tells. */
+  /** Number of datagrams that the kernel dropped; undefined if unknown. */
   readonly kernelDropped: number | undefined;
-  /** What is held now: datagrams in the backlog, or connections. */
+  /** Number of datagrams in the backlog, or open connections. */
   readonly pending: number;
 }
 
-/** A socket where StatsD comes in. */
+/** Socket that takes StatsD. */
 export interface Intake extends AsyncDisposable {
-  /** How it comes in. */
+  /** Transport of the socket. */
   readonly transport: Transport;
-  /** Where. */
+  /** Address or path of the socket. */
   readonly at: string;
-  /** A copy. */
+  /** Copy of the current counters. */
   readonly stats: IntakeStats;
-  /** Whether it is closed, and everything handled. */
+  /** Reason why {@link IntakeStats.kernelDropped} is unknown, if it is. */
+  readonly kernelDropsUnknown: string | undefined;
+  /** True once the socket is closed and everything is handled. */
   readonly closed: boolean;
-  /** Resolves when it is; never rejects. */
+  /** Resolves at that moment. Rejects if the socket failed. */
   readonly finished: Promise<void>;
 }
 
-/** Why the service ends by itself. */
+/** Failure of a socket that ends the service. */
 export class SocketFailed extends Error {
-  /** @param transport How StatsD came in. */
-  constructor(transport: Transport) {
-    super(`the socket of ${transport} has failed`);
+  /**
+   * @param transport Transport of the socket.
+   * @param cause Error of the socket.
+   */
+  constructor(transport: Transport, cause: unknown) {
+    super(`the socket of ${transport} has failed`, { cause });
     this.name = "SocketFailed";
   }
 }
 
-/** Why the service cannot begin; the message is for the user. */
+/** Failure to listen, with a message for the user. */
 export class CannotListen extends Error {
   /**
-   * @param flag The flag that says where to listen.
-   * @param at Where that is.
-   * @param cause What has come of it.
+   * @param flag Flag of the address.
+   * @param at The address.
+   * @param cause Error of the attempt.
    */
   constructor(flag: string, at: string, cause: unknown) {
     super(`${flag} ${at}: ${whatToDo(cause)}`, { cause });
@@ -79,20 +84,20 @@ export class CannotListen extends Error {
 
 function whatToDo(error: unknown): string {
   if (error instanceof Deno.errors.AddrInUse) {
-    return "it is in use: choose another, or end what uses it";
+    return "it is in use: choose another one, or stop what uses it";
   }
   if (error instanceof Deno.errors.NotFound) {
-    return "there is no such directory: make it first";
+    return "there is no such directory: create it first";
   }
   const message = error instanceof Error ? error.message : String(error);
-  // The package says which of its functions it was, and where.
+  // The package's message begins with its function and the address.
   return message.replace(/^serve\w+: (cannot listen on \S+: )?/, "");
 }
 
 /**
- * Does what opens a socket.
+ * Calls `open`, which opens a socket.
  *
- * @throws {CannotListen} If that fails.
+ * @throws {CannotListen} If it fails.
  */
 export async function listening<T>(
   flag: string,
@@ -106,28 +111,29 @@ export async function listening<T>(
   }
 }
 
-/** How long, in ms, a socket may take for what it holds when it is to close. */
+/** Grace period of the sockets, in ms. */
 export const INTAKE_GRACE = 5_000;
 
-/** In ms: at the end everything is there that clients have sent when nothing has
- * come on any connection, twice in a row, for that long. */
+/** Length of a silence, in ms. Everything that clients have sent over TCP has been
+ * read after two silences in a row on all connections. */
 const SILENCE = 20;
 
-/** How long, in ms, that is waited for where a client never stops. */
+/** Maximum time to wait for silence, in ms, since a client may never stop. */
 const LONGEST_DRAIN = 4_000;
 
-/** Of TCP; each may keep the start of one line. */
+/** Maximum number of TCP connections; each may hold the start of one line. */
 const MAX_CONNECTIONS = 1_000;
 
 type OnError = (message: string) => void;
 
-/** Opens the sockets of `options`, until `ctx` is done. */
+/** Opens the sockets of `options`, which drain when `ctx` is done. */
 export async function openIntakes(
   ctx: Context,
-  { udp, tcp, unixgram }: Options,
+  { udp, tcp, unixgram, tagStyle }: Options,
   sink: Sink,
   onError: OnError,
 ): Promise<Intake[]> {
+  const lines = { sink, syntax: tagSyntax(tagStyle) };
   await using opened = new AsyncDisposableStack();
   const intakes: Intake[] = [];
   const add = async (
@@ -137,25 +143,31 @@ export async function openIntakes(
   ) => {
     intakes.push(opened.use(await listening(flag, at, open)));
   };
-  await add("--udp", hostPort(udp), () => openUdp(ctx, udp, sink, onError));
+  await add("--udp", hostPort(udp), () => openUdp(ctx, udp, lines, onError));
   if (tcp !== undefined) {
-    await add("--tcp", hostPort(tcp), () => openTcp(ctx, tcp, sink, onError));
+    await add("--tcp", hostPort(tcp), () => openTcp(ctx, tcp, lines, onError));
   }
   if (unixgram !== undefined) {
     await add("--unixgram", unixgram, async () => {
       await takeOver(unixgram);
-      return openUnixgram(ctx, unixgram, sink, onError);
+      return openUnixgram(ctx, unixgram, lines, onError);
     });
   }
-  // Where one cannot be opened, the others are closed.
+  // If one cannot be opened, the others are closed.
   opened.move();
   return intakes;
+}
+
+/** Destination of the lines of all sockets. */
+interface Lines {
+  readonly sink: Sink;
+  readonly syntax: TagSyntax;
 }
 
 function openUdp(
   ctx: Context,
   endpoint: Endpoint,
-  sink: Sink,
+  { sink, syntax }: Lines,
   onError: OnError,
 ): Intake {
   const server = serveUdp(
@@ -165,7 +177,7 @@ function openUdp(
       grace: INTAKE_GRACE,
       onError: (error) => onError(`udp: ${error}`),
     },
-    (_ctx, { data }) => parsePacket(data, sink),
+    (_ctx, { data }) => parsePacket(data, sink, syntax),
   );
   return new Opened("udp", hostPort(server.addr), server, () => {
     const { stats } = server;
@@ -177,7 +189,7 @@ function openUdp(
 function openUnixgram(
   parent: Context,
   path: string,
-  sink: Sink,
+  { sink, syntax }: Lines,
   onError: OnError,
 ): Intake {
   const ctx = withCancel(parent);
@@ -192,7 +204,7 @@ function openUnixgram(
     (_ctx, { data }) => {
       received++;
       bytes += data.length;
-      parsePacket(data, sink);
+      parsePacket(data, sink, syntax);
     },
     {
       grace: INTAKE_GRACE,
@@ -217,22 +229,22 @@ function openUnixgram(
   };
   return new Opened("unixgram", path, server, () => ({
     ...{ received, bytes, failed, dropped: 0, pending: 0 },
-    // Who sends to a Unix socket waits until there is room.
+    // The sender of a Unix datagram waits until there is room.
     kernelDropped: 0,
   }));
 }
 
-/** Removes a socket that a killed process has left behind. */
+/** Removes the file of a socket whose process was killed. */
 async function takeOver(path: string): Promise<void> {
   const found = infoOf(path);
   if (found === undefined) return;
   if (!found.isSocket) {
-    throw new Error("it is no socket: choose another path, or remove it");
+    throw new Error("it is not a socket: choose another path, or remove it");
   }
   if (!await isOpen(path)) Deno.removeSync(path);
 }
 
-/** What is at a path, if anything. */
+/** Returns what is at a path; undefined if there is nothing. */
 function infoOf(path: string): Deno.FileInfo | undefined {
   try {
     return Deno.lstatSync(path);
@@ -247,13 +259,12 @@ async function isOpen(path: string): Promise<boolean> {
     (await Deno.connect({ transport: "unix", path })).close();
     return true;
   } catch (error) {
-    // A stream cannot connect to what takes datagrams, which says that it is open.
+    // A stream cannot connect to an open datagram socket; that error differs.
     return !(error instanceof Deno.errors.ConnectionRefused);
   }
 }
 
-/** Removes a file, unless there is another one by now: somebody may have taken
- * the path over. */
+/** Removes a file, unless another process has put its own file there. */
 function removeIfSame(path: string, { dev, ino }: Deno.FileInfo): void {
   const found = infoOf(path);
   if (found?.dev === dev && found.ino === ino) Deno.removeSync(path);
@@ -262,11 +273,11 @@ function removeIfSame(path: string, { dev, ino }: Deno.FileInfo): void {
 function openTcp(
   parent: Context,
   endpoint: Endpoint,
-  sink: Sink,
+  { sink, syntax }: Lines,
   onError: OnError,
 ): Intake {
   let bytes = 0;
-  /** Connections accepted, and reads of all of them. */
+  /** Number of connections accepted, plus reads on all of them. */
   let arrivals = 0;
   const ctx = onceQuiet(parent, () => arrivals);
   const server = serveTcp(
@@ -279,7 +290,7 @@ function openTcp(
     },
     async (ctx, conn) => {
       arrivals++;
-      const framer = new LineFramer(sink);
+      const framer = new LineFramer(sink, syntax);
       try {
         for await (const chunk of chunks(ctx, conn)) {
           arrivals++;
@@ -287,7 +298,7 @@ function openTcp(
           framer.push(chunk);
         }
       } finally {
-        // Also of a connection that was reset: it has been received.
+        // The rest of a connection that was reset has been received, too.
         framer.end();
       }
     },
@@ -302,15 +313,15 @@ function openTcp(
 }
 
 /**
- * A context that is done once `ctx` is and nothing arrives any more. All
- * connections are looked at as one: Deno reads about a hundred of them at a time,
- * and while it is busy with those the others only seem to be silent.
+ * Returns a context that is done once `ctx` is done and nothing arrives on any
+ * connection. It watches all connections together: Deno reads about a hundred at a
+ * time, and meanwhile the others only look silent.
  */
 function onceQuiet(ctx: Context, arrivals: () => number): CancelableContext {
   const quiet = withCancel(withoutCancel(ctx));
   afterFunc(ctx, async () => {
     using limit = withTimeout(quiet, LONGEST_DRAIN);
-    // Of the first silence a timer may tell before what is there has been read.
+    // The timer of the first silence may fire before data that has arrived is read.
     for (let silences = 0, before = arrivals(); silences < 2;) {
       await sleep(limit, SILENCE).catch(() => {});
       if (limit.err !== undefined) break;
@@ -322,8 +333,8 @@ function onceQuiet(ctx: Context, arrivals: () => number): CancelableContext {
   return quiet;
 }
 
-/** What comes in on a connection, until its client closes it. Most never do: then
- * it is until the server wants to end. */
+/** Yields the chunks of a connection until its client closes it or the server
+ * drains, since most clients never close theirs. */
 async function* chunks(
   ctx: Context,
   conn: Deno.Conn,
@@ -349,7 +360,6 @@ interface Closable {
   [Symbol.asyncDispose](): PromiseLike<unknown>;
 }
 
-/** What all of them have in common. */
 class Opened implements Intake {
   readonly transport: Transport;
   readonly at: string;
@@ -368,14 +378,24 @@ class Opened implements Intake {
     this.at = at;
     this.#server = server;
     this.#read = read;
-    // A failure has been reported to onError.
-    this.finished = server.finished.then(() => {}, () => {}).then(() => {
+    const close = () => {
       this.#closed = true;
-    });
+    };
+    this.finished = server.finished.finally(close).then(close);
+    // Its owner may look at it late; the failure has been reported to onError.
+    this.finished.catch(() => {});
   }
 
   get stats(): IntakeStats {
     return this.#read();
+  }
+
+  get kernelDropsUnknown(): string | undefined {
+    if (this.stats.kernelDropped !== undefined) return undefined;
+    if (this.transport === "tcp") return "TCP resends what the kernel drops";
+    return Deno.build.os === "linux"
+      ? "unknown without --allow-all, since Deno guards /proc/net/udp"
+      : "unknown, since only Linux counts them";
   }
 
   get closed(): boolean {
@@ -387,7 +407,7 @@ class Opened implements Intake {
   }
 }
 
-/** An address, or what a flag has said of one, as people write it. */
+/** Formats an address as HOST:PORT. */
 export function hostPort({ hostname, port }: Endpoint): string {
   return hostname.includes(":")
     ? `[${hostname}]:${port}`

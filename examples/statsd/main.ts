@@ -1,8 +1,8 @@
 /**
- * A StatsD to Prometheus gateway: metrics come in over UDP, TCP and Unix
- * datagrams, are added up, and are scraped over HTTP, where a page shows what
+ * A StatsD to Prometheus gateway: metrics come in over UDP, TCP and Unix datagrams,
+ * are added up, and are scraped over HTTP, which also serves a page that shows what
  * comes in. This file is the life of the service; see parse.ts, aggregate.ts and
- * expose.ts for what it does with a metric.
+ * expose.ts for the metrics.
  *
  * @module
  */
@@ -20,7 +20,8 @@ import {
   withCancel,
   withoutCancel,
 } from "@curfew/context";
-import { getLogger } from "@std/log";
+import { getLogger, LogLevels } from "@std/log";
+import config from "../../deno.json" with { type: "json" };
 import { Aggregate } from "./aggregate.ts";
 import { expose, type Format, lineNames } from "./expose.ts";
 import {
@@ -37,20 +38,24 @@ import { Monitor, pageResponse } from "./page.ts";
 import { routesOf } from "./routes.ts";
 import { finalReport, ownFamilies } from "./telemetry.ts";
 
-/** How long, in ms, HTTP may take at the very end. */
+/** Grace period of HTTP, in ms. */
 const HTTP_GRACE = 2_000;
-/** How often it is looked at a series until it is too old. */
+/** Number of sweeps during the time to live of a series. */
 const SWEEPS = 10;
+/** Maximum number of refusals logged per second. */
+const LOGGED = 10;
 
 /**
- * Runs the service until `parent` is done, or somebody asks it to quit. It has
- * three ends: `ctx` is done, and it is not ready any more; `open` is done a lame
- * duck later, and the sockets close once they are empty; HTTP ends last, so that
- * it can tell of all this.
+ * Runs the service until `parent` is done or a client asks it to quit. It ends in
+ * three steps:
  *
- * @throws {CannotListen} If there is something where it cannot listen.
- * @throws {SocketFailed} If a socket has failed; it has ended because of that.
- * @param onListen Told where HTTP is served, and where StatsD comes in.
+ * 1. `ctx` is done: the service is not ready anymore, but takes everything.
+ * 2. `open` is done after the lame duck: the sockets drain and close.
+ * 3. HTTP shuts down last, so that a scrape can still read the final counters.
+ *
+ * @throws {CannotListen} If an address cannot be listened on.
+ * @throws {SocketFailed} If a socket failed, which ended the service.
+ * @param onListen Called with the URL of HTTP and the sockets.
  */
 export async function serve(
   parent: Context,
@@ -77,8 +82,10 @@ export async function serve(
   const intakes = await openIntakes(open, options, aggregate, onError);
   for (const intake of intakes) {
     sockets.use(intake);
-    // A service that has become deaf looks well: it ends, to be started anew.
-    intake.finished.then(() => ctx.cancel(new SocketFailed(intake.transport)));
+    // A deaf service would look healthy: it ends, so that it is restarted.
+    intake.finished.catch((error) => {
+      ctx.cancel(new SocketFailed(intake.transport, error));
+    });
   }
 
   const monitor = new Monitor(ctx, open, aggregate, intakes);
@@ -104,39 +111,41 @@ export async function serve(
     quit: options.lifecycle ? () => ctx.cancel("quit over HTTP") : undefined,
   });
 
-  await using chores = group(withoutCancel(ctx));
+  const chores = sockets.use(group(withoutCancel(ctx)));
   chores.go((ctx) => monitor.watch(ctx));
   chores.go((ctx) => sweep(ctx, aggregate, options.ttl));
-  chores.go((ctx) => warnOfRefused(ctx, aggregate));
+  chores.go((ctx) => warnOfLimit(ctx, aggregate));
+  chores.go((ctx) => logRefusals(ctx, aggregate));
 
   const url = `http://${hostPort(addr)}`;
   const ways = intakes.map(({ transport, at }) => `${transport} ${at}`);
   log.info(`listening on ${ways.join(", ")} and ${url}/metrics`);
   onListen?.(url, intakes);
 
-  await Promise.all(intakes.map(({ finished }) => finished));
+  await Promise.allSettled(intakes.map(({ finished }) => finished));
   await http.shutdown(cause(ctx));
+  await chores[Symbol.asyncDispose]();
   log.info(`stopped (${cause(ctx)}): ${finalReport(aggregate, intakes)}`);
   if (cause(ctx) instanceof SocketFailed) throw cause(ctx);
 }
 
-/** How long, in ms, the three ends may take together. */
+/** Returns the maximum time in ms that the three steps take together. */
 export function graceOf({ lameDuck }: Options): number {
   return lameDuck + INTAKE_GRACE + HTTP_GRACE + 1_000;
 }
 
-/** A context that is done `ms` after `ctx`, for the same cause. */
+/** Returns a context that is done `ms` after `ctx`, for the same cause. */
 function laterThan(ctx: Context, ms: number): CancelableContext {
   const later = withCancel(withoutCancel(ctx));
   afterFunc(ctx, async () => {
-    // Rejects where `later` has been cancelled, which is all that is wanted.
+    // Rejects if `later` has been canceled, which needs no wait.
     if (ms > 0) await sleep(later, ms).catch(() => {});
     later.cancel(cause(ctx));
   });
   return later;
 }
 
-/** Takes away, now and then, what nobody has written to for `ttl` ms. */
+/** Removes series that got no sample for `ttl` ms. */
 async function sweep(
   ctx: Context,
   aggregate: Aggregate,
@@ -146,11 +155,8 @@ async function sweep(
   for await (const _ of every(ctx, ttl / SWEEPS)) aggregate.sweep();
 }
 
-/** Says that series are refused, at most once a minute. */
-async function warnOfRefused(
-  ctx: Context,
-  aggregate: Aggregate,
-): Promise<void> {
+/** Warns that new series are refused, at most once a minute. */
+async function warnOfLimit(ctx: Context, aggregate: Aggregate): Promise<void> {
   let before = 0;
   for await (const _ of every(ctx, 1_000)) {
     const refused = aggregate.errors.series_limit;
@@ -164,11 +170,29 @@ async function warnOfRefused(
   }
 }
 
+/** Logs refusals by name, at most {@link LOGGED} of them per second. */
+async function logRefusals(ctx: Context, aggregate: Aggregate): Promise<void> {
+  const log = getLogger();
+  if (log.level > LogLevels.DEBUG) return;
+  const logNews = () => {
+    const { entries, others } = aggregate.refusals.news(LOGGED);
+    for (const { name, reason, detail, count, line } of entries.reverse()) {
+      const why = detail === "" ? reason : `${reason}: ${detail}`;
+      const times = count === 1 ? "" : `, ${count} times`;
+      log.debug(`refused ${name} (${why})${times}: ${line}`);
+    }
+    if (others > 0) log.debug(`refused ${others} others`);
+  };
+  for await (const _ of every(ctx, 1_000)) logNews();
+  // What came since the last second.
+  logNews();
+}
+
 function optionsOrExit(): Options {
   try {
     const options = readOptions(Deno.args);
-    if (!options.help) return options;
-    console.log(USAGE);
+    if (!options.help && !options.version) return options;
+    console.log(options.help ? USAGE : `statsd ${config.version}`);
     Deno.exit(0);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
@@ -179,7 +203,7 @@ function optionsOrExit(): Options {
 
 if (import.meta.main) {
   const options = optionsOrExit();
-  setUpLog();
+  setUpLog(options.logLevel);
   await main(async (ctx) => {
     try {
       await serve(ctx, options);

@@ -1,32 +1,41 @@
 /**
- * The command line of the service.
+ * Command line of the service.
  *
  * @module
  */
 
-/** What the service prints for `--help`. */
+import { LOG_LEVELS, type LogLevel } from "./log.ts";
+import { TAG_STYLES, type TagStyle } from "./parse.ts";
+
+/** Text printed for `--help`. */
 export const USAGE =
   `StatsD in over UDP, TCP and Unix datagrams, Prometheus out over HTTP.
 
 Usage: deno task start [options]
 
-  --udp  [HOST:]PORT    where StatsD comes in                (127.0.0.1:8125)
-  --tcp  [HOST:]PORT    where it comes in as lines, too      (nowhere)
-  --unixgram PATH       the Unix socket where it does, too   (none)
-  --http [HOST:]PORT    where /metrics and a page are served (127.0.0.1:9102)
+  --udp  [[HOST]:]PORT  where StatsD comes in                (127.0.0.1:8125)
+  --tcp  [[HOST]:]PORT  where it also comes in as lines      (off)
+  --unixgram PATH       Unix socket where it also comes in   (off)
+  --http [[HOST]:]PORT  where /metrics and a page are served (127.0.0.1:9102)
+  --tag-style STYLE,... tags to read: dogstatsd, influxdb, librato, signalfx;
+                        none for no tags                     (all)
   --buckets B,B,...     upper bounds of the buckets of histograms, ascending,
                         timings in seconds                   (summaries)
   --max-series NUMBER   series beyond which new ones are refused (100000)
-  --ttl SECONDS         for how long a series is kept that nobody
-                        writes to                            (for ever)
-  --lame-duck SECONDS   for how long to go on as not ready when asked
-                        to end                               (0)
+  --ttl SECONDS         age at which a series without samples is removed
+                                                             (never)
+  --lame-duck SECONDS   time to go on, as not ready, after a request to end
+                                                             (0)
+  --log-level LEVEL     debug, info, warn or error; debug names what is
+                        refused                              (info)
   --lifecycle           let POST /-/quit end the service
-  -h, --help            show this
+  --version             print the version
+  -h, --help            print this
 
-A port of 0 takes a free one; the log says which.`;
+PORT alone listens on 127.0.0.1, :PORT on every IPv4 address. Port 0 takes a
+free one, which the log names.`;
 
-/** Where to listen. */
+/** Address to listen on. */
 export interface Endpoint {
   /** Name or address of a network interface. */
   hostname: string;
@@ -34,49 +43,57 @@ export interface Endpoint {
   port: number;
 }
 
-/** What the command line says. */
+/** Options of the command line. */
 export interface Options {
-  /** Where StatsD comes in. */
+  /** Address for StatsD over UDP. */
   udp: Endpoint;
-  /** Where it comes in over TCP. */
+  /** Address for StatsD over TCP. */
   tcp: Endpoint | undefined;
-  /** Path of the Unix socket where it comes in. */
+  /** Path of the Unix socket for StatsD. */
   unixgram: string | undefined;
-  /** Where HTTP is served. */
+  /** Address for HTTP. */
   http: Endpoint;
-  /** Upper bounds of the buckets of histograms; without, there are summaries. */
+  /** Tag styles to read. */
+  tagStyle: TagStyle[];
+  /** Upper bounds of the buckets of histograms; undefined for summaries. */
   buckets: number[] | undefined;
-  /** Most series. */
+  /** Maximum number of series. */
   maxSeries: number;
-  /** For how long, in ms, a series is kept that nobody writes to. */
+  /** Time in ms after which a series without samples is removed. */
   ttl: number;
-  /** For how long, in ms, to go on when asked to end. */
+  /** Time in ms to go on after a request to end. */
   lameDuck: number;
-  /** Whether POST /-/quit ends the service. */
+  /** Level of the log. */
+  logLevel: LogLevel;
+  /** True if POST /-/quit ends the service. */
   lifecycle: boolean;
-  /** Whether the usage is asked for, and nothing else. */
+  /** True to print the version and do nothing else. */
+  version: boolean;
+  /** True to print the usage and do nothing else. */
   help: boolean;
 }
 
-/** Flags that have a value, and what they are without being given. */
+/** Flags with a value, and their defaults. */
 const DEFAULTS: Readonly<Record<string, string | undefined>> = {
   "--udp": "8125",
   "--tcp": undefined,
   "--unixgram": undefined,
   "--http": "9102",
+  "--tag-style": TAG_STYLES.join(),
   "--buckets": undefined,
   "--max-series": "100000",
   "--ttl": undefined,
   "--lame-duck": "0",
+  "--log-level": "info",
 };
 
-const SWITCHES = ["--lifecycle", "--help"];
+const SWITCHES = ["--lifecycle", "--version", "--help"];
 
 /**
  * Reads the command line.
  *
- * @throws {RangeError} If it says something that is not understood; the message
- * is for the user.
+ * @throws {RangeError} If an argument is unknown or malformed; the message is for
+ * the user.
  */
 export function readOptions(args: string[]): Options {
   const given = readFlags(args);
@@ -90,17 +107,20 @@ export function readOptions(args: string[]): Options {
     tcp: read("--tcp", readEndpoint),
     unixgram: read("--unixgram", readPath),
     http: read("--http", readEndpoint)!,
+    tagStyle: read("--tag-style", readTagStyles)!,
     buckets: read("--buckets", readBuckets),
     maxSeries: read("--max-series", readSize)!,
     ttl: read("--ttl", (flag, text) => readSeconds(flag, text, 0.01)) ??
       Infinity,
     lameDuck: read("--lame-duck", (flag, text) => readSeconds(flag, text, 0))!,
+    logLevel: read("--log-level", readLogLevel)!,
     lifecycle: given.has("--lifecycle"),
+    version: given.has("--version"),
     help: given.has("--help"),
   };
 }
 
-/** The flags that are given, with their values as text. */
+/** Reads the flags, with their values as text. */
 function readFlags(args: readonly string[]): Map<string, string> {
   const given = new Map<string, string>();
   for (let i = 0; i < args.length; i++) {
@@ -112,7 +132,7 @@ function readFlags(args: readonly string[]): Map<string, string> {
     if (given.has(flag)) throw new RangeError(`${flag} is given twice`);
     if (!hasValue) given.set(flag, "");
     else if (equals !== -1) given.set(flag, arg.slice(equals + 1));
-    // The next one, unless its own value has been forgotten.
+    // The next argument, unless it is a flag because the value was forgotten.
     else if (args[i + 1]?.startsWith("--")) given.set(flag, "");
     else given.set(flag, args[++i] ?? "");
   }
@@ -127,17 +147,42 @@ function unknown(arg: string): RangeError {
 
 function readEndpoint(flag: string, text: string): Endpoint {
   const colon = text.lastIndexOf(":");
-  const hostname = colon === -1
-    ? "127.0.0.1"
-    : text.slice(0, colon).replace(/^\[(.*)\]$/, "$1");
   const digits = text.slice(colon + 1);
   const port = Number(digits);
+  const hostname = colon <= 0
+    // As in Go and statsd_exporter, :PORT is that port on every address.
+    ? (colon === 0 ? "0.0.0.0" : "127.0.0.1")
+    : text.slice(0, colon).replace(/^\[(.*)\]$/, "$1");
   if (/^\d+$/.test(digits) && port <= 65_535 && hostname !== "") {
     return { hostname, port };
   }
   throw new RangeError(
-    `${flag} must be a port or HOST:PORT, with a port up to 65535; got "${text}"`,
+    `${flag} must be PORT, :PORT or HOST:PORT, with a port up to 65535; ` +
+      `got "${text}"`,
   );
+}
+
+function readTagStyles(flag: string, text: string): TagStyle[] {
+  if (text === "none") return [];
+  const styles = text.split(",");
+  if (styles.every((style) => isOneOf(TAG_STYLES, style))) return styles;
+  throw new RangeError(
+    `${flag} must be none, or some of ${TAG_STYLES.join()}; got "${text}"`,
+  );
+}
+
+function readLogLevel(flag: string, text: string): LogLevel {
+  if (isOneOf(LOG_LEVELS, text)) return text;
+  throw new RangeError(
+    `${flag} must be one of ${LOG_LEVELS.join()}; got "${text}"`,
+  );
+}
+
+function isOneOf<T extends string>(
+  list: readonly T[],
+  text: string,
+): text is T {
+  return (list as readonly string[]).includes(text);
 }
 
 function readPath(flag: string, text: string): string {
@@ -168,7 +213,7 @@ function readSize(flag: string, text: string): number {
   );
 }
 
-/** In ms. */
+/** Reads a number of seconds and returns it in ms. */
 function readSeconds(flag: string, text: string, least: number): number {
   const seconds = Number(text);
   if (/^\d+(\.\d+)?$/.test(text) && seconds >= least && seconds <= 31_536_000) {

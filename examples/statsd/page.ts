@@ -1,8 +1,8 @@
 /**
  * The page of the service, and the events that keep it up to date.
  *
- * Names of series are whatever somebody has sent. They leave here as JSON only,
- * the page shows them as text, and its policy runs no script but its own.
+ * Names of series come from clients and may contain anything. They leave here as JSON
+ * only, the page shows them as text, and its policy runs no script but its own.
  *
  * @module
  */
@@ -11,62 +11,77 @@ import { afterFunc, type Context, every, softDone } from "@curfew/context";
 import type { Aggregate } from "./aggregate.ts";
 import type { Intake, IntakeStats } from "./intake.ts";
 import page from "./page.html" with { type: "text" };
+import type { Refused } from "./refusals.ts";
 
-/** Where the service is in its life. */
+/** Phase of the service's life. */
 export type Phase = "serving" | "lame duck" | "draining" | "gone";
 
-/** What the page shows, at one moment. */
+/** State of the service at one moment, as the page shows it. */
 export interface State {
-  /** Where the service is in its life. */
+  /** Phase of the service's life. */
   readonly phase: Phase;
-  /** In s, since the process has started. */
+  /** Time in s since the process started. */
   readonly uptime: number;
-  /** Lines a second, for each of the last seconds, the latest last. */
+  /** Lines per second, for each of the last seconds, the latest last; empty during
+   * the first second. */
   readonly rates: readonly number[];
-  /** Lines since the start. */
+  /** Number of lines since the start. */
   readonly lines: number;
-  /** Series held. */
+  /** Number of series. */
   readonly series: number;
-  /** In bytes. */
+  /** Maximum number of series. */
+  readonly seriesLimit: number;
+  /** Memory of the process, in bytes. */
   readonly memory: number;
-  /** Samples or lines not taken, by reason; only those that there are. */
+  /** Number of samples or lines not taken, by reason, without zeros. */
   readonly errors: Readonly<Record<string, number>>;
-  /** What was written to most of late. */
-  readonly busiest: readonly BusyState[];
-  /** The sockets. */
+  /** Number of tags that could not be read. */
+  readonly tagErrors: number;
+  /** Number of lines that are not metrics, by type. */
+  readonly skipped: Readonly<Record<string, number>>;
+  /** Latest lines, samples and tags that were not taken, the newest first. */
+  readonly refused: readonly Refused[];
+  /** Series with the most samples in the last second; null until a page has been
+   * open for a whole second. */
+  readonly busiest: readonly BusyState[] | null;
+  /** Sockets that take StatsD. */
   readonly intakes: readonly IntakeState[];
 }
 
-/** A series that is much written to. */
+/** A series with many samples. */
 export interface BusyState {
   /** Name and labels, as on the lines of the exposition. */
   readonly name: string;
-  /** What its samples go into. */
+  /** Kind of the series. */
   readonly kind: string;
-  /** Samples a second. */
+  /** Samples per second. */
   readonly rate: number;
 }
 
-/** A socket, at one moment. */
+/** State of a socket at one moment. */
 export interface IntakeState extends IntakeStats {
-  /** How StatsD comes in. */
+  /** Transport of the socket. */
   readonly transport: string;
-  /** Where. */
+  /** Address of the socket. */
   readonly at: string;
-  /** Whether it is closed, and everything handled. */
+  /** True once it is closed and everything is handled. */
   readonly closed: boolean;
+  /** Reason why {@link IntakeStats.kernelDropped} is unknown, if it is. */
+  readonly kernelDropsUnknown: string | undefined;
 }
 
-/** How many seconds the chart goes back. */
+/** Length of the chart, in s. */
 const HISTORY = 60;
-/** How many series are shown. */
+/** Number of series shown. */
 const BUSIEST = 10;
-/** How many pages may be open: they must not keep a scrape from being answered. */
+/** Number of refusals shown. */
+const REFUSED = 10;
+/** Maximum number of open pages, so that they cannot keep out scrapes. */
 export const MAX_VIEWERS = 20;
-/** How many events may wait for a page that does not read them. */
+/** Maximum number of events that wait for a page that does not read them. */
 const WAITING = 4;
 
-/** The page; no store may keep it, no other page frame it. */
+/** Returns the page, which no cache may store and no other page may frame. */
 export function pageResponse(): Response {
   const nonce = crypto.randomUUID();
   return new Response(page.replaceAll("{{nonce}}", nonce), {
@@ -82,7 +97,7 @@ export function pageResponse(): Response {
   });
 }
 
-/** Looks at the service once a second, and tells the pages that are open. */
+/** Looks at the service once a second and sends events to the open pages. */
 export class Monitor {
   readonly #ctx: Context;
   readonly #open: Context;
@@ -92,14 +107,15 @@ export class Monitor {
   readonly #rates: number[] = [];
   readonly #encoder = new TextEncoder();
   #linesBefore = 0;
-  #busiest: BusyState[] = [];
-  #busiestAt = performance.now();
+  #busiest: BusyState[] | null = null;
+  /** Time of the last look at the series; undefined if nobody watched then. */
+  #lookedAt: number | undefined;
 
   /**
    * @param ctx Done when the service has been asked to end.
-   * @param open Done when it takes nothing in any more.
-   * @param aggregate What to look at.
-   * @param intakes The sockets.
+   * @param open Done when the sockets stop taking StatsD.
+   * @param aggregate Aggregate to show.
+   * @param intakes Sockets to show.
    */
   constructor(
     ctx: Context,
@@ -111,26 +127,25 @@ export class Monitor {
     this.#open = open;
     this.#aggregate = aggregate;
     this.#intakes = intakes;
-    afterFunc(ctx, () => this.#tell());
-    afterFunc(open, () => this.#tell());
-    for (const { finished } of intakes) finished.then(() => this.#tell());
+    afterFunc(ctx, () => this.#send());
+    afterFunc(open, () => this.#send());
+    const closed = () => this.#send();
+    for (const { finished } of intakes) finished.then(closed, closed);
   }
 
-  /** Looks until `ctx` is done. */
+  /** Looks once a second until `ctx` is done. */
   async watch(ctx: Context): Promise<void> {
     for await (const _ of every(ctx, 1_000)) {
       const { lines } = this.#aggregate;
       this.#rates.push(lines - this.#linesBefore);
       if (this.#rates.length > HISTORY) this.#rates.shift();
       this.#linesBefore = lines;
-      // To look at every series is for somebody who watches.
-      if (this.#viewers.size === 0) continue;
       this.#lookAtSeries();
-      this.#tell();
+      this.#send();
     }
   }
 
-  /** A stream of events, until the server of `ctx` says that it is to end. */
+  /** Returns a stream of events that ends when the server of `ctx` drains. */
   events(ctx: Context): Response {
     if (this.#viewers.size >= MAX_VIEWERS) {
       return new Response("too many pages are open\n", { status: 503 });
@@ -159,34 +174,47 @@ export class Monitor {
     });
   }
 
-  /** What there is to see now. */
+  /** Returns the current state. */
   state(): State {
-    const { errors, lines, size } = this.#aggregate;
+    const { errors, lines, size, maxSeries, tagErrors, skipped, refusals } =
+      this.#aggregate;
     return {
       phase: this.#phase(),
       uptime: performance.now() / 1000,
       rates: this.#rates,
       lines,
       series: size,
+      seriesLimit: maxSeries,
       memory: Deno.memoryUsage().rss,
       errors: Object.fromEntries(
         Object.entries(errors).filter(([, count]) => count > 0),
       ),
+      tagErrors,
+      skipped,
+      refused: refusals.latest(REFUSED),
       busiest: this.#busiest,
       intakes: this.#intakes.map((intake) => ({
         ...intake.stats,
         transport: intake.transport,
         at: intake.at,
         closed: intake.closed,
+        kernelDropsUnknown: intake.kernelDropsUnknown,
       })),
     };
   }
 
+  /** Measures the busiest series since the last look. Looking at every series costs
+   * too much without a viewer; the first look with one only starts the measurement. */
   #lookAtSeries(): void {
-    const now = performance.now();
-    const seconds = (now - this.#busiestAt) / 1000;
-    this.#busiestAt = now;
-    this.#busiest = this.#aggregate.busiest(BUSIEST).map(
+    const before = this.#lookedAt;
+    this.#busiest = null;
+    this.#lookedAt = undefined;
+    if (this.#viewers.size === 0) return;
+    const now = this.#lookedAt = performance.now();
+    const busiest = this.#aggregate.busiest(BUSIEST);
+    if (before === undefined) return;
+    const seconds = (now - before) / 1000;
+    this.#busiest = busiest.map(
       ({ name, kind, samples }) => ({ name, kind, rate: samples / seconds }),
     );
   }
@@ -196,11 +224,11 @@ export class Monitor {
     return this.#open.err === undefined ? "lame duck" : "draining";
   }
 
-  #tell(): void {
+  #send(): void {
     if (this.#viewers.size === 0) return;
     const event = this.#event(this.state());
     for (const viewer of this.#viewers) {
-      // A page that does not read misses something; nothing piles up for it.
+      // A page that does not read misses events; none pile up for it.
       if ((viewer.desiredSize ?? 0) > 0) viewer.enqueue(event);
     }
   }

@@ -32,7 +32,7 @@ export interface Refused {
 /** Maximum number of entries. */
 export const MAX_REFUSALS = 50;
 
-/** Maximum length of a name or line in an entry, in bytes. */
+/** Maximum length of a text in an entry, in bytes or characters. */
 const MAX_SHOWN = 200;
 
 const COLON = 0x3a;
@@ -43,8 +43,10 @@ const utf8 = new TextDecoder();
  * one bad client does not push out all others. */
 export class RefusalLog {
   /** By reason and name, the least recent first. */
-  readonly #entries = new Map<string, Refused>();
+  readonly #entries = new Map<string, Entry>();
   #total = 0;
+  /** Value of {@link total} when {@link news} was last called. */
+  #told = 0;
 
   /** Number of refusals since the start. */
   get total(): number {
@@ -62,37 +64,60 @@ export class RefusalLog {
     this.#total++;
     const colon = data.indexOf(COLON, from);
     const name = text(data, from, colon === -1 || colon > to ? to : colon);
+    const line = text(data, from, to);
+    const at = Date.now();
     const key = `${reason} ${name}`;
-    const count = (this.#entries.get(key)?.count ?? 0) + 1;
+    const { count = 0, told = 0 } = this.#entries.get(key) ?? {};
     // Deleted first: a Map keeps the order in which its keys were added.
     this.#entries.delete(key);
-    const line = text(data, from, to);
-    this.#entries.set(key, {
-      name,
-      reason,
-      detail,
-      line,
-      count,
-      at: Date.now(),
-    });
+    const entry = { name, reason, detail, line, count: count + 1, at, told };
+    this.#entries.set(key, entry);
     if (this.#entries.size <= MAX_REFUSALS) return;
-    for (const oldest of this.#entries.keys()) {
-      this.#entries.delete(oldest);
-      break;
-    }
+    const [oldest] = this.#entries.keys();
+    this.#entries.delete(oldest!);
   }
 
   /** Returns the latest entries, at most `count` of them, the newest first. */
   latest(count = MAX_REFUSALS): Refused[] {
-    return [...this.#entries.values()].reverse().slice(0, count).map(
-      ({ name, detail, line, ...rest }) => ({
-        ...rest,
-        name: visible(name),
-        detail: visible(detail),
-        line: visible(line),
-      }),
-    );
+    return [...this.#entries.values()].reverse().slice(0, count).map(shown);
   }
+
+  /**
+   * Returns what was added since the last call: at most `count` entries, the newest
+   * first, with their counts since that call, and the number of other refusals.
+   */
+  news(count: number): { entries: Refused[]; others: number } {
+    const entries: Refused[] = [];
+    let others = this.#total - this.#told;
+    this.#told = this.#total;
+    for (const entry of [...this.#entries.values()].reverse()) {
+      const news = entry.count - entry.told;
+      entry.told = entry.count;
+      if (news === 0 || entries.length === count) continue;
+      entries.push(shown({ ...entry, count: news }));
+      others -= news;
+    }
+    return { entries, others };
+  }
+}
+
+interface Entry extends Refused {
+  /** Value of `count` when {@link RefusalLog.news} was last called. */
+  told: number;
+}
+
+/** Returns an entry that is safe to show. */
+function shown({ name, reason, detail, line, count, at }: Entry): Refused {
+  return {
+    name: visible(name),
+    reason,
+    detail: visible(
+      detail.length > MAX_SHOWN ? `${detail.slice(0, MAX_SHOWN)}…` : detail,
+    ),
+    line: visible(line),
+    count,
+    at,
+  };
 }
 
 /** Decodes the text between `from` and `to`, cut to {@link MAX_SHOWN} bytes. */

@@ -1,6 +1,7 @@
-/** Programs of others that some tests need. */
+/** Programs of other projects that some tests need. */
 
-/** The first of these programs that is on the PATH; undefined if none is. */
+/** Returns the path of the first of these programs on the PATH; undefined if there
+ * is none. */
 export function inPath(...names: string[]): string | undefined {
   const windows = Deno.build.os === "windows";
   const folders = (Deno.env.get("PATH") ?? "").split(windows ? ";" : ":");

@@ -1,27 +1,27 @@
-/** Programs of examples/, run as processes of their own. */
+/** Programs of examples/ that run as processes. */
 
-/** How a process ended, and all that it had printed. */
+/** Exit code and output of a process. */
 export interface Ended {
   code: number;
   stdout: string;
   stderr: string;
 }
 
-/** Against tests that would wait for ever, in ms; far above what any of them takes. */
+/** Time in ms after which a process is killed, so that no test waits forever. */
 const TOO_LONG = 100_000;
 
-/** A program that runs; `await using` kills it if it still does. */
+/** Running program; `await using` kills it if it still runs. */
 export class Program implements AsyncDisposable {
-  /** Resolves when it has ended and nobody holds its output any more. */
+  /** Resolves when the process has ended and its output is closed. */
   readonly ended: Promise<Ended>;
   readonly #process: Deno.ChildProcess;
   #stdout = "";
-  /** How much of it has been looked for a pattern in vain, or was matched. */
+  /** Length of the output that earlier patterns have matched. */
   #read = 0;
   #over = false;
   #news = Promise.withResolvers<void>();
 
-  /** @param args The arguments of `deno`, from the top of the repository. */
+  /** @param args Arguments of `deno`, run in the root of the repository. */
   constructor(args: string[]) {
     this.#process = new Deno.Command(Deno.execPath(), {
       args,
@@ -34,7 +34,7 @@ export class Program implements AsyncDisposable {
     this.ended = this.#run();
   }
 
-  /** Waits until it prints what matches, after what has been matched before. */
+  /** Waits until the output matches `pattern`, after the previous match. */
   async prints(pattern: RegExp): Promise<RegExpExecArray> {
     for (;;) {
       const news = this.#news.promise;

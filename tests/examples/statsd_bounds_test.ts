@@ -1,10 +1,10 @@
-// What the service costs when somebody wants it to cost more, and what it loses.
+// Memory of the service under floods, and losses at its end.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { interrupt } from "../bench/statsd_loss.ts";
 import { StatsdService } from "./statsd_service.ts";
 
-/** What the README says that the process takes, in bytes. */
+/** Returns the memory bound of the README, in bytes. */
 function boundOf(maxSeries: number): number {
   return 300 * 2 ** 20 + maxSeries * 5_120;
 }
@@ -12,7 +12,7 @@ function boundOf(maxSeries: number): number {
 const LONG = "x".repeat(900);
 const NUMBERS = Array.from({ length: 60 }, (_, i) => i / 7).join(":");
 
-/** Lines that never end to be new, by what they fill. */
+/** Lines that are always new, by what they fill. */
 const FLOODS: [
   what: string,
   line: (i: number) => string,
@@ -28,7 +28,7 @@ const FLOODS: [
 ];
 
 for (const [what, line, maxSeries = 2_000] of FLOODS) {
-  Deno.test(`a flood of ${what} stays within the memory stated`, async () => {
+  Deno.test(`a flood of ${what} stays within the memory bound of the README`, async () => {
     await using service = await StatsdService.start(
       ...["--tcp", "0", "--max-series", `${maxSeries}`],
     );
@@ -37,7 +37,7 @@ for (const [what, line, maxSeries = 2_000] of FLOODS) {
     let memory = 0;
     let samples = new Map<string, number>();
     for (let round = 0; round < rounds; round++) {
-      // Over TCP, which loses none however fast they come.
+      // Over TCP, which loses nothing at any rate.
       const flood = Array.from(
         { length: 500 },
         (_, i) => `${line(500 * round + i)}\n`,
@@ -46,7 +46,7 @@ for (const [what, line, maxSeries = 2_000] of FLOODS) {
       for (let at = 0; at < data.length;) {
         at += await conn.write(data.subarray(at));
       }
-      // Somebody scrapes meanwhile.
+      // With a scrape from time to time.
       if (round % 20 < 19) continue;
       await service.reaches("statsd_lines_total", 501 * (round + 1));
       samples = await service.scrape();
@@ -58,7 +58,7 @@ for (const [what, line, maxSeries = 2_000] of FLOODS) {
   });
 }
 
-Deno.test("as many series as are allowed are taken of a flood, and no more", async () => {
+Deno.test("a flood fills the series up to --max-series", async () => {
   const maxSeries = 2_000;
   await using service = await StatsdService.start(
     ...["--tcp", "0", "--max-series", `${maxSeries}`],
@@ -82,7 +82,7 @@ Deno.test("as many series as are allowed are taken of a flood, and no more", asy
 
 const MEMORY = "process_resident_memory_bytes";
 
-Deno.test("what was sent before SIGTERM is counted, at whatever point it comes", async () => {
+Deno.test("lines sent before SIGTERM at a random point are counted", async () => {
   const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 1;
   console.log(`seed ${seed}`);
   const lines = 10_000;
@@ -91,7 +91,7 @@ Deno.test("what was sent before SIGTERM is counted, at whatever point it comes",
     const { before, counted, kernelDropped } = await interrupt(
       ...[lines, at, 2_000] as const,
     );
-    // What the kernel had no room for has never been received.
+    // Datagrams that the kernel dropped have never been received.
     assert(counted <= before);
     assert(
       counted + 10 * kernelDropped >= before,

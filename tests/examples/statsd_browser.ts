@@ -1,16 +1,16 @@
-/** A Chromium without a window, for the page of examples/statsd. */
+/** Headless Chromium for the page of examples/statsd. */
 
 import { delay } from "@std/async";
 import { inPath } from "./in_path.ts";
 
-/** Where Chromium is; undefined where there is none. */
+/** Path of Chromium; undefined if it is not installed. */
 export const chromium: string | undefined = inPath(
   "chromium",
   "chromium-browser",
   "google-chrome",
 );
 
-/** A message of the DevTools protocol: an answer, or an event. */
+/** Message of the DevTools protocol: a response, or an event. */
 interface Message {
   id?: number;
   method?: string;
@@ -25,6 +25,7 @@ const FLAGS = [
   "--headless",
   "--no-sandbox",
   "--disable-gpu",
+  "--hide-scrollbars",
   "--disable-quic",
   "--no-first-run",
   "--disable-background-networking",
@@ -34,9 +35,9 @@ const FLAGS = [
   "--remote-debugging-port=0",
 ];
 
-/** A browser with one page, for which `await using` ends both. */
+/** Browser with one page; `await using` ends both. */
 export class Browser implements AsyncDisposable {
-  /** What the page has had to complain of: errors, and its policy's refusals. */
+  /** Errors of the page, including refusals by its policy. */
   readonly complaints: string[] = [];
   readonly #process: Deno.ChildProcess;
   readonly #profile: string;
@@ -63,7 +64,7 @@ export class Browser implements AsyncDisposable {
     socket.onmessage = ({ data }) => this.#hear(JSON.parse(data));
   }
 
-  /** Starts it and opens `url`, on a screen of that size in pixels. */
+  /** Starts the browser and opens `url`, on a screen of that size in pixels. */
   static async open(
     url: string,
     screen?: { width: number; height: number },
@@ -104,7 +105,7 @@ export class Browser implements AsyncDisposable {
     return browser;
   }
 
-  /** Waits until the page is there: what is asked before that is asked of another. */
+  /** Waits until the page has loaded: before that, expressions run in another one. */
   async #shows(url: string): Promise<void> {
     const there = `location.href === ${JSON.stringify(url)} &&
       document.readyState !== "loading"`;
@@ -113,7 +114,7 @@ export class Browser implements AsyncDisposable {
     }
   }
 
-  /** The value of an expression in the page. */
+  /** Returns the value of an expression in the page. */
   async evaluate(expression: string): Promise<unknown> {
     const { result } = await this.#call("Runtime.evaluate", {
       expression,
@@ -134,16 +135,22 @@ export class Browser implements AsyncDisposable {
     })`);
   }
 
-  /** What it looks like: a PNG. */
+  /** Returns a PNG of the whole page. */
   async screenshot(): Promise<Uint8Array> {
+    const [width, height] = await this.evaluate(
+      `[document.documentElement.clientWidth,
+        document.documentElement.scrollHeight]`,
+    ) as [number, number];
     const { result } = await this.#call("Page.captureScreenshot", {
       format: "png",
+      captureBeyondViewport: true,
+      clip: { x: 0, y: 0, width, height, scale: 1 },
     });
     return Uint8Array.fromBase64(result.data);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // Ends the process, and the socket with it.
+    // This ends the process, and the socket with it.
     this.#send("Browser.close", {}, undefined);
     await Promise.all([this.#closed, this.#process.status, this.#stderr]);
     await Deno.remove(this.#profile, { recursive: true });

@@ -6,6 +6,7 @@ import {
   type Sample,
   type Sink,
 } from "../../examples/statsd/parse.ts";
+import { Random } from "./statsd_random.ts";
 
 class Found implements Sink {
   lines = 0;
@@ -32,7 +33,7 @@ function framed(chunks: (string | Uint8Array)[]): Found {
       ? new TextEncoder().encode(chunk)
       : chunk;
     framer.push(bytes);
-    // What comes in is lent: a framer that kept it would find this.
+    // Chunks are lent: a framer that kept one would find this.
     bytes.fill(0x21);
   }
   framer.end();
@@ -52,21 +53,16 @@ const STREAMS: [what: string, chunks: string[], samples: string[]][] = [
 ];
 
 for (const [what, chunks, samples] of STREAMS) {
-  Deno.test(`takes apart a stream of ${what}`, () => {
+  Deno.test(`LineFramer splits ${what}`, () => {
     const found = framed(chunks);
     assertEquals(found.samples, samples);
     assertEquals([found.lines, found.errors], [samples.length, []]);
   });
 }
 
-Deno.test("takes apart a random stream, however it is cut", () => {
-  const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 1;
-  console.log(`seed ${seed}`);
-  let state = seed;
-  const below = (limit: number): number => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return Math.floor(state / 2 ** 32 * limit);
-  };
+Deno.test("LineFramer splits a random stream with any chunks", () => {
+  const random = new Random();
+  const below = (limit: number) => random.below(limit);
   for (let round = 0; round < 300; round++) {
     const lines = Array.from({ length: below(20) }, (_, i) => {
       return `n${"x".repeat(below(30))}:${i}|c${below(3) === 0 ? "\r" : ""}`;
@@ -85,7 +81,7 @@ Deno.test("takes apart a random stream, however it is cut", () => {
   }
 });
 
-Deno.test("counts a line that is too long once, and reads on behind it", () => {
+Deno.test("LineFramer counts a line that is too long once and reads on after it", () => {
   const found = framed([
     ...Array<string>(3 * MAX_LINE / 1_024).fill("x".repeat(1_024)),
     "x\na:1|c\n",
@@ -97,7 +93,7 @@ Deno.test("counts a line that is too long once, and reads on behind it", () => {
   assertEquals(found.lines, 4);
 });
 
-Deno.test("takes a line of the greatest length", () => {
+Deno.test("LineFramer takes a line of the maximum length", () => {
   const tags = `|#x:${"y".repeat(4_000)}`;
   const line = `a:${"1:".repeat((MAX_LINE - tags.length - 5) / 2)}1|h${tags}`;
   assert(line.length <= MAX_LINE);
@@ -105,7 +101,7 @@ Deno.test("takes a line of the greatest length", () => {
   assertEquals([found.lines, found.errors], [1, []]);
 });
 
-Deno.test("keeps no more than a line of a stream without an end", () => {
+Deno.test("LineFramer keeps at most one line of an endless stream", () => {
   const framer = new LineFramer(new Found());
   const chunk = new Uint8Array(16_384).fill(0x61);
   for (let i = 0; i < 1_000; i++) {

@@ -1,4 +1,4 @@
-// The service in this process, where the clock can be set and the log be read.
+// The service in the process of the test, with a fake clock and a log to read.
 
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import {
@@ -14,12 +14,12 @@ import { graceOf, serve } from "../../examples/statsd/main.ts";
 import { readOptions } from "../../examples/statsd/options.ts";
 import { MAX_VIEWERS, Monitor } from "../../examples/statsd/page.ts";
 
-/** Keeps the log. */
+/** Collects the log. */
 class Kept extends BaseHandler {
   readonly records: string[] = [];
 
   constructor() {
-    super("INFO");
+    super("DEBUG");
   }
 
   override handle({ levelName, msg }: LogRecord): void {
@@ -29,7 +29,7 @@ class Kept extends BaseHandler {
   override log(): void {}
 }
 
-/** The running service; `await using` ends it, if it has not ended. */
+/** Running service; `await using` ends it. */
 class Life implements AsyncDisposable {
   readonly ctx: CancelableContext = withCancel(background());
   readonly ended: Promise<void>;
@@ -42,15 +42,16 @@ class Life implements AsyncDisposable {
   url = "";
   #udp = 0;
 
-  /** The sockets that it has opened. */
+  /** UDP sockets of the service. */
   readonly sockets: Deno.DatagramConn[] = [];
 
   private constructor(flags: string[]) {
+    const options = readOptions(["--udp", "0", "--http", "0", ...flags]);
+    const level = options.logLevel === "debug" ? "DEBUG" : "INFO";
     setup({
       handlers: { kept: this.log },
-      loggers: { default: { level: "INFO", handlers: ["kept"] } },
+      loggers: { default: { level, handlers: ["kept"] } },
     });
-    const options = readOptions(["--udp", "0", "--http", "0", ...flags]);
     const { listenDatagram } = Deno;
     Deno.listenDatagram = (options) => {
       const socket = listenDatagram(
@@ -66,7 +67,7 @@ class Life implements AsyncDisposable {
         this.#listening.resolve([url, Number(udp!.at.split(":")[1])]),
     );
     Deno.listenDatagram = listenDatagram;
-    // Whoever waits for it is told.
+    // The tests that expect a failure look at it later.
     this.ended.catch(() => {});
   }
 
@@ -76,7 +77,7 @@ class Life implements AsyncDisposable {
     return life;
   }
 
-  /** Sets the clock forward, in steps that miss no second. */
+  /** Advances the clock in steps of at most a second. */
   async pass(ms: number): Promise<void> {
     for (; ms > 0; ms -= 1_000) await this.#time.tickAsync(Math.min(ms, 1_000));
   }
@@ -86,7 +87,7 @@ class Life implements AsyncDisposable {
     return [response.status, await response.text()];
   }
 
-  /** Sends lines, and waits until all sent so far are counted. */
+  /** Sends lines and waits until `count` lines in all are counted. */
   async send(count: number, ...lines: string[]): Promise<void> {
     const to: Deno.NetAddr = {
       ...{ transport: "udp", hostname: "127.0.0.1", port: this.#udp },
@@ -108,7 +109,7 @@ class Life implements AsyncDisposable {
   }
 }
 
-Deno.test("a lame duck is not ready, takes lines and answers scrapes until it is over", async () => {
+Deno.test("the service takes lines and answers scrapes during the lame duck, but is not ready", async () => {
   await using life = await Life.start("--lame-duck", "5");
   await life.send(1, "a:1|c");
   life.ctx.cancel("enough");
@@ -128,7 +129,7 @@ Deno.test("a lame duck is not ready, takes lines and answers scrapes until it is
   );
 });
 
-Deno.test("ends in less time than the README has others give it", async () => {
+Deno.test("the service ends within the stop timeouts of the README", async () => {
   const readme = await Deno.readTextFile(
     new URL("../../examples/statsd/README.md", import.meta.url),
   );
@@ -137,11 +138,11 @@ Deno.test("ends in less time than the README has others give it", async () => {
   );
   const grace = graceOf(readOptions(["--lame-duck", "5"]));
   const given = Array.from(seconds, ([, text]) => Number(text) * 1000);
-  assertEquals(given.length, 2);
+  assert(given.length >= 2);
   for (const ms of given) assert(grace < ms, `${grace} of ${ms} ms`);
 });
 
-Deno.test("a service whose socket has failed ends, and says which", async () => {
+Deno.test("the service ends with an error that names a socket that failed", async () => {
   await using life = await Life.start();
   for (const socket of life.sockets) socket.close();
   await assertRejects(
@@ -152,7 +153,7 @@ Deno.test("a service whose socket has failed ends, and says which", async () => 
   assert(life.log.records.some((record) => record.startsWith("ERROR udp: ")));
 });
 
-Deno.test("a series is gone once nobody has written to it for its time to live", async () => {
+Deno.test("a series without samples is removed after --ttl", async () => {
   await using life = await Life.start("--ttl", "100");
   await life.send(2, "old:1|g", "kept:1|g");
   const has = async (name: string) =>
@@ -166,7 +167,7 @@ Deno.test("a series is gone once nobody has written to it for its time to live",
   assert((await life.ask("/metrics"))[1].includes("\nstatsd_series 1\n"));
 });
 
-Deno.test("series that are refused are logged once a minute", async () => {
+Deno.test("refused series are logged once a minute", async () => {
   await using life = await Life.start("--max-series", "1");
   const warnings = () =>
     life.log.records.filter((record) => record.startsWith("WARN"));
@@ -183,23 +184,109 @@ Deno.test("series that are refused are logged once a minute", async () => {
   assertEquals(warnings().length, 2);
 });
 
-Deno.test("a stream of events tells of every second, and says goodbye", async () => {
+Deno.test("/events sends the state every second, and a last one at the end", async () => {
   await using life = await Life.start();
   const response = await fetch(`${life.url}/events`);
   assertEquals(response.headers.get("content-type"), "text/event-stream");
   const events = eventsOf(response.body!);
-  assertEquals((await events.next()).value.rates, []);
-  await life.send(2, "a:1|c", "b:1|c");
+  const first = (await events.next()).value;
+  assertEquals([first.rates, first.busiest], [[], null]);
+  // The first second with a viewer only starts the measurement.
   await life.pass(1_000);
-  const { phase, rates, busiest } = (await events.next()).value;
-  assertEquals([phase, rates, busiest.length], ["serving", [2], 2]);
+  const second = (await events.next()).value;
+  assertEquals([second.rates, second.busiest], [[0], null]);
+  await life.send(3, "a:1|c", "b:1|c", "c");
+  await life.pass(1_000);
+  const { phase, rates, busiest, refused } = (await events.next()).value;
+  assertEquals([phase, rates, busiest.length], ["serving", [0, 3], 2]);
+  assertEquals(refused.map(({ name }: { name: string }) => name), ["c"]);
   life.ctx.cancel("enough");
   const phases: string[] = [];
   for await (const { phase } of events) phases.push(phase);
   assertEquals([...new Set(phases)], ["draining", "gone"]);
 });
 
-/** The data of a stream of events. */
+Deno.test("the first event has no busiest series after traffic without a viewer", async () => {
+  await using life = await Life.start();
+  await life.send(2, "a:1|c", "a:1|c");
+  await life.pass(3_000);
+  const first = await firstEvent(life);
+  assertEquals([first.rates.at(-1), first.busiest], [0, null]);
+});
+
+Deno.test("the first event of a new viewer has no busiest series of an earlier one", async () => {
+  await using life = await Life.start();
+  const { body } = await fetch(`${life.url}/events`);
+  const events = eventsOf(body!);
+  await life.pass(1_000);
+  await life.send(1, "a:1|c");
+  await life.pass(1_000);
+  let { busiest } = (await events.next()).value;
+  while (busiest === null) busiest = (await events.next()).value.busiest;
+  assertEquals(busiest.length, 1);
+  await events.return(undefined);
+  for (;;) {
+    await life.pass(1_000);
+    const first = await firstEvent(life);
+    if (first.busiest !== null) continue; // The first viewer is still leaving.
+    assertEquals(first.rates.at(-1), 0);
+    break;
+  }
+});
+
+/** Returns the first event of a new viewer. */
+// deno-lint-ignore no-explicit-any
+async function firstEvent(life: Life): Promise<any> {
+  const { body } = await fetch(`${life.url}/events`);
+  const events = eventsOf(body!);
+  const { value } = await events.next();
+  await events.return(undefined);
+  return value;
+}
+
+const debugLines = ({ log }: Life) =>
+  log.records.filter((record) => record.startsWith("DEBUG"));
+
+Deno.test("--log-level debug logs refusals by name, at most ten per second", async () => {
+  await using life = await Life.start("--log-level", "debug");
+  await life.send(5, "a:0|ms\na:1|c\na:2|c\nb\x1b:1|q\nok:1|c|#bad");
+  await life.pass(1_000);
+  assertEquals(debugLines(life), [
+    "DEBUG refused a (kind_conflict: a is a timing), 2 times: a:2|c",
+    "DEBUG refused b\\u{1b} (illegal_event): b\\u{1b}:1|q",
+    'DEBUG refused ok (tag_error: not KEY:VALUE: "bad"): ok:1|c|#bad',
+  ]);
+  const flood = Array.from({ length: 25 }, (_, i) => `n${i}:1|q`);
+  await life.send(30, flood.join("\n"));
+  await life.pass(1_000);
+  const flooded = debugLines(life).slice(3);
+  assertEquals(flooded.length, 11);
+  assertEquals(flooded[0], "DEBUG refused n15 (illegal_event): n15:1|q");
+  assertEquals(flooded.at(-1), "DEBUG refused 15 others");
+  await life.pass(5_000);
+  assertEquals(debugLines(life).length, 14);
+});
+
+Deno.test("--log-level debug logs the refusals of the last second before the last line", async () => {
+  await using life = await Life.start("--log-level", "debug");
+  await life.send(1, "late:1|q");
+  life.ctx.cancel("enough");
+  await life.ended;
+  const [refused, stopped] = life.log.records.slice(-2);
+  assertEquals(refused, "DEBUG refused late (illegal_event): late:1|q");
+  assertMatch(stopped!, /^INFO stopped \(enough\): 1 lines/);
+});
+
+Deno.test("the log names no refusals by default", async () => {
+  await using life = await Life.start();
+  await life.send(1, "a:1|q");
+  await life.pass(5_000);
+  life.ctx.cancel();
+  await life.ended;
+  assertEquals(life.log.records.length, 2);
+});
+
+/** Yields the data of a stream of events. */
 async function* eventsOf(
   body: ReadableStream<Uint8Array<ArrayBuffer>>,
   // deno-lint-ignore no-explicit-any
@@ -212,7 +299,7 @@ async function* eventsOf(
   }
 }
 
-Deno.test("nothing piles up for a page that does not read", async () => {
+Deno.test("no events pile up for a page that does not read", async () => {
   using time = new FakeTime();
   using ctx = withCancel(background());
   const monitor = new Monitor(ctx, ctx, new Aggregate(), []);
@@ -226,7 +313,7 @@ Deno.test("nothing piles up for a page that does not read", async () => {
   assertEquals(phases, [...Array(4).fill("serving"), "gone"]);
 });
 
-Deno.test("so many pages and no more may be open, and one that is closed makes room", async () => {
+Deno.test("MAX_VIEWERS pages may be open, and one that is closed makes room", async () => {
   using ctx = withCancel(background());
   const monitor = new Monitor(ctx, ctx, new Aggregate(), []);
   const pages = Array.from({ length: MAX_VIEWERS }, () => monitor.events(ctx));
@@ -239,7 +326,7 @@ Deno.test("so many pages and no more may be open, and one that is closed makes r
   for (const page of [...pages.slice(1), next]) await page.body?.cancel();
 });
 
-Deno.test("a page hears at once of each step to the end", async () => {
+Deno.test("/events sends each change of phase at once", async () => {
   using ctx = withCancel(background());
   using open = withCancel(background());
   using http = withCancel(background());

@@ -10,11 +10,14 @@ const DEFAULTS: Options = {
   tcp: undefined,
   unixgram: undefined,
   http: { hostname: "127.0.0.1", port: 9102 },
+  tagStyle: ["dogstatsd", "influxdb", "librato", "signalfx"],
   buckets: undefined,
   maxSeries: 100_000,
   ttl: Infinity,
   lameDuck: 0,
+  logLevel: "info",
   lifecycle: false,
+  version: false,
   help: false,
 };
 
@@ -28,9 +31,20 @@ const GOOD: [args: string[], options: Partial<Options>][] = [
   [["--http", "0.0.0.0:1"], { http: { hostname: "0.0.0.0", port: 1 } }],
   [["--http", "localhost:1"], { http: { hostname: "localhost", port: 1 } }],
   [["--udp", "[::1]:1"], { udp: { hostname: "::1", port: 1 } }],
+  [["--udp", ":1"], { udp: { hostname: "0.0.0.0", port: 1 } }],
+  [["--tcp", ":1"], { tcp: { hostname: "0.0.0.0", port: 1 } }],
+  [["--http", ":1"], { http: { hostname: "0.0.0.0", port: 1 } }],
   [["--udp", "::1:1"], { udp: { hostname: "::1", port: 1 } }],
   [["--tcp", "1"], { tcp: { hostname: "127.0.0.1", port: 1 } }],
   [["--unixgram", "/run/a.sock"], { unixgram: "/run/a.sock" }],
+  [["--tag-style", "dogstatsd"], { tagStyle: ["dogstatsd"] }],
+  [["--tag-style=influxdb,signalfx"], { tagStyle: ["influxdb", "signalfx"] }],
+  [["--tag-style", "librato"], { tagStyle: ["librato"] }],
+  [["--tag-style", "none"], { tagStyle: [] }],
+  [["--log-level", "debug"], { logLevel: "debug" }],
+  [["--log-level", "warn"], { logLevel: "warn" }],
+  [["--log-level", "error"], { logLevel: "error" }],
+  [["--version"], { version: true }],
   [["--buckets", "1"], { buckets: [1] }],
   [["--buckets=-1,0,0.5,1e3"], { buckets: [-1, 0, 0.5, 1000] }],
   [["--max-series", "1"], { maxSeries: 1 }],
@@ -53,7 +67,7 @@ const GOOD: [args: string[], options: Partial<Options>][] = [
 ];
 
 for (const [args, options] of GOOD) {
-  Deno.test(`reads the arguments [${args.join(" ")}]`, () => {
+  Deno.test(`readOptions() reads [${args.join(" ")}]`, () => {
     assertEquals(readOptions(args), { ...DEFAULTS, ...options });
   });
 }
@@ -61,26 +75,27 @@ for (const [args, options] of GOOD) {
 const BAD: [args: string[], message: string][] = [
   [
     ["--udp"],
-    '--udp must be a port or HOST:PORT, with a port up to 65535; got ""',
+    '--udp must be PORT, :PORT or HOST:PORT, with a port up to 65535; got ""',
   ],
   [["--udp", "65536"], 'got "65536"'],
-  [["--udp", "99999999999999999999"], "--udp must be a port"],
-  [["--udp=-1"], "--udp must be a port"],
-  [["--udp", "1.5"], "--udp must be a port"],
-  [["--udp", "1e3"], "--udp must be a port"],
-  [["--udp", "0x10"], "--udp must be a port"],
-  [["--udp", " 1"], "--udp must be a port"],
-  [["--udp", "port"], "--udp must be a port"],
-  [["--udp", "host"], "--udp must be a port"],
-  [["--udp", "host:"], "--udp must be a port"],
-  [["--udp", ":1"], "--udp must be a port"],
-  [["--udp", "[::1]"], "--udp must be a port"],
-  [["--http"], "--http must be a port"],
-  [["--http", "65536"], "--http must be a port"],
-  [["--http", "localhost:http"], "--http must be a port"],
+  [["--udp", "99999999999999999999"], "--udp must be PORT"],
+  [["--udp=-1"], "--udp must be PORT"],
+  [["--udp", "1.5"], "--udp must be PORT"],
+  [["--udp", "1e3"], "--udp must be PORT"],
+  [["--udp", "0x10"], "--udp must be PORT"],
+  [["--udp", " 1"], "--udp must be PORT"],
+  [["--udp", "port"], "--udp must be PORT"],
+  [["--udp", "host"], "--udp must be PORT"],
+  [["--udp", "host:"], "--udp must be PORT"],
+  [["--udp", ":"], "--udp must be PORT"],
+  [["--udp", ":x"], "--udp must be PORT"],
+  [["--udp", "[::1]"], "--udp must be PORT"],
+  [["--http"], "--http must be PORT"],
+  [["--http", "65536"], "--http must be PORT"],
+  [["--http", "localhost:http"], "--http must be PORT"],
   [
     ["--http", "--lifecycle"],
-    '--http must be a port or HOST:PORT, with a port up to 65535; got ""',
+    '--http must be PORT, :PORT or HOST:PORT, with a port up to 65535; got ""',
   ],
   [["--udb", "1"], 'unknown argument "--udb"'],
   [["--udb=1"], 'unknown argument "--udb=1"'],
@@ -88,7 +103,7 @@ const BAD: [args: string[], message: string][] = [
   [["-x"], 'unknown argument "-x"'],
   [["--udp", "1", "--udp", "2"], "--udp is given twice"],
   [["--lifecycle", "--lifecycle"], "--lifecycle is given twice"],
-  [["--udp="], "--udp must be a port"],
+  [["--udp="], "--udp must be PORT"],
   [["--unixgram", ""], "--unixgram must be the path of a socket"],
   [["--buckets", ""], 'such as 0.01,0.1,1; got ""'],
   [["--ttl", "-1"], "--ttl must be a number of seconds, from 0.01"],
@@ -98,11 +113,11 @@ const BAD: [args: string[], message: string][] = [
   [["--lifecycle", "8125"], 'unknown argument "8125"'],
   [["--lifecycle=no"], 'unknown argument "--lifecycle=no"'],
   [["--", "8125"], 'unknown argument "--"'],
-  [["--udp", ""], "--udp must be a port"],
+  [["--udp", ""], "--udp must be PORT"],
   [[""], 'unknown argument ""'],
-  [["--udp", "[]:5"], "--udp must be a port"],
-  [["--tcp"], "--tcp must be a port"],
-  [["--tcp", "65536"], "--tcp must be a port"],
+  [["--udp", "[]:5"], "--udp must be PORT"],
+  [["--tcp"], "--tcp must be PORT"],
+  [["--tcp", "65536"], "--tcp must be PORT"],
   [["--unixgram"], "--unixgram must be the path of a socket"],
   [["--buckets"], "--buckets must be at most 100 numbers"],
   [["--buckets", "1,,2"], 'got "1,,2"'],
@@ -116,23 +131,32 @@ const BAD: [args: string[], message: string][] = [
   [["--ttl", "0"], "--ttl must be a number of seconds, from 0.01 to a year"],
   [["--ttl", "5m"], 'got "5m"'],
   [["--lame-duck=-1"], "--lame-duck must be a number of seconds, from 0"],
+  [["--tag-style", ""], "--tag-style must be none, or some of dogstatsd,"],
+  [["--tag-style", "etsy"], 'got "etsy"'],
+  [["--tag-style", "dogstatsd,none"], 'got "dogstatsd,none"'],
+  [["--tag-style"], "--tag-style must be"],
+  [["--log-level", "verbose"], "must be one of debug,info,warn,error"],
+  [["--log-level", "INFO"], 'got "INFO"'],
+  [["--version=1"], 'unknown argument "--version=1"'],
   [["--lame-duck", "99999999"], "to a year"],
   [["--help", "--udb"], 'unknown argument "--udb"'],
 ];
 
 for (const [args, message] of BAD) {
-  Deno.test(`refuses the arguments [${args.join(" ")}]`, () => {
+  Deno.test(`readOptions() refuses [${args.join(" ")}]`, () => {
     assertThrows(() => readOptions(args), RangeError, message);
   });
 }
 
-Deno.test("the usage tells of every option and of the defaults", () => {
+Deno.test("USAGE names every option and its default", () => {
   for (const [name, value] of Object.entries(DEFAULTS)) {
     const flag = name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`);
     assertStringIncludes(USAGE, `--${flag} `);
-    if (typeof value === "object") {
+    if (Array.isArray(value)) {
+      for (const item of value) assertStringIncludes(USAGE, item);
+    } else if (typeof value === "object") {
       assertStringIncludes(USAGE, `(${value.hostname}:${value.port})`);
-    } else if (Number.isFinite(value)) {
+    } else if (typeof value === "string" || Number.isFinite(value)) {
       assertStringIncludes(USAGE, `(${value})`);
     }
   }

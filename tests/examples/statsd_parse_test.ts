@@ -11,9 +11,12 @@ import {
   type Sample,
   type Sink,
   type Skipped,
+  TAG_STYLES,
+  type TagStyle,
+  tagSyntax,
 } from "../../examples/statsd/parse.ts";
 
-/** A sample, kept for longer than it is lent. */
+/** Copy of a sample, which is lent only. */
 type Kept = Pick<
   Sample,
   "name" | "kind" | "value" | "member" | "relative" | "rate" | "tags"
@@ -40,12 +43,12 @@ class Found implements Sink {
   }
 }
 
-function parse(packet: string | Uint8Array): Found {
+function parse(packet: string | Uint8Array, styles?: TagStyle[]): Found {
   const found = new Found();
   const data = typeof packet === "string"
     ? new TextEncoder().encode(packet)
     : packet;
-  parsePacket(data, found);
+  parsePacket(data, found, styles && tagSyntax(styles));
   return found;
 }
 
@@ -128,7 +131,7 @@ const GOOD: [line: string, samples: Partial<Kept>[]][] = [
   ["foo[]:3|c", [{ value: 3 }]],
   ["foo,a=b=c:3|c", [{ value: 3, tags: "a:b=c" }]],
   ["foo,a:3|c", [{ value: 3, tags: "a" }]],
-  // A tag that will not be read.
+  // A lone bracket is a tag error.
   ["fo[o:3|c", [{ name: "fo[o", value: 3, tags: "[" }]],
   ["f]o[o:3|c", [{ name: "f]o[o", value: 3, tags: "[" }]],
   ["foo,bad:1|c|#b:2", [{ value: 1, tags: "bad,b:2" }]],
@@ -143,14 +146,81 @@ const GOOD: [line: string, samples: Partial<Kept>[]][] = [
 ];
 
 for (const [line, samples] of GOOD) {
-  Deno.test(`reads ${line}`, () => {
+  Deno.test(`parsePacket() reads ${line}`, () => {
     const found = parse(line);
     assertEquals(found.samples, samples.map(sample));
     assertEquals([found.lines, found.errors], [1, []]);
   });
 }
 
-Deno.test("reads every decimal number as the language does", () => {
+const STYLES: [
+  line: string,
+  styles: TagStyle[],
+  samples: Partial<Kept>[],
+  error?: Reason,
+][] = [
+  ["f[__1]oo:1|c", ["dogstatsd"], [{ name: "f[__1]oo", value: 1 }]],
+  ["f[__1]oo:1|c", ["influxdb", "librato"], [{ name: "f[__1]oo", value: 1 }]],
+  ["foo[:1|c", ["dogstatsd"], [{ name: "foo[", value: 1 }]],
+  ["f[a=1]oo:1|c", ["signalfx"], [{ value: 1, tags: "a:1" }]],
+  ["foo,a=1:1|c", ["signalfx"], [{ name: "foo,a=1", value: 1 }]],
+  ["foo,a=1:1|c", ["librato"], [{ name: "foo,a=1", value: 1 }]],
+  ["foo,a=1:1|c", ["influxdb"], [{ value: 1, tags: "a:1" }]],
+  ["foo#a=1:1|c", ["influxdb"], [{ name: "foo#a=1", value: 1 }]],
+  ["foo#a=1:1|c", ["librato"], [{ value: 1, tags: "a:1" }]],
+  ["foo#b,a=1:1|c", ["influxdb"], [{ name: "foo#b", value: 1, tags: "a:1" }]],
+  ["foo,b#a=1:1|c", ["librato"], [{ name: "foo,b", value: 1, tags: "a:1" }]],
+  ["foo,a=1,b#=2:1|c", ["influxdb", "librato"], [
+    { value: 1, tags: "a:1,b#:2" },
+  ]],
+  ["foo:1|c|#a:1", ["influxdb"], [{ value: 1 }]],
+  ["foo:1|c|#a:1", [], [{ value: 1 }]],
+  [`foo:1|c|#${"x".repeat(MAX_TAGS + 1)}`, [], [{ value: 1 }]],
+  ["foo:1|c|@0.5|#a:1|#b:2", ["dogstatsd"], [
+    { value: 1, rate: 0.5, tags: "a:1,b:2" },
+  ]],
+  ["foo,a=1:1|c|#b:2", ["influxdb"], [{ value: 1, tags: "a:1" }]],
+  ["foo,a=1:1|c|#b:2", ["influxdb", "dogstatsd"], [], "mixed_tagging_styles"],
+  ["foo,a=1:1|c|#b:2", ["dogstatsd"], [
+    { name: "foo,a=1", value: 1, tags: "b:2" },
+  ]],
+  // A colon in tags that are not read ends no group either.
+  ["foo:1|c|#a:1:2", [], [{ value: 1 }]],
+];
+
+for (const [line, styles, samples, error] of STYLES) {
+  const shown = line.length > 40 ? `${line.slice(0, 40)}…` : line;
+  Deno.test(`parsePacket() reads ${shown} with the styles [${styles}]`, () => {
+    const found = parse(line, styles);
+    assertEquals(found.samples, samples.map(sample));
+    assertEquals(found.errors, error === undefined ? [] : [error]);
+  });
+}
+
+Deno.test("parsePacket() reads every style by default", () => {
+  for (
+    const line of ["f[a=1]oo:1|c", "foo,a=1:1|c", "foo#a=1:1|c", "foo:1|c|#a:1"]
+  ) {
+    assertEquals(parse(line), parse(line, [...TAG_STYLES]));
+    assertEquals(parse(line).samples, [sample({ value: 1, tags: "a:1" })]);
+  }
+});
+
+Deno.test("parsePacket() lends each line to its sink before anything about it", () => {
+  const heard: string[] = [];
+  const hear = (what: string) => () => void heard.push(what);
+  parsePacket(new TextEncoder().encode("a:1|c\r\n\nb\n_sc|x|0\nc:1|c"), {
+    line: (data, from, to) => {
+      heard.push(new TextDecoder().decode(data.subarray(from, to)));
+    },
+    ...{ sample: hear("sample"), error: hear("error"), skip: hear("skip") },
+  });
+  assertEquals(heard, [
+    ...["a:1|c", "sample", "b", "error", "_sc|x|0", "skip", "c:1|c", "sample"],
+  ]);
+});
+
+Deno.test("parsePacket() reads every decimal number as JavaScript does", () => {
   const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 1;
   console.log(`seed ${seed}`);
   const random = lcg(seed);
@@ -170,7 +240,7 @@ Deno.test("reads every decimal number as the language does", () => {
   }
 });
 
-// The lines of statsd_exporter's own benchmark, with what it makes of them.
+// Lines of the benchmark of statsd_exporter, with the number of samples it reads.
 const MIXED: [line: string, samples: number][] = [
   ["foo1:2|c", 1],
   ["foo2:3|g", 1],
@@ -185,7 +255,7 @@ const MIXED: [line: string, samples: number][] = [
   ["some_very_useful_metrics_with_quite_a_log_name:13|c", 1],
 ];
 
-Deno.test("reads a packet of the mixed lines of statsd_exporter", () => {
+Deno.test("parsePacket() reads a packet of the mixed lines of statsd_exporter", () => {
   for (const [line, samples] of MIXED) {
     assertEquals(parse(line).samples.length, samples, line);
   }
@@ -258,14 +328,14 @@ const BAD: [line: string, ...errors: Reason[]][] = [
 
 for (const [line, ...errors] of BAD) {
   const title = line.length > 40 ? `${line.slice(0, 40)}…` : line;
-  Deno.test(`refuses ${title} as ${errors[0]}`, () => {
+  Deno.test(`parsePacket() refuses ${title} as ${errors[0]}`, () => {
     const found = parse(line);
     assertEquals(found.errors, errors);
     assertEquals([found.lines, found.samples], [1, []]);
   });
 }
 
-Deno.test("takes a sample whose rate is no number as one that was not sampled", () => {
+Deno.test("parsePacket() takes a sample with a malformed rate as one that was not sampled", () => {
   for (const rate of ["x", "", "-0.5", "nan", "1x"]) {
     const found = parse(`foo:2|c|@${rate}|#a:1`);
     assertEquals(found.samples, [sample({ value: 2, tags: "a:1" })], rate);
@@ -276,12 +346,12 @@ Deno.test("takes a sample whose rate is no number as one that was not sampled", 
   assertEquals(packed.errors, Array(2).fill("invalid_sample_factor"));
 });
 
-Deno.test("has a bad line in the table for every reason", () => {
+Deno.test("the table above has a bad line for every reason", () => {
   const seen = new Set(BAD.flatMap(([, ...errors]) => errors));
   assertEquals(REASONS.filter((reason) => !seen.has(reason)), []);
 });
 
-Deno.test("takes the good samples of a line with a bad one", () => {
+Deno.test("parsePacket() takes the good samples of a line with a bad one", () => {
   const packed = parse("foo:1:x:3|h");
   assertEquals(packed.samples.map(({ value }) => value), [1, 3]);
   assertEquals(packed.errors, ["malformed_value"]);
@@ -308,7 +378,7 @@ const PACKETS: [packet: string, lines: number][] = [
   ["\n\na:1|c\n\n\nb:1|c\n\n", 2],
 ];
 
-Deno.test("splits a packet into the lines that are not empty", () => {
+Deno.test("parsePacket() splits a packet into the lines that are not empty", () => {
   for (const [packet, lines] of PACKETS) {
     const found = parse(packet);
     assertEquals(
@@ -319,7 +389,7 @@ Deno.test("splits a packet into the lines that are not empty", () => {
   }
 });
 
-Deno.test("never reads on into the next line", () => {
+Deno.test("parsePacket() never reads into the next line", () => {
   for (
     const line of [..."@#TcegX:|_[,"].flatMap((end) => [
       `a${end}`,
@@ -336,7 +406,7 @@ Deno.test("never reads on into the next line", () => {
   }
 });
 
-Deno.test("skips the events and service checks of DogStatsD", () => {
+Deno.test("parsePacket() skips the events and service checks of DogStatsD", () => {
   const found = parse(
     "_e{5,4}:title|text|#a:1\n_sc|db|2|m:down\n_e:1|c\n_scan:1|c",
   );
@@ -345,7 +415,7 @@ Deno.test("skips the events and service checks of DogStatsD", () => {
   assertEquals([found.lines, found.errors], [4, []]);
 });
 
-Deno.test("refuses the lines that are no UTF-8, and only those", () => {
+Deno.test("parsePacket() refuses lines that are not UTF-8, and only those", () => {
   const good = new TextEncoder().encode("a:1|c|#ort:Köln\n");
   const bad = [...new TextEncoder().encode("b:1|c|#x:"), 0xc3, 0x28, 0x0a];
   const cut = [...new TextEncoder().encode("c:1|c|#x:"), 0xf0, 0x9f, 0x0a];
@@ -354,7 +424,7 @@ Deno.test("refuses the lines that are no UTF-8, and only those", () => {
   assertEquals(found.errors, ["malformed_line", "malformed_line"]);
 });
 
-Deno.test("reads the biggest packet that UDP can carry", () => {
+Deno.test("parsePacket() reads the largest packet of UDP", () => {
   const size = 65_507;
   const line = "some.counter:1|c\n";
   const found = parse(
@@ -381,7 +451,7 @@ const HOSTILE: [what: string, unit: string][] = [
   ["digits", "9"],
 ];
 
-Deno.test("spends linear time on hostile packets", () => {
+Deno.test("parsePacket() takes linear time for hostile packets", () => {
   for (const [what, unit] of HOSTILE) {
     const packet = unit.repeat(Math.ceil(1_000_000 / unit.length));
     const start = performance.now();
@@ -392,7 +462,7 @@ Deno.test("spends linear time on hostile packets", () => {
   }
 });
 
-Deno.test("accounts for every line of random bytes", () => {
+Deno.test("parsePacket() has an outcome for every line of random bytes", () => {
   const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 1;
   console.log(`seed ${seed}`);
   const random = lcg(seed);
@@ -404,7 +474,7 @@ Deno.test("accounts for every line of random bytes", () => {
   );
   for (const data of [bytes, likely]) {
     const whole = parse(data);
-    // A line is read the same way alone, and has one outcome at least.
+    // A line is read the same way alone, and has at least one outcome.
     let lines = 0;
     let outcomes = 0;
     for (const line of splitLines(data)) {
@@ -433,7 +503,7 @@ function* splitLines(data: Uint8Array): Generator<Uint8Array> {
   }
 }
 
-/** Numbers in [0, 1) that one seed always gives again. */
+/** Returns pseudorandom numbers in [0, 1), reproducible by seed. */
 function lcg(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

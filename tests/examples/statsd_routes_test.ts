@@ -31,7 +31,7 @@ async function ask(
   return [response.status, await response.text(), response.headers];
 }
 
-Deno.test("is ready for as long as the service is", async () => {
+Deno.test("/-/ready is 200 until the service stops", async () => {
   const url = "GET http://localhost/-/ready";
   assertEquals((await ask(url)).slice(0, 2), [200, "ready\n"]);
   const stopping = { isReady: () => false };
@@ -59,7 +59,7 @@ const HOSTS: [bound: string, host: string, status: number][] = [
 ];
 
 for (const [bound, host, status] of HOSTS) {
-  Deno.test(`bound to ${bound} it answers ${host} with ${status}`, async () => {
+  Deno.test(`bound to ${bound}, the service answers ${host} with ${status}`, async () => {
     for (const path of ["", "metrics", "events", "-/ready"]) {
       const [actual] = await ask(`GET http://${host}/${path}`, {}, {
         hostname: bound,
@@ -69,7 +69,7 @@ for (const [bound, host, status] of HOSTS) {
   });
 }
 
-Deno.test("says which method is right where it is not the one used", async () => {
+Deno.test("a wrong method gets 405 with the right one in Allow", async () => {
   for (
     const [what, status, allow] of [
       ["POST http://localhost/metrics", 405, "GET"],
@@ -84,7 +84,7 @@ Deno.test("says which method is right where it is not the one used", async () =>
   }
 });
 
-Deno.test("scrapes that are not read keep out others for a while, and nothing else", async () => {
+Deno.test("scrapes that nobody reads keep out further scrapes only, for 30 seconds", async () => {
   using time = new FakeTime();
   using ctx = withCancel(background());
   const handler = routesOf({
@@ -125,7 +125,7 @@ const QUITS: [headers: Record<string, string>, status: number][] = [
 
 for (const [headers, status] of QUITS) {
   const sent = JSON.stringify(headers);
-  Deno.test(`answers POST /-/quit with ${status} given ${sent}`, async () => {
+  Deno.test(`POST /-/quit with ${sent} gets ${status}`, async () => {
     let quits = 0;
     const quit = () => {
       quits++;
@@ -133,12 +133,12 @@ for (const [headers, status] of QUITS) {
     const what = "POST http://localhost:9102/-/quit";
     const [actual] = await ask(what, { ...BROWSER, ...headers }, { quit });
     assertEquals([actual, quits], [status, status === 200 ? 1 : 0]);
-    // Without --lifecycle nobody may.
+    // Without --lifecycle it is never allowed.
     assertEquals((await ask(what, headers))[0], 403);
   });
 }
 
-Deno.test("writes the format and the coding that are asked for", async () => {
+Deno.test("/metrics has the format of the Accept header", async () => {
   const [, plain, text] = await ask("GET http://localhost/metrics");
   assertMatch(plain, /^text /);
   assertEquals(
@@ -154,7 +154,7 @@ Deno.test("writes the format and the coding that are asked for", async () => {
   assertEquals(open.get("content-type"), `${OPEN}; charset=utf-8`);
 });
 
-Deno.test("compresses what is asked for so, and shorter it is", async () => {
+Deno.test("/metrics is compressed if the client accepts gzip", async () => {
   const handler = routesOf({
     ...{ hostname: "127.0.0.1", isReady: () => true, page: pageResponse },
     ...{ events: () => new Response(), quit: undefined },
@@ -178,7 +178,7 @@ Deno.test("compresses what is asked for so, and shorter it is", async () => {
   );
 });
 
-Deno.test("the page runs its own script and style, and nobody else's", async () => {
+Deno.test("the page runs only its own script and style", async () => {
   const [status, page, headers] = await ask("GET http://localhost/");
   assertEquals(status, 200);
   const policy = headers.get("content-security-policy") ?? "";

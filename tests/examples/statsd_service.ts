@@ -1,19 +1,19 @@
-/** The service of examples/statsd, run as a process of its own. */
+/** The service of examples/statsd as a process. */
 
 import { delay } from "@std/async";
 import { type Ended, Program } from "./program.ts";
 
-/** What the service says of a socket in its last line. */
+/** Counters of a socket in the last line of the log. */
 export interface Socket {
   received: number;
   bytes: number;
   failed: number;
   dropped: number;
-  /** Undefined where the kernel does not tell. */
+  /** Undefined if unknown. */
   kernelDropped: number | undefined;
 }
 
-/** What it says there of all. */
+/** Last line of the log. */
 export interface Stopped {
   why: string;
   lines: number;
@@ -21,13 +21,12 @@ export interface Stopped {
   errors: number;
   series: number;
   udp: Socket;
-  /** All 0 where there was none, as the next. */
+  /** All 0 if there was no such socket, here and below. */
   tcp: Socket;
   unixgram: Socket;
 }
 
-/** Against tests that would wait for ever, in ms, for a counter that stays where
- * it is; far above what any of them takes. */
+/** Time in ms to wait for a counter, so that no test waits forever. */
 const STUCK = 30_000;
 
 const LISTENING = /listening on (.+) and (http:\S+)\/metrics\n/;
@@ -44,13 +43,13 @@ const SOCKET = new RegExp(
   "g",
 );
 
-/** Runs the service with arguments that have it end by itself. */
+/** Runs the service with arguments that make it exit by itself. */
 export async function runStatsd(...args: string[]): Promise<Ended> {
   await using statsd = startStatsd(args);
   return await statsd.ended;
 }
 
-/** A page that stays open has Deno warn of something without the first. */
+/** Without the first flag Deno prints a warning when a page stays open. */
 const PERMISSIONS = [
   "--unstable-no-legacy-abort",
   "--allow-net",
@@ -64,13 +63,13 @@ function startStatsd(args: string[], permissions = PERMISSIONS): Program {
   );
 }
 
-/** The running service: `await using` kills it if it still runs. */
+/** Running service; `await using` kills it if it still runs. */
 export class StatsdService implements AsyncDisposable {
-  /** Where StatsD comes in. */
+  /** Address of its UDP socket. */
   readonly udp: Deno.NetAddr;
-  /** Where it comes in over TCP, if it does. */
+  /** Address of its TCP socket, if there is one. */
   readonly tcp: Deno.ConnectOptions & { readonly hostname: string };
-  /** Where HTTP is served, without a slash at the end. */
+  /** URL of its HTTP server, without a slash at the end. */
   readonly http: string;
   /** Resolves when the process has ended. */
   readonly ended: Promise<Ended>;
@@ -89,12 +88,12 @@ export class StatsdService implements AsyncDisposable {
     this.#statsd = statsd;
   }
 
-  /** Starts it on free ports, and waits until it listens. */
+  /** Starts the service on free ports and waits until it listens. */
   static start(...flags: string[]): Promise<StatsdService> {
     return StatsdService.startWith(PERMISSIONS, ...flags);
   }
 
-  /** The same with permissions of its own. */
+  /** Starts the service with other permissions. */
   static async startWith(
     permissions: string[],
     ...flags: string[]
@@ -105,17 +104,17 @@ export class StatsdService implements AsyncDisposable {
     return new StatsdService(statsd, await statsd.prints(LISTENING));
   }
 
-  /** The port of its HTTP server. */
+  /** Port of its HTTP server. */
   get httpPort(): number {
     return Number(new URL(this.http).port);
   }
 
-  /** The address of its HTTP server. */
+  /** Hostname of its HTTP server. */
   get httpHost(): string {
     return new URL(this.http).hostname.replace(/^\[(.*)\]$/, "$1");
   }
 
-  /** Asks its HTTP server for the status and the text of a path. */
+  /** Requests a path and returns status and text. */
   async request(
     path: string,
     method = "GET",
@@ -124,7 +123,7 @@ export class StatsdService implements AsyncDisposable {
     return [response.status, await response.text()];
   }
 
-  /** What /metrics shows: values by name with labels, as on their lines. */
+  /** Scrapes /metrics: values by name with labels, as on their lines. */
   async scrape(): Promise<Map<string, number>> {
     const [status, text] = await this.request("/metrics");
     if (status !== 200) throw new Error(`/metrics: ${status} ${text}`);
@@ -140,17 +139,17 @@ export class StatsdService implements AsyncDisposable {
     return samples;
   }
 
-  /** One value of /metrics; undefined if it is not there. */
+  /** Returns one value of /metrics; undefined if it is missing. */
   async sample(name: string): Promise<number | undefined> {
     return (await this.scrape()).get(name);
   }
 
-  /** Waits until a value of /metrics has got as far as `least`. */
+  /** Waits until a value of /metrics is at least `least`. */
   async reaches(name: string, least: number): Promise<void> {
     await this.#until(name, (value) => value >= least);
   }
 
-  /** Waits until a value of /metrics has gone down to `most`. */
+  /** Waits until a value of /metrics is at most `most`. */
   async falls(name: string, most: number): Promise<void> {
     await this.#until(name, (value) => value <= most);
   }
@@ -171,8 +170,8 @@ export class StatsdService implements AsyncDisposable {
     this.#statsd.kill(signal);
   }
 
-  /** Waits for its end, which must be a good one with nothing on stderr, and
-   * reads the last line it has printed. */
+  /** Waits for the end of the service, which must exit with 0 and print nothing on
+   * stderr, and parses the last line of its log. */
   async stopped(): Promise<Stopped> {
     const { code, stdout, stderr } = await this.ended;
     const last = stdout.trimEnd().split("\n").at(-1) ?? "";

@@ -1,33 +1,34 @@
-// The service as its users have it: a process, real clients, real signals.
+// The service as a process, with real clients and real signals.
 //
-// UDP may lose a packet when the kernel holds a few hundred of them. So the
-// tests send as many as surely fit, and then wait until /metrics shows them.
+// The kernel drops UDP packets when its buffer holds a few hundred of them. So the
+// tests send as many as surely fit, then wait until /metrics counts them.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { delay } from "@std/async";
-// deno-lint-ignore no-import-prefix -- only this test has a use for it
+// deno-lint-ignore no-import-prefix -- a client for tests only
 import { type StatsCb, StatsD } from "npm:hot-shots@17.1.1";
+import config from "../../deno.json" with { type: "json" };
 import { USAGE } from "../../examples/statsd/options.ts";
 import type { Reason } from "../../examples/statsd/parse.ts";
 import { hasIpv6 } from "../net/ipv6.ts";
 import { Random } from "./statsd_random.ts";
 import { runStatsd, StatsdService } from "./statsd_service.ts";
 
-/** The longest datagram there is, in bytes. */
+/** Size of the largest datagram, in bytes. */
 const MAX_DATAGRAM = 65_507;
 
 const RECEIVED = 'statsd_packets_total{transport="udp"}';
 const BYTES = 'statsd_received_bytes_total{transport="udp"}';
 const DROPPED = 'statsd_packets_dropped_total{transport="udp"}';
 
-/** Calls a method of the client, and waits until its callback is called. */
+/** Calls a method of the client and waits for its callback. */
 function called(method: (callback: StatsCb) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     method((error) => error ? reject(error) : resolve());
   });
 }
 
-/** A client of a service; `await using` closes it. */
+/** Client of a service; `await using` closes it. */
 class Client extends StatsD implements AsyncDisposable {
   constructor(
     { udp }: StatsdService,
@@ -37,7 +38,7 @@ class Client extends StatsD implements AsyncDisposable {
       host: udp.hostname,
       port: udp.port,
       globalTags: { env: "test" },
-      // Nothing of the environment of the tests.
+      // Independent of the environment of the tests.
       datadog: false,
       includeDataDogTags: false,
       ...options,
@@ -49,8 +50,7 @@ class Client extends StatsD implements AsyncDisposable {
   }
 }
 
-/** Sends whole datagrams of any bytes to a service, and waits until it has
- * read them. */
+/** Sends datagrams of any bytes to a service and waits until it has read them. */
 class Sender implements Disposable {
   readonly #service: StatsdService;
   readonly #conn = Deno.listenDatagram({
@@ -93,12 +93,12 @@ const TAGS: [tags: Record<string, string> | string[], labels: string][] = [
 
 const QUANTILES = [0.5, 0.9, 0.99];
 
-/** What /metrics should show, worked out in the most simple way there is. */
+/** Expected /metrics, computed in the simplest way. */
 class Model {
   readonly #values = new Map<string, number>();
   readonly #observed = new Map<string, number[]>();
   readonly #members = new Map<string, Set<string>>();
-  /** Lines by what becomes of them. */
+  /** Number of lines by outcome. */
   readonly outcomes = new Map<string, number>();
   lines = 0;
 
@@ -116,7 +116,7 @@ class Model {
     this.#values.set(`${name}{${labels}}`, value);
   }
 
-  /** The name has a `%` where `_sum` and the like go. */
+  /** Adds an observation. The key has a `%` in the place of suffixes such as `_sum`. */
   observe(name: string, labels: string, value: number, times: number): void {
     const key = `${name}%{${labels}}`;
     const values = this.#observed.get(key) ?? [];
@@ -138,7 +138,7 @@ class Model {
     const samples = Object.fromEntries(this.#values);
     for (const [key, members] of this.#members) samples[key] = members.size;
     for (const [key, values] of this.#observed) {
-      // The seconds of a timing are rounded once, after they are added up.
+      // Seconds of a timing are rounded once, after the sum.
       const scale = key.startsWith("latency") ? 1000 : 1;
       const sum = values.reduce((sum, value) => sum + value, 0);
       samples[key.replace("%", "_sum")] = sum / scale;
@@ -154,11 +154,10 @@ class Model {
   }
 }
 
-/** Math.random() as a test wants it, by which the client decides what of its
- * samples to send. */
+/** Replaces Math.random(), with which the client decides which samples to send. */
 class Chance implements Disposable {
   readonly #random = Math.random;
-  /** What it answers next; anything if undefined. */
+  /** Next result; random if undefined. */
   next: number | undefined;
 
   constructor() {
@@ -170,13 +169,13 @@ class Chance implements Disposable {
   }
 }
 
-/** Sends metrics, and tells the model of them. */
+/** Sends metrics and adds them to the model. */
 class Traffic implements AsyncDisposable {
   readonly model = new Model();
   readonly #random = new Random();
   readonly #chance = new Chance();
   readonly #client: Client;
-  /** Writes the tags into the name. */
+  /** Client that writes tags into the name. */
   readonly #telegraf: Client;
 
   constructor(service: StatsdService) {
@@ -186,7 +185,7 @@ class Traffic implements AsyncDisposable {
     this.#telegraf = new Client(service, { maxBufferSize, telegraf: true });
   }
 
-  /** Sends what the clients still hold. */
+  /** Sends what the clients have buffered. */
   async flush(): Promise<void> {
     for (const client of [this.#client, this.#telegraf]) {
       await called((callback) => client.flush(callback));
@@ -204,7 +203,7 @@ class Traffic implements AsyncDisposable {
     const rate = this.#random.of([1, 1, 0.5, 0.25]);
     const chance = this.#random.below(100) / 100;
     this.#chance.next = chance;
-    // As often as a sample counts that is sent.
+    // The weight of the sample if it is sent.
     this.#send(i % 12, rate, chance < rate ? 1 / rate : 0);
     this.#chance.next = undefined;
   }
@@ -217,7 +216,7 @@ class Traffic implements AsyncDisposable {
     switch (kind) {
       case 0:
       case 1: {
-        // No colon can stand in tags in the name.
+        // Tags in the name contain no colon.
         const telegraf = kind === 1 && !labels.includes(":");
         (telegraf ? this.#telegraf : client)
           .increment("requests", number, rate, tags);
@@ -233,7 +232,7 @@ class Traffic implements AsyncDisposable {
         }
         return;
       case 3:
-        // Prometheus has no counters that count down.
+        // Counters of Prometheus never decrease.
         client.decrement("requests", number, tags);
         return model.outcome("illegal_negative_counter");
       case 4:
@@ -328,8 +327,8 @@ Deno.test("20,000 metrics of every type from hot-shots add up exactly", async ()
   assertEquals(stopped.udp.bytes, own.get(BYTES));
 });
 
-/** Streams to a service, which gets the signal in between, and asserts that
- * all that was sent before is in its last line. */
+/** Streams to a service, sends it the signal in between, and asserts that its last
+ * line counts everything sent before. */
 async function interruptStream(
   signal: Deno.Signal,
   before: number,
@@ -338,9 +337,9 @@ async function interruptStream(
   await using service = await StatsdService.start();
   await using client = new Client(service);
   for (let i = 0; i < before; i++) {
-    // A series for each, so that none can stand in for another.
+    // One series each, so that none can replace a lost one.
     await called((callback) => client.gauge(`before.${i}`, 1, callback));
-    // The last hundred or less are still on their way when the signal comes.
+    // Up to a hundred are still in flight when the signal comes.
     if (i % 100 === 0) await service.reaches("statsd_lines_total", i + 1);
   }
   service.kill(signal);
@@ -349,10 +348,10 @@ async function interruptStream(
   const ended = service.ended.finally(() => running = false);
   let more = 0;
   for (; running && more < after; more++) {
-    // The socket may be gone, which is no business of a client.
+    // The socket may be closed, which is not the client's error.
     await called((callback) => client.increment("after", 1, callback))
       .catch(() => {});
-    // The service needs something of the machine, too.
+    // Leaves the service some CPU time.
     if (more % 10 === 0) await delay(1);
   }
   await ended;
@@ -364,7 +363,7 @@ async function interruptStream(
   assertEquals(stopped.series, before + (late > 0 ? 1 : 0));
   assertEquals(stopped.samples, stopped.lines);
   assertEquals(stopped.errors, 0);
-  // Of a stream without end the service leaves something, in the end.
+  // An endless stream is cut in the end.
   const { received, failed, dropped } = stopped.udp;
   assertEquals([received - dropped, failed], [stopped.lines, 0]);
   if (after < Infinity) assertEquals(dropped, 0);
@@ -373,14 +372,14 @@ async function interruptStream(
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
   Deno.test(`${signal} in a stream loses nothing that was sent before it`, async () => {
     const random = new Random();
-    // Nothing comes after the signal, a little does, and a stream without end.
+    // Nothing after the signal, a little, and an endless stream.
     for (const after of [0, 1 + random.below(100), Infinity]) {
       await interruptStream(signal, 1 + random.below(300), after);
     }
   });
 }
 
-Deno.test("a service that is asked to end before anything came says so", async () => {
+Deno.test("a service without any traffic ends with zeros in its last line", async () => {
   await using service = await StatsdService.start();
   service.kill("SIGTERM");
   const { why, ...counts } = await service.stopped();
@@ -395,10 +394,10 @@ Deno.test("a service that is asked to end before anything came says so", async (
   });
 });
 
-Deno.test("a scrape that SIGTERM finds under way is answered to its end", async () => {
+Deno.test("a scrape that is in flight at SIGTERM is answered completely", async () => {
   await using service = await StatsdService.start();
   using sender = new Sender(service);
-  // Names so long, and so many, that the answer fits into no buffer.
+  // So many long names that the answer fits into no buffer.
   const long = "n".repeat(1_000);
   for (let packet = 0; packet < 30; packet++) {
     const lines = Array.from({ length: 60 }, (_, i) => {
@@ -407,7 +406,7 @@ Deno.test("a scrape that SIGTERM finds under way is answered to its end", async 
     await sender.send(lines.join("\n"));
   }
   const series = 30 * 60;
-  // Unlike fetch(), this reads nothing before it is told to.
+  // Unlike fetch(), a socket reads only on request.
   using scrape = await Deno.connect({ port: service.httpPort });
   await scrape.write(new TextEncoder().encode(
     "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
@@ -416,7 +415,7 @@ Deno.test("a scrape that SIGTERM finds under way is answered to its end", async 
   await scrape.read(start);
   assertEquals(new TextDecoder().decode(start), "HTTP/1.1 200");
   service.kill("SIGTERM");
-  // Then all that it still waits for is this client.
+  // From now on the service waits only for this client.
   while (!isFree(service.udp)) await delay(2);
   const text = await new Response(scrape.readable).text();
   assertEquals(text.match(/^n+\d+_\d+ 1$/mg)?.length, series);
@@ -425,7 +424,7 @@ Deno.test("a scrape that SIGTERM finds under way is answered to its end", async 
   assertEquals(stopped.udp.received, sender.sent);
 });
 
-/** Whether nobody has the UDP port. */
+/** Tells whether the UDP port is free. */
 function isFree({ hostname, port }: Deno.NetAddr): boolean {
   try {
     Deno.listenDatagram({ transport: "udp", hostname, port }).close();
@@ -436,7 +435,7 @@ function isFree({ hostname, port }: Deno.NetAddr): boolean {
   }
 }
 
-/** A line for each reason. No datagram can hold one that is too long. */
+/** A line for each reason, except one that no datagram can hold. */
 const MALFORMED: Record<Exclude<Reason, "line_too_long">, string | Uint8Array> =
   {
     malformed_line: Uint8Array.of(0x61, 0xff, 0x3a, 0x31, 0x7c, 0x63),
@@ -452,7 +451,7 @@ const MALFORMED: Record<Exclude<Reason, "line_too_long">, string | Uint8Array> =
     illegal_event: "a:1|x",
   };
 
-/** Asserts that the service answers, and counts a good line. */
+/** Asserts that the service answers and counts a good line. */
 async function assertServes(
   service: StatsdService,
   sender: Sender,
@@ -464,7 +463,7 @@ async function assertServes(
   assertEquals(await service.request("/-/ready"), [200, "ready\n"]);
 }
 
-Deno.test("malformed lines are counted by reason, and nothing else comes of them", async () => {
+Deno.test("malformed lines are counted by reason and change nothing else", async () => {
   await using service = await StatsdService.start();
   using sender = new Sender(service);
   const before = await service.scrape();
@@ -497,7 +496,7 @@ Deno.test("malformed lines are counted by reason, and nothing else comes of them
   assertEquals(stopped.udp.received, sender.sent);
 });
 
-Deno.test("an empty datagram is received, and is no line", async () => {
+Deno.test("an empty datagram is received and is not a line", async () => {
   await using service = await StatsdService.start();
   using sender = new Sender(service);
   await sender.send("", new Uint8Array(0), "\n", "\r\n\n");
@@ -572,7 +571,7 @@ Deno.test("/metrics is in the text format of Prometheus, version 0.0.4", async (
   assertEquals(await service.request("/metrics", "HEAD"), [200, ""]);
 });
 
-Deno.test("says that it is healthy and ready, and knows no other paths", async () => {
+Deno.test("/-/healthy and /-/ready are 200, other paths 404", async () => {
   await using service = await StatsdService.start();
   assertEquals(await service.request("/-/healthy"), [200, "healthy\n"]);
   assertEquals(await service.request("/-/ready?x"), [200, "ready\n"]);
@@ -598,7 +597,7 @@ Deno.test("POST /-/quit does nothing without --lifecycle", async () => {
   await assertServes(service, sender);
 });
 
-/** Asks a service by a name that it may not know itself by. */
+/** Sends a request with this Host header and returns the status. */
 async function askAs(
   { httpHost, httpPort }: StatsdService,
   host: string,
@@ -612,7 +611,7 @@ async function askAs(
 
 for (const spelling of ["LOCALHOST", "127.1", "[0:0:0:0:0:0:0:1]"]) {
   Deno.test({
-    name: `bound to ${spelling}, it answers loopback names only`,
+    name: `bound to ${spelling}, the service answers loopback names only`,
     ignore: spelling.startsWith("[") && !hasIpv6,
     async fn() {
       await using service = await StatsdService.start(
@@ -625,7 +624,7 @@ for (const spelling of ["LOCALHOST", "127.1", "[0:0:0:0:0:0:0:1]"]) {
   });
 }
 
-Deno.test("a Host header that is no host is the client's error, and not logged", async () => {
+Deno.test("a malformed Host header gets 400 and is not logged", async () => {
   await using service = await StatsdService.start();
   for (const host of ["a b", "["]) {
     assertEquals(await askAs(service, host), "400", host);
@@ -635,7 +634,7 @@ Deno.test("a Host header that is no host is the client's error, and not logged",
   assert(!stdout.includes("ERROR"), stdout);
 });
 
-Deno.test("POST /-/quit ends a service with --lifecycle, which says so", async () => {
+Deno.test("POST /-/quit ends a service with --lifecycle", async () => {
   await using service = await StatsdService.start("--lifecycle");
   await using client = new Client(service);
   const lines = 100;
@@ -651,7 +650,7 @@ Deno.test("POST /-/quit ends a service with --lifecycle, which says so", async (
   assertEquals([stopped.lines, stopped.udp.received], [lines, lines]);
 });
 
-Deno.test("a port that is in use is named, and the service fails", async () => {
+Deno.test("a port in use is named, and the service exits with 1", async () => {
   await using service = await StatsdService.start();
   using sender = new Sender(service);
   const udp = String(service.udp.port);
@@ -667,14 +666,110 @@ Deno.test("a port that is in use is named, and the service fails", async () => {
   await assertServes(service, sender);
 });
 
-Deno.test("--help prints the usage and ends", async () => {
+Deno.test("--help prints the usage", async () => {
   assertEquals(
     await runStatsd("--help"),
     { code: 0, stdout: `${USAGE}\n`, stderr: "" },
   );
 });
 
-Deno.test("where it cannot listen, one line names the flag and says why", async () => {
+Deno.test("--version prints the version of the package", async () => {
+  assertEquals(
+    await runStatsd("--version"),
+    { code: 0, stdout: `statsd ${config.version}\n`, stderr: "" },
+  );
+});
+
+Deno.test("--udp, --tcp and --http take :PORT, which listens on every address", async () => {
+  await using service = await StatsdService.start(
+    ...["--udp", ":0", "--tcp", ":0", "--http", ":0"],
+  );
+  const { udp, tcp, httpHost } = service;
+  assertEquals(
+    [udp.hostname, tcp.hostname, httpHost],
+    Array(3).fill("0.0.0.0"),
+  );
+  assertEquals(await askAs(service, "metrics.example"), "200");
+});
+
+/** Asserts that none of the bytes can drive a terminal. */
+function assertPrintable(text: string): void {
+  // deno-lint-ignore no-control-regex -- exactly these must not be there
+  assert(!/[\x00-\x09\x0b-\x1f\x7f-\x9f]/.test(text), JSON.stringify(text));
+}
+
+Deno.test("--log-level debug logs refusals by name before the last line", async () => {
+  await using service = await StatsdService.start("--log-level", "debug");
+  using sender = new Sender(service);
+  const name = "zuul.geard.packet.GRAB_JOB_UNIQ";
+  await sender.send(
+    `${name}:0|ms\n${name}:1|c`,
+    "page.load:fast|ms\npage.views:1|q\npage.clicks",
+    "esc\x1b[31m:1|q",
+  );
+  service.kill("SIGTERM");
+  const { stdout } = await service.ended;
+  for (
+    const refusal of [
+      `${name} (kind_conflict: zuul_geard_packet_GRAB_JOB_UNIQ is a timing)`,
+      "page.load (malformed_value)",
+      "page.views (illegal_event)",
+      "page.clicks (malformed_line)",
+      "esc\\u{1b}[31m (illegal_event)",
+    ]
+  ) assertStringIncludes(stdout, ` DEBUG refused ${refusal}: `);
+  assertPrintable(stdout);
+  assertStringIncludes(stdout.trimEnd().split("\n").at(-1)!, " INFO stopped (");
+});
+
+Deno.test("--tag-style dogstatsd leaves brackets in names", async () => {
+  const lines = [1, 2].map((i) =>
+    `envoy.listener.[__${i}]_8080.downstream_cx_total:1|c`
+  ).join("\n");
+  const counters: Record<string, string[]> = {
+    "dogstatsd": [
+      "envoy_listener____1__8080_downstream_cx_total 1",
+      "envoy_listener____2__8080_downstream_cx_total 1",
+    ],
+    "dogstatsd,influxdb,librato,signalfx": [
+      "envoy_listener__8080_downstream_cx_total 2",
+    ],
+  };
+  for (const [styles, expected] of Object.entries(counters)) {
+    await using service = await StatsdService.start(
+      ...["--tag-style", styles, "--tcp", "0"],
+    );
+    using sender = new Sender(service);
+    await sender.send(lines);
+    const [, text] = await service.request("/metrics");
+    assertEquals(text.match(/^envoy.*$/gm), expected);
+    const errors = expected.length === 2 ? 0 : 2;
+    assertStringIncludes(text, `\nstatsd_tag_errors_total ${errors}\n`);
+    // Lines over TCP are read in the same style.
+    using conn = await Deno.connect(service.tcp);
+    await conn.write(new TextEncoder().encode(`${lines}\n`));
+    await service.reaches(expected[0]!.split(" ")[0]!, 4 / expected.length);
+  }
+});
+
+Deno.test("control characters from clients leave neither /metrics nor /events", async () => {
+  await using service = await StatsdService.start();
+  using sender = new Sender(service);
+  await sender.send(
+    "esc\x1b[31mname:1|c\ncolors:1|c|#color:\x1b[31mred",
+    "esc\x1b]0;owned\x07:1|q\nc1:1|c|#x:\u009b31m\n\u009b31m:x|c",
+  );
+  const text = await (await fetch(`${service.http}/metrics`)).text();
+  assertPrintable(text);
+  assertStringIncludes(text, "\nesc__31mname 1\n");
+  const { body } = await fetch(`${service.http}/events`);
+  const reader = body!.getReader();
+  const { value } = await reader.read();
+  assertPrintable(new TextDecoder().decode(value));
+  await reader.cancel();
+});
+
+Deno.test("one line names the flag and the reason if the service cannot listen", async () => {
   const directory = await Deno.makeTempDir();
   const free = ["--udp", "0", "--http", "0"];
   const runs: [args: string[], stderr: string][] = [
@@ -685,7 +780,7 @@ Deno.test("where it cannot listen, one line names the flag and says why", async 
     [["--udp", "1.2.3.4.5:1", "--http", "0"], "--udp 1.2.3.4.5:1: "],
     [["--udp", "0", "--http", "1.2.3.4.5:80"], "--http 1.2.3.4.5:80: "],
     [[...free, "--tcp", "1.2.3.4.5:1"], "--tcp 1.2.3.4.5:1: "],
-    [[...free, "--unixgram", directory], `--unixgram ${directory}: it is no`],
+    [[...free, "--unixgram", directory], `--unixgram ${directory}: it is not`],
     [
       [...free, "--unixgram", `${directory}/none/a.sock`],
       `--unixgram ${directory}/none/a.sock: there is no such directory`,
@@ -705,16 +800,16 @@ Deno.test("where it cannot listen, one line names the flag and says why", async 
   await Deno.remove(directory);
 });
 
-Deno.test("arguments that are wrong end with 2, and stderr names them", async () => {
+Deno.test("wrong arguments exit with 2 and are named on stderr", async () => {
   const runs: [args: string[], stderr: string][] = [
     [["--udb", "1"], 'statsd: unknown argument "--udb"; '],
-    [["--udp", "0", "--http", "65536"], "statsd: --http must be a port"],
+    [["--udp", "0", "--http", "65536"], "statsd: --http must be PORT"],
   ];
   await Promise.all(runs.map(async ([args, stderr]) => {
     const ended = await runStatsd(...args);
     assertEquals([ended.code, ended.stdout], [2, ""]);
     assertStringIncludes(ended.stderr, stderr);
-    // A line for the user, not a stack.
+    // One line for the user, no stack.
     assertEquals(ended.stderr.trimEnd().split("\n").length, 1);
   }));
 });

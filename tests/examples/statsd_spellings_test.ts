@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { parsePacket, Spelling } from "../../examples/statsd/parse.ts";
 import { SpellingTable } from "../../examples/statsd/spellings.ts";
 
-/** The spelling of a line, as the parser lends it. */
+/** Returns a copy of the spelling of a line. */
 function spelled(line: string, hash?: number): Spelling {
   const found = new Spelling();
   parsePacket(new TextEncoder().encode(line), {
@@ -20,7 +20,7 @@ function spelled(line: string, hash?: number): Spelling {
   return found;
 }
 
-Deno.test("finds what was added, wherever it stands in a packet", () => {
+Deno.test("SpellingTable finds a spelling anywhere in a packet", () => {
   const table = new SpellingTable<number>();
   table.add(spelled("name:1|c|#a:1"), 7);
   assertEquals(table.find(spelled("name:2|g|@0.5|#a:1")), 7);
@@ -28,7 +28,7 @@ Deno.test("finds what was added, wherever it stands in a packet", () => {
   assertEquals(table.size, 1);
 });
 
-Deno.test("tells apart what differs in one byte, or in where it is cut", () => {
+Deno.test("SpellingTable distinguishes spellings that differ in one byte or in the end of the name", () => {
   const table = new SpellingTable<string>();
   const lines = [
     "ab:1|c",
@@ -48,11 +48,11 @@ Deno.test("tells apart what differs in one byte, or in where it is cut", () => {
   for (const line of lines) assertEquals(table.find(spelled(line)), line);
 });
 
-Deno.test("tells apart what has the same hash", () => {
+Deno.test("SpellingTable distinguishes spellings with the same hash", () => {
   const table = new SpellingTable<string>();
   table.add(spelled("a:1|c", 42), "a");
   assertEquals(table.find(spelled("b:1|c", 42)), undefined);
-  // One byte of tags goes into the hash by exclusive or.
+  // The hash takes a byte of the tags by exclusive or.
   const other = 42 ^ "x".charCodeAt(0) ^ "y".charCodeAt(0);
   table.add(spelled("a:1|c|#x", 42), "x");
   assertEquals(table.find(spelled("a:1|c|#y", other)), undefined);
@@ -60,14 +60,14 @@ Deno.test("tells apart what has the same hash", () => {
   assertEquals(table.find(spelled("a:1|c|#x", 42)), "x");
 });
 
-Deno.test("finds each of 50,000 after it has grown", () => {
+Deno.test("SpellingTable finds each of 50,000 spellings after it has grown", () => {
   const table = new SpellingTable<number>();
   const line = (i: number) => `name.${i}:1|c|#tag:${i % 7}`;
   for (let i = 0; i < 50_000; i++) table.add(spelled(line(i)), i);
   let found = 0;
   for (let i = 0; i < 50_000; i++) {
     const value = table.find(spelled(line(i)));
-    // One that found no place is resolved anew each time; it is never mistaken.
+    // A spelling without a slot is not found, and never taken for another.
     if (value === undefined) continue;
     assertEquals(value, i);
     found++;
@@ -76,7 +76,7 @@ Deno.test("finds each of 50,000 after it has grown", () => {
   assert(found > 49_900, `${found} of 50,000`);
 });
 
-Deno.test("forgets what is not to be kept, and shrinks", () => {
+Deno.test("retain() removes spellings and shrinks the table", () => {
   const table = new SpellingTable<number>();
   for (let i = 0; i < 5_000; i++) table.add(spelled(`n${i}:1|c`), i);
   table.retain((value) => value % 100 === 0);
@@ -87,7 +87,7 @@ Deno.test("forgets what is not to be kept, and shrinks", () => {
   assertEquals([table.size, table.text], [0, 0]);
 });
 
-Deno.test("takes only so many names that were chosen to meet in one place", () => {
+Deno.test("SpellingTable limits the number of names with one hash", () => {
   const table = new SpellingTable<number>();
   for (let i = 0; i < 1_000; i++) table.add(spelled(`n${i}:1|c`, 42), i);
   assert(table.size <= 16, `${table.size}`);

@@ -1,4 +1,4 @@
-// Every way in, with a real client, and what becomes of it at the end.
+// Every transport, with a real client, and its end.
 
 import {
   assert,
@@ -9,14 +9,14 @@ import {
 import { delay } from "@std/async";
 import { connect } from "node:net";
 import { Writable } from "node:stream";
-// deno-lint-ignore no-import-prefix -- the tests of statsd have a use for it
+// deno-lint-ignore no-import-prefix -- a client for tests only
 import { type ClientOptions, StatsD } from "npm:hot-shots@17.1.1";
 import { MAX_LINE } from "../../examples/statsd/parse.ts";
 import { runStatsd, StatsdService } from "./statsd_service.ts";
 
 const encoder = new TextEncoder();
 
-/** A directory for a socket, which is gone afterwards. */
+/** Path of a socket in a directory that is removed afterwards. */
 class SocketPath implements Disposable {
   readonly #directory = Deno.makeTempDirSync();
   readonly path = `${this.#directory}/statsd.sock`;
@@ -26,7 +26,7 @@ class SocketPath implements Disposable {
   }
 }
 
-/** A Unix datagram socket that sends to another. */
+/** Unix datagram socket that sends to another one. */
 class UnixSender implements Disposable {
   readonly #to: Deno.UnixAddr;
   readonly #path: string;
@@ -56,7 +56,7 @@ async function write(conn: Deno.Conn, text: string): Promise<void> {
   for (let at = 0; at < data.length;) at += await conn.write(data.subarray(at));
 }
 
-/** Sends through a client of hot-shots, in packets, and answers what it sent. */
+/** Sends six metrics `count` times with hot-shots, in packets. */
 async function sendMetrics(
   options: ClientOptions,
   count: number,
@@ -94,8 +94,8 @@ for (const transport of TRANSPORTS) {
       ...["--tcp", "0", "--unixgram", socket.path],
     );
     using sender = new UnixSender(socket.path);
-    // Its own Unix transport is a native add-on; a stream stands in for that, with
-    // a datagram for what it writes at once.
+    // Its own Unix transport is a native add-on; a stream replaces it, with one
+    // datagram per write.
     const stream = new Writable({
       decodeStrings: false,
       write(text, _encoding, callback) {
@@ -109,7 +109,7 @@ for (const transport of TRANSPORTS) {
         ? { protocol: "stream", stream }
         : { protocol: transport, host: hostname, port },
       n,
-      // UDP may lose a packet when the kernel holds a few hundred of them.
+      // The kernel drops packets when its buffer holds a few hundred of them.
       (sent) => service.reaches("statsd_lines_total", sent),
     );
     const samples = await service.scrape();
@@ -136,7 +136,7 @@ for (const transport of TRANSPORTS) {
   });
 }
 
-Deno.test("a last line without an end counts when its connection is closed", async () => {
+Deno.test("a last line without a newline counts when its connection is closed", async () => {
   await using service = await StatsdService.start("--tcp", "0");
   const conn = await Deno.connect(service.tcp);
   await write(conn, "a:1|c\na:20|c");
@@ -144,12 +144,12 @@ Deno.test("a last line without an end counts when its connection is closed", asy
   await service.reaches("a", 21);
 });
 
-Deno.test("a last line without an end counts when its connection is reset", async () => {
+Deno.test("a last line without a newline counts when its connection is reset", async () => {
   await using service = await StatsdService.start("--tcp", "0");
   const { hostname, port } = service.tcp;
   const socket = connect({ host: hostname, port });
   await new Promise((resolve) => socket.write("a:1|c\na:20|c", resolve));
-  // When the first is counted, the second has been received.
+  // Once the first line is counted, the second has been received.
   await service.reaches("a", 1);
   socket.resetAndDestroy();
   await service.reaches("a", 21);
@@ -166,7 +166,7 @@ Deno.test("SIGTERM loses nothing of connections that stay open", async () => {
   for (let round = 0; round < 50; round++) {
     for (const conn of conns) await write(conn, line.repeat(40));
   }
-  // The last of each has no end yet, and was received all the same.
+  // The last line of each has no newline but was received all the same.
   for (const conn of conns) await write(conn, "a:1|c");
   service.kill("SIGTERM");
   const { lines, samples, errors, tcp } = await service.stopped();
@@ -174,7 +174,7 @@ Deno.test("SIGTERM loses nothing of connections that stay open", async () => {
   assertEquals([tcp.received, tcp.failed, tcp.dropped], [20, 0, 0]);
 });
 
-Deno.test("SIGTERM loses nothing of more connections than are read at a time", async () => {
+Deno.test("SIGTERM loses nothing of more connections than Deno reads at a time", async () => {
   await using service = await StatsdService.start("--tcp", "0");
   using stack = new DisposableStack();
   const conns: Deno.TcpConn[] = [];
@@ -182,8 +182,8 @@ Deno.test("SIGTERM loses nothing of more connections than are read at a time", a
     conns.push(stack.use(await Deno.connect(service.tcp)));
   }
   await service.reaches('statsd_backlog{transport="tcp"}', conns.length);
-  // While it stands still, the kernel keeps so much that to read it takes longer
-  // than a silence.
+  // While the service is stopped, the kernel buffers so much that reading it takes
+  // longer than a silence.
   service.kill("SIGSTOP");
   const lines = "abc.def:1|c|#a:b\n".repeat(1_000);
   await Promise.all(conns.map((conn) => write(conn, lines)));
@@ -205,7 +205,7 @@ Deno.test("SIGTERM ends connections that never stop", async () => {
       await delay(1);
     }
   })().catch(() => {
-    // The service has closed it.
+    // The service has closed the connection.
   });
   await service.reaches("a", 1);
   const before = sent;
@@ -216,9 +216,9 @@ Deno.test("SIGTERM ends connections that never stop", async () => {
   assertEquals([tcp.received, tcp.failed], [1, 0]);
 });
 
-Deno.test("SIGTERM loses nothing of connections that nobody has accepted yet", async () => {
+Deno.test("SIGTERM loses nothing of connections that are not accepted yet", async () => {
   await using service = await StatsdService.start("--tcp", "0");
-  // While it stands still, the kernel makes them in its name.
+  // While the service is stopped, the kernel completes the connections.
   service.kill("SIGSTOP");
   for (let i = 0; i < 50; i++) {
     using conn = await Deno.connect(service.tcp);
@@ -255,7 +255,7 @@ Deno.test("a connection that never ends its line costs one error", async () => {
   assertEquals(await service.sample("statsd_lines_total"), 2);
 });
 
-Deno.test("a connection is gone from what is held when its client has gone", async () => {
+Deno.test("a connection leaves statsd_backlog when its client closes it", async () => {
   await using service = await StatsdService.start("--tcp", "0");
   const held = 'statsd_backlog{transport="tcp"}';
   const conn = await Deno.connect(service.tcp);
@@ -264,7 +264,7 @@ Deno.test("a connection is gone from what is held when its client has gone", asy
   await service.falls(held, 0);
 });
 
-Deno.test("takes over a socket that a killed service has left behind", async () => {
+Deno.test("--unixgram takes over the socket of a killed service, and none in use", async () => {
   using socket = new SocketPath();
   {
     await using killed = await StatsdService.start("--unixgram", socket.path);
@@ -288,7 +288,7 @@ Deno.test("takes over a socket that a killed service has left behind", async () 
   await service.reaches("a", 2);
 });
 
-Deno.test("leaves the socket of another service alone when it ends", async () => {
+Deno.test("a service leaves the socket of another service alone at its end", async () => {
   using socket = new SocketPath();
   await using first = await StatsdService.start("--unixgram", socket.path);
   Deno.removeSync(socket.path);
@@ -300,7 +300,7 @@ Deno.test("leaves the socket of another service alone when it ends", async () =>
   await second.reaches("a", 1);
 });
 
-Deno.test("says that it cannot remove its socket, and ends as ever", async () => {
+Deno.test("a service that cannot remove its socket logs an error and exits with 0", async () => {
   using socket = new SocketPath();
   const directory = `${socket.path}.d`;
   Deno.mkdirSync(directory);
@@ -316,13 +316,13 @@ Deno.test("says that it cannot remove its socket, and ends as ever", async () =>
   assertStringIncludes(stdout, "stopped (");
 });
 
-Deno.test("leaves a file alone that is no socket", async () => {
+Deno.test("--unixgram leaves a file alone that is not a socket", async () => {
   using socket = new SocketPath();
   await Deno.writeTextFile(socket.path, "precious");
   const { code, stderr } = await runStatsd(
     ...["--udp", "0", "--http", "0", "--unixgram", socket.path],
   );
   assertEquals(code, 1);
-  assertStringIncludes(stderr, "it is no socket");
+  assertStringIncludes(stderr, "it is not a socket");
   assertEquals(await Deno.readTextFile(socket.path), "precious");
 });

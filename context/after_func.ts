@@ -1,20 +1,19 @@
-/** What runs once a context is done. */
+/** Functions that run once a context is done. */
 
 import type { Context } from "./context.ts";
-import { assertContext, Node, type Watch } from "./tree.ts";
+import { assertContext, Leaf } from "./tree.ts";
 
 /**
- * Runs `f` in a microtask of its own once `ctx` is done, however it ends; at
- * once (in a microtask) where it is done already. Registrations are independent
- * of each other, also those of one function. If `f` throws, that is an uncaught
- * error of its own and keeps nobody else from running. Follows Go's
- * `context.AfterFunc`.
+ * Runs `f` in its own microtask once `ctx` is done, for whatever reason; if `ctx`
+ * is done already, in the next microtask. Registrations are independent of each
+ * other, even of the same function. If `f` throws, that is an uncaught error and
+ * stops nothing else. Follows Go's `context.AfterFunc`.
  *
  * @param ctx The context to wait for.
- * @param f What to run, without arguments.
- * @returns A function that takes the registration back. It returns true if that
- * has kept `f` from running, and false if `ctx` was done before, or it has been
- * called before.
+ * @param f The function to run, without arguments.
+ * @returns A function that withdraws the registration. It returns true if it has
+ * kept `f` from running, and false if `ctx` was done already or it was called
+ * before.
  * @throws {TypeError} If `ctx` is not a context or `f` not a function.
  *
  * @example Ending a wait that knows nothing of contexts
@@ -31,25 +30,21 @@ import { assertContext, Node, type Watch } from "./tree.ts";
 export function afterFunc(ctx: Context, f: () => void): () => boolean {
   assertContext("afterFunc", ctx);
   if (typeof f !== "function") {
-    throw new TypeError("afterFunc: the second argument must be a function");
+    throw new TypeError(`afterFunc: expected a function, got ${typeof f}`);
   }
-  const leaf = Node.watch(ctx, new AfterFunc(f));
-  let stopped = false;
-  return () => {
-    if (stopped) return false;
-    stopped = true;
-    return Node.unwatch(leaf);
-  };
+  const leaf = new AfterFunc(ctx, f).start();
+  return () => leaf.stop();
 }
 
-class AfterFunc implements Watch {
+class AfterFunc extends Leaf {
   readonly #f: () => void;
 
-  constructor(f: () => void) {
+  constructor(ctx: Context, f: () => void) {
+    super(ctx);
     this.#f = f;
   }
 
-  fire(): void {
+  notify(): void {
     queueMicrotask(this.#f);
   }
 }

@@ -7,9 +7,8 @@ const backgroundContext = new NeverDone("background");
 const todoContext = new NeverDone("todo");
 
 /**
- * The root: never done, without deadline or values. For the main function, for
- * tests, and as the top of what a request starts. Follows Go's
- * `context.Background`.
+ * Returns the root of contexts: never done, without deadline or values. Use it in
+ * the main function and in tests. Follows Go's `context.Background`.
  *
  * @returns Always the same context; nothing is ever registered on it.
  *
@@ -26,9 +25,8 @@ export function background(): Context {
 }
 
 /**
- * The same as `background`, for places where it is not clear yet which context
- * to use, or where a caller does not have one to hand down so far: it can be
- * searched for. Follows Go's `context.TODO`.
+ * Returns a root like `background`, for code that should get a context from its
+ * caller but does not yet. You can search for it. Follows Go's `context.TODO`.
  *
  * @returns Always the same context; nothing is ever registered on it.
  *

@@ -1,12 +1,12 @@
-/** Why a context is done. */
+/** The cause of a context's end. */
 
 import type { Context } from "./context.ts";
 import { assertContext, causeOf } from "./tree.ts";
 
 /**
- * Why `ctx` is done: the cause that was given to the `cancel`, the deadline or
- * the signal that ended it or the ancestor it ended with; where none was given,
- * its `err`. Follows Go's `context.Cause`.
+ * Returns the reason why `ctx` is done: the cause that was given to the `cancel`,
+ * the deadline or the signal that ended it or its ancestor; if none was given, its
+ * `err`. Follows Go's `context.Cause`.
  *
  * @param ctx Any context.
  * @returns The cause; undefined while `ctx` is not done.

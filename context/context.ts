@@ -1,20 +1,19 @@
 /**
- * The interface everything here is about, and the rules of its use.
+ * The interface that everything here is about, and the rules of its use.
  *
  * A context says when work must stop, why, and what belongs to it. It is handed
- * down: a function that waits for anything takes one as its first argument,
- * named `ctx`, and gives it, or a child of it, to whatever it calls.
+ * down: a function that waits for anything takes one as its first argument, named
+ * `ctx`, and passes it, or a child of it, to whatever it calls.
  *
  * - Derive a child to add something: a way to cancel, a deadline, a value. The
- *   parent is never changed, and a child can never outlive it.
- * - Whoever derives a context that can be cancelled ends it, at the latest when
- *   the work is over: `using step = withTimeout(ctx, 500)`. Until then the
- *   parent holds on to it.
- * - Pass contexts as arguments; do not store them in objects that live longer
- *   than one call.
- * - Values are for what belongs to a request and crosses layers (a user, a
- *   trace id), not for optional arguments.
- * - One context may be given to any number of tasks at once.
+ *   parent is never changed, and a child cannot outlive it.
+ * - End every context that you derive, at the latest when its work is over:
+ *   `using step = withTimeout(ctx, 500)`. Until then the parent refers to it.
+ * - Pass contexts as arguments. Do not store them in objects that live longer than
+ *   one call.
+ * - Use values for what belongs to a request and crosses layers (a user, a trace
+ *   id), not for optional arguments.
+ * - Give one context to as many tasks as you like, at the same time.
  *
  * @module
  */
@@ -23,52 +22,53 @@ import type { ContextError } from "./errors.ts";
 import type { Key } from "./key.ts";
 
 /**
- * When work must stop, why, and what belongs to it.
+ * When work must stop, why, and what belongs to it. Any object that implements
+ * this interface is a good parent. Follows Go's `context.Context`.
  *
- * A context is itself a valid `{ signal }` bag: it can be given as the options
- * of `fetch`, `addEventListener`, `Deno.readTextFile` and anything else that
- * takes a signal. Any object that implements this interface is a good parent.
+ * Hand its signal to platform calls as `{ signal: ctx.signal }`. Do not hand over
+ * the context itself as the options: an API that copies them loses the signal.
  *
- * Follows Go's `context.Context`.
- *
- * @example A context as the options of a platform call
+ * @example The signal of a context in a platform call
  * ```ts
  * import { background, withTimeout } from "@curfew/context";
  *
  * using ctx = withTimeout(background(), 500);
  * const bus = new EventTarget();
- * bus.addEventListener("message", () => console.log("got one"), ctx);
+ * bus.addEventListener("message", () => console.log("got one"), {
+ *   signal: ctx.signal,
+ * });
  * ```
  */
 export interface Context {
   /**
-   * Aborted when the context is done; its reason is {@linkcode Context.err}.
-   * Made when it is first asked for, always the same afterwards.
+   * Signal that is aborted when the context is done; its reason is
+   * {@linkcode Context.err}. Created on first use, and the same from then on.
    */
   readonly signal: AbortSignal;
 
   /**
-   * Resolves when the context is done, and never rejects. Made when it is first
-   * asked for. For a loop that races against it, prefer `afterFunc`: a promise
+   * Promise that resolves when the context is done, and never rejects. Created on
+   * first use. To race against it in a loop, use `afterFunc` instead: a promise
    * keeps every reaction that was ever added to it.
    */
   readonly done: Promise<void>;
 
   /**
-   * Undefined while the context is open, then what ended it: the same object on
-   * every read. A deadline that has passed is seen at once, whether or not a
-   * timer has had the time to fire.
+   * Error that ended the context, undefined while it is open. The same object on
+   * every read. Reading it notices a deadline that has passed, whether or not a
+   * timer has had time to fire, and ends the context then.
    */
   readonly err: ContextError | undefined;
 
   /**
-   * The earliest deadline in force, undefined where there is none. It moves only
-   * with a wall clock that is put back.
+   * The earliest deadline that applies, undefined if there is none. Time is
+   * monotonic: the Date moves along if the wall clock is stepped.
    */
   readonly deadline: Date | undefined;
 
   /**
-   * The value that the nearest `withValue` stored under `key`, or undefined.
+   * Returns the value that the nearest `withValue` stored under `key`, or
+   * undefined.
    *
    * @throws {TypeError} If `key` was not made by `createKey`.
    */
@@ -76,7 +76,7 @@ export interface Context {
 }
 
 /**
- * A context that can be ended: what `withCancel` and its kin return.
+ * A context that can be ended: the result of `withCancel` and its kin.
  *
  * @example Ended by the block it was made in
  * ```ts
@@ -84,7 +84,7 @@ export interface Context {
  *
  * function search(): void {
  *   using ctx = withCancel(background());
- *   // whatever is started here with ctx is told to stop when search() is left
+ *   // everything that is started here with ctx stops when search() returns
  *   console.log(ctx.err); // undefined
  * }
  * search();
@@ -92,12 +92,12 @@ export interface Context {
  */
 export interface CancelableContext extends Context, Disposable {
   /**
-   * Ends the context and everything under it; when it returns, all of them are
-   * done. Calling it again changes nothing. It is bound: it can be handed on as
-   * a function.
+   * Ends the context and everything below it; when it returns, all of them are
+   * done. Calling it again changes nothing. It is bound, so it can be passed on as
+   * a function. Disposing of the context is the same as `cancel()`.
    *
-   * @param cause Why. `null` and `undefined` give no cause, anything else is
-   * one; it is read by the function `cause`.
+   * @param cause The reason, returned by the function `cause`. Without one, or if
+   * it is `null`, the cause is the error itself.
    */
   readonly cancel: (cause?: unknown) => void;
 }

@@ -1,11 +1,11 @@
-/** The two ways in which a context ends. */
+/** The two errors that a context ends with. */
 
 /**
- * The `err` of a context that was cancelled: by its `cancel`, by its parent, by
- * a foreign signal, by the operating system.
+ * The `err` of a context that was canceled: by its `cancel`, by its parent, by a
+ * foreign signal or by the operating system.
  *
- * A DOMException of the name `AbortError`, so that every library that tests for
- * that name takes it for what it is. Follows Go's `context.Canceled`.
+ * It is a DOMException named `AbortError`, which is what libraries test for.
+ * Follows Go's `context.Canceled`.
  *
  * @example
  * ```ts
@@ -21,17 +21,17 @@
  */
 export class Canceled extends DOMException {
   /**
-   * Makes one; users need it only to pretend to be a context.
+   * Creates the error; needed only when you implement `Context` yourself.
    *
-   * @param cause Kept as the error's `cause`; `null` and `undefined` are none.
-   * @param message What the error says; "context canceled" by default.
+   * @param cause The error's `cause`; `null` and `undefined` are none.
+   * @param message The message; "context canceled" by default.
    */
   constructor(cause?: unknown, message: string = "context canceled") {
     super(message, "AbortError");
     setCause(this, cause);
   }
 
-  /** What `console.log` shows in Deno: the cause too, unlike for a DOMException. */
+  /** Printed by `console.log` in Deno; shows the cause, unlike a DOMException. */
   [Symbol.for("Deno.customInspect")](inspect: Inspect): string {
     return withCause(this, inspect);
   }
@@ -40,7 +40,7 @@ export class Canceled extends DOMException {
 /**
  * The `err` of a context whose deadline has passed.
  *
- * A DOMException of the name `TimeoutError`, like the reason of
+ * It is a DOMException named `TimeoutError`, like the reason of
  * `AbortSignal.timeout`. Follows Go's `context.DeadlineExceeded`.
  *
  * @example
@@ -55,25 +55,25 @@ export class Canceled extends DOMException {
  */
 export class DeadlineExceeded extends DOMException {
   /**
-   * Makes one; users need it only to pretend to be a context.
+   * Creates the error; needed only when you implement `Context` yourself.
    *
-   * @param cause Kept as the error's `cause`; `null` and `undefined` are none.
+   * @param cause The error's `cause`; `null` and `undefined` are none.
    */
   constructor(cause?: unknown) {
     super("context deadline exceeded", "TimeoutError");
     setCause(this, cause);
   }
 
-  /** What `console.log` shows in Deno: the cause too, unlike for a DOMException. */
+  /** Printed by `console.log` in Deno; shows the cause, unlike a DOMException. */
   [Symbol.for("Deno.customInspect")](inspect: Inspect): string {
     return withCause(this, inspect);
   }
 }
 
 /**
- * What `err` can be once a context is done.
+ * The errors that a context can end with.
  *
- * @example Told apart by name, as any AbortSignal's reason is
+ * @example Telling them apart by name, as with any AbortSignal's reason
  * ```ts
  * import { background, type ContextError, withTimeout } from "@curfew/context";
  *
@@ -94,7 +94,7 @@ function withCause(error: DOMException, inspect: Inspect): string {
   return `${text}\nCaused by: ${inspect(error.cause)}`;
 }
 
-/** As `new Error(message, { cause })` would, which DOMException does not know. */
+/** Sets the cause as `new Error(message, { cause })` does; DOMException cannot. */
 function setCause(error: DOMException, cause: unknown): void {
   if (cause === undefined || cause === null) return;
   Object.defineProperty(error, "cause", {

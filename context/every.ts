@@ -4,7 +4,7 @@ import { Backlog } from "./backlog.ts";
 import type { Context } from "./context.ts";
 import { Iteration, over } from "./iteration.ts";
 import { Sleeper } from "./sleep.ts";
-import { assertContext } from "./tree.ts";
+import { assertContext, clock } from "./tree.ts";
 
 /**
  * Ticks every `ms` until `ctx` is done; then the loop ends quietly. The n-th tick
@@ -47,7 +47,7 @@ export function every(
 class Ticks extends Iteration<number> {
   readonly #ctx: Context;
   readonly #ms: number;
-  #start = Date.now();
+  readonly #start = clock.now();
   /** The tick that is waited for, or else the latest one. */
   #tick = 0;
   /** The pending calls of `next()`. */
@@ -73,17 +73,13 @@ class Ticks extends Iteration<number> {
   }
 
   #sleep(): void {
-    const now = Date.now();
+    const now = clock.now();
     const elapsed = (now - this.#start) / this.#ms;
     // Not simply the next one: the ticks that were missed are skipped.
     this.#tick = Math.max(this.#tick + 1, Math.ceil(elapsed));
-    let wait = this.#start + this.#tick * this.#ms - now;
-    if (wait > 2 * this.#ms) {
-      // Only a wall clock that was set back makes it that long.
-      this.#start -= wait - this.#ms;
-      wait = this.#ms;
-    }
-    this.#wait = new Sleeper(this.#ctx, wait, this.#onTick, this.#onEnd);
+    const wait = this.#start + this.#tick * this.#ms - now;
+    this.#wait = new Sleeper(this.#ctx, wait, this.#onTick, this.#onEnd)
+      .start();
   }
 
   readonly #onTick = (): void => {

@@ -4,7 +4,7 @@ import { afterFunc } from "./after_func.ts";
 import type { Context } from "./context.ts";
 import { isCanceled } from "./is_canceled.ts";
 import { ownerOf } from "./owner.ts";
-import { assertParent, Node } from "./tree.ts";
+import { assertContext, label, Node } from "./tree.ts";
 
 /** What {@linkcode group} can be told. */
 export interface GroupOptions {
@@ -77,7 +77,7 @@ export interface Group extends AsyncDisposable {
  * ```
  */
 export function group(ctx: Context, options: GroupOptions = {}): Group {
-  assertParent(ctx);
+  assertContext("group", ctx);
   const { limit = -1 } = options;
   if (typeof limit !== "number" || Number.isNaN(limit)) {
     throw new TypeError("group: limit must be a number");
@@ -249,7 +249,7 @@ class TaskGroup implements Group {
 }
 
 class GroupNode extends Node {
-  protected override get label(): string {
+  override get [label](): string {
     return "group";
   }
 }

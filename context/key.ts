@@ -1,24 +1,24 @@
-/** Keys under which contexts hold values. */
+/** Keys of the values that contexts hold. */
 
 /**
- * A key of a value of type `T`; made by {@linkcode createKey}.
+ * A key for values of type `T`; created by {@linkcode createKey}.
  *
  * @typeParam T The type of the values stored under the key.
  */
 export class Key<T> {
-  /** What strings of a context show. Two keys of one name are different keys. */
+  /** Name in the string of a context. Two keys with one name are different keys. */
   readonly name: string;
 
   /**
-   * Never set. It ties T to the class both ways, so that a `Key<string>` is
-   * neither a `Key<number>` nor a `Key<string | number>`.
+   * Never set. Makes T invariant, so that a `Key<string>` is neither a
+   * `Key<number>` nor a `Key<string | number>`.
    */
   declare protected readonly type: ((value: T) => T) | undefined;
 
   /**
-   * Used by {@linkcode createKey}.
+   * Called by {@linkcode createKey}.
    *
-   * @param name What strings of a context show.
+   * @param name Name in the string of a context.
    */
   constructor(name: string) {
     this.name = name;
@@ -27,11 +27,11 @@ export class Key<T> {
 }
 
 /**
- * Makes a key for values of type `T`. Two keys never collide, whatever their
- * names: who holds the key can read the value, nobody else can.
+ * Creates a key for values of type `T`. Keys never collide, whatever their names:
+ * only code that has the key can read the value.
  *
  * @typeParam T The type of the values stored under the key.
- * @param name What strings of a context show for it: `withValue(user)`.
+ * @param name Name in the string of a context: `withValue(user)`.
  * @returns A new key.
  * @throws {TypeError} If `name` is not a string.
  *
@@ -48,19 +48,21 @@ export class Key<T> {
  */
 export function createKey<T>(name: string): Key<T> {
   if (typeof name !== "string") {
-    throw new TypeError("createKey: the name of a key must be a string");
+    throw new TypeError(
+      `createKey: expected a string as the name, got ${typeof name}`,
+    );
   }
   return new Key<T>(name);
 }
 
 /**
- * What a key is known by, also to a second copy of this package in the same
- * program, through whose contexts it may be looked up.
+ * Marks keys, also for a second copy of this package in the same program: a value
+ * may be looked up through contexts of both.
  */
 const isKey = Symbol.for("@curfew/context/key");
 Object.defineProperty(Key.prototype, isKey, { value: true });
 
-/** Throws what a user is told who looks a value up by something else. */
+/** Throws a TypeError unless `key` came from `createKey`. */
 export function assertKey(key: unknown): void {
   if (!(typeof key === "object" && key !== null && isKey in key)) {
     throw new TypeError(

@@ -1,7 +1,7 @@
 /** Waits that end with a context. */
 
 import type { Context } from "./context.ts";
-import { assertContext, Node } from "./tree.ts";
+import { assertContext, Watch } from "./tree.ts";
 
 /** Options for {@linkcode orDone}. */
 export interface OrDoneOptions<T> {
@@ -75,13 +75,12 @@ export function orDone<T>(
     );
   }
   return new Promise((resolve, reject) => {
-    const leaf = Node.watch(ctx, {
-      fire: (ending) => reject(ctx.err ?? ending.err),
-    });
+    const leaf = new Watch(ctx, (ending) => reject(ctx.err ?? ending.err))
+      .start();
     Promise.resolve(promise).then(
-      (value) => Node.unwatch(leaf) ? resolve(value) : late(value),
+      (value) => leaf.stop() ? resolve(value) : late(value),
       (error) => {
-        if (Node.unwatch(leaf)) reject(error);
+        if (leaf.stop()) reject(error);
       },
     );
   });

@@ -9,7 +9,13 @@ import { background } from "./background.ts";
 import type { CancelableContext, Context } from "./context.ts";
 import { Canceled } from "./errors.ts";
 import { Program, type UnhandledKind } from "./program.ts";
-import { assertParent, Ending, Node } from "./tree.ts";
+import {
+  assertContext,
+  label,
+  Node,
+  parent as parentOf,
+  Watch,
+} from "./tree.ts";
 
 /**
  * Cause of a context that a signal of the operating system has ended. It is a
@@ -72,23 +78,17 @@ export function notifyContext(
   parent: Context,
   ...signals: Deno.Signal[]
 ): CancelableContext {
-  assertParent(parent);
+  assertContext("notifyContext", parent);
   assertDeno("notifyContext");
   const names = signals.length > 0 ? signals : defaultSignals;
   const node = new NotifyNode(parent, names);
   if (node.err !== undefined) return node;
-  const received = new AbortController();
   const listeners = new SignalListeners(
     "notifyContext",
     names,
-    (signal) => received.abort(new SignalError(signal)),
+    (signal) => node.cancel(new SignalError(signal)),
   );
-  Node.tie(
-    node,
-    received,
-    () => Ending.canceledBy(received.signal.reason),
-    () => listeners.remove(),
-  );
+  new Watch(node, () => listeners.remove()).start();
   return node;
 }
 
@@ -328,7 +328,7 @@ class NotifyNode extends Node {
     this.#signals = signals;
   }
 
-  protected override get label(): string {
+  override get [label](): string {
     return `notifyContext(${this.#signals.join(" ")})`;
   }
 }
@@ -336,7 +336,7 @@ class NotifyNode extends Node {
 /** Context of a program. Reads as if it were made by `notifyContext`. */
 class MainNode extends NotifyNode {
   /** Hides the value that holds the program. */
-  protected override get parent(): Context {
+  override get [parentOf](): Context {
     return background();
   }
 }

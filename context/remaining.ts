@@ -1,13 +1,13 @@
-/** How much time is left. */
+/** The time left. */
 
 import type { Context } from "./context.ts";
-import { assertContext, Node } from "./tree.ts";
+import { assertContext, clock, Node } from "./tree.ts";
 
 /**
- * How long `ctx` still has, for whatever takes a timeout but no signal.
+ * Returns the time that `ctx` has left, for APIs that take a timeout but no signal.
  *
  * @param ctx Any context.
- * @returns The ms to its deadline, `Infinity` without one, 0 once it is done.
+ * @returns The ms until its deadline; `Infinity` without one, 0 once it is done.
  * @throws {TypeError} If `ctx` is not a context.
  *
  * @example
@@ -24,5 +24,5 @@ export function remaining(ctx: Context): number {
   assertContext("remaining", ctx);
   if (ctx.err !== undefined) return 0;
   const due = Node.due(ctx);
-  return due === Infinity ? Infinity : Math.max(0, due - Date.now());
+  return due === Infinity ? Infinity : Math.max(0, due - clock.now());
 }

@@ -1,17 +1,26 @@
-/** Waiting for a time. */
+/** Waiting for some time to pass. */
 
 import type { Context } from "./context.ts";
-import { deadlines, type QueuedDeadline } from "./deadline_queue.ts";
-import { assertContext, type Ending, Node, type Watch } from "./tree.ts";
+import { assertMilliseconds } from "./milliseconds.ts";
+import {
+  assertContext,
+  clock,
+  DeadlineNode,
+  deadlines,
+  Ending,
+  expiry,
+  label,
+  Node,
+} from "./tree.ts";
 
 /**
- * Waits. The process is kept alive meanwhile, as by `setTimeout`, and nothing is
- * left behind on `ctx` whichever comes first. Waits that are over in the same ms
- * end in the order in which they began.
+ * Waits for `ms` milliseconds. Like `setTimeout`, it keeps the process alive
+ * meanwhile; unlike it, nothing is left behind on `ctx`, whichever comes first.
+ * Waits that are over in the same millisecond end in the order in which they began.
  *
- * @param ctx What ends the wait early.
- * @param ms How long, in ms, of any size; `Infinity` waits for the end of `ctx`.
- * Zero or less waits for the event loop to turn.
+ * @param ctx Ends the wait early.
+ * @param ms The time to wait, in ms, of any size; `Infinity` waits for the end of
+ * `ctx`. Zero or less waits for one turn of the event loop.
  * @returns A promise that resolves after `ms`, or rejects with `ctx.err` once
  * `ctx` is done.
  * @throws {TypeError} If `ctx` is not a context, or `ms` not a number.
@@ -31,28 +40,18 @@ import { assertContext, type Ending, Node, type Watch } from "./tree.ts";
  */
 export function sleep(ctx: Context, ms: number): Promise<void> {
   assertContext("sleep", ctx);
-  if (typeof ms !== "number") {
-    throw new TypeError("sleep: the time must be a number of ms");
-  }
-  if (Number.isNaN(ms)) throw new RangeError("sleep: the time is NaN");
+  assertMilliseconds("sleep", ms);
   return new Promise((resolve, reject) => {
-    new Sleeper(ctx, ms, resolve, reject);
+    new Sleeper(ctx, ms, resolve, reject).start();
   });
 }
 
-/**
- * One wait: an entry of the deadline queue and a leaf of its context, until one
- * of the two ends it.
- */
-export class Sleeper implements QueuedDeadline, Watch {
-  at: number;
-  place = -1;
-  order = 0;
+/** A wait: a leaf of its context whose own deadline resolves it. */
+export class Sleeper extends DeadlineNode {
   readonly #ctx: Context;
+  readonly #ms: number;
   readonly #resolve: () => void;
   readonly #reject: (error: unknown) => void;
-  readonly #leaf: Node;
-  #ended = false;
 
   constructor(
     ctx: Context,
@@ -60,35 +59,40 @@ export class Sleeper implements QueuedDeadline, Watch {
     resolve: () => void,
     reject: (error: unknown) => void,
   ) {
-    const now = Date.now();
-    this.at = now + Math.max(0, ms);
+    super(ctx, clock.now() + Math.max(0, ms));
     this.#ctx = ctx;
+    this.#ms = ms;
     this.#resolve = resolve;
     this.#reject = reject;
-    // First, for it may find that ctx is done and tell others, who may do
-    // anything; what follows calls nobody.
-    this.#leaf = Node.watch(ctx, this);
-    if (this.#ended) return;
-    deadlines.hold();
-    if (ms > 0) deadlines.add(this, now);
+  }
+
+  /** Begins to wait; rejects at once if ctx is done. */
+  start(): this {
+    Node.start(this);
+    if (Node.isMarked(this)) return this;
+    if (this.#ms > 0) DeadlineNode.enqueue(this, clock.now());
     else deadlines.addTurn(this);
+    return this;
   }
 
   /** Ends the wait, if it has not ended yet, without settling it. */
   stop(): void {
-    if (deadlines.remove(this)) deadlines.release();
-    Node.unwatch(this.#leaf);
+    Node.stop(this);
   }
 
-  expire(): void {
-    deadlines.release();
-    if (Node.unwatch(this.#leaf)) this.#resolve();
+  notify(ending: Ending): void {
+    if (ending === slept) this.#resolve();
+    else this.#reject(this.#ctx.err ?? ending.err);
   }
 
-  fire(ending: Ending): void {
-    this.#ended = true;
-    // Whoever was told before us may have made the queue expire us already.
-    if (deadlines.remove(this)) deadlines.release();
-    this.#reject(this.#ctx.err ?? ending.err);
+  override [expiry](): Ending {
+    return slept;
+  }
+
+  override get [label](): string {
+    return `sleep(${this.#ms})`;
   }
 }
+
+/** The ending of every wait that was not cut short. */
+const slept = Ending.canceled();

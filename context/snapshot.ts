@@ -1,36 +1,36 @@
-/** A look at the tree. */
+/** A copy of the tree. */
 
 import type { Context } from "./context.ts";
 import type { ContextError } from "./errors.ts";
 import { assertContext, Node, TreeContext } from "./tree.ts";
 
-/** A plain copy of a context and of what is under it. */
+/** A plain copy of a context and of everything below it. */
 export interface Snapshot {
-  /** The context's string: the calls that made it. */
+  /** String of the context: the calls that made it. */
   label: string;
-  /** Its `err`, where it is done. */
+  /** Its `err`, if it is done. */
   err?: ContextError;
-  /** Its deadline, where it has one. */
+  /** Its deadline, if it has one. */
   deadline?: Date;
   /**
-   * How many `afterFunc` are registered on it, and how many waits by `sleep`,
-   * `orDone` and the like are under way.
+   * Number of registered `afterFunc`s and of pending waits: `sleep`, `orDone` and
+   * the like.
    */
   afterFuncs: number;
-  /** The contexts under it that are not done, in the order they were made. */
+  /** The open contexts below it, in order of creation. */
   children: Snapshot[];
 }
 
 /**
- * Copies the tree from `ctx` down, to be looked at, logged or compared. A context
- * that is done is in no tree, nor does it have one any more.
+ * Copies the tree below `ctx`, to print or compare it. A context that is done is in
+ * no tree and has none.
  *
- * Contexts of `withValue` are no nodes of the tree: the snapshot of one is that
- * of the context it is based on, and its children are that one's. Of a context
- * that is not of this package only its own state is known. A root has nothing
- * registered on it, so its snapshot has no children.
+ * A context of `withValue` is not a node of the tree: its snapshot is that of the
+ * context it is based on. For a context that is not of this package, only its own
+ * state is known. Nothing is ever registered on a root, so its snapshot has no
+ * children.
  *
- * @param ctx Where to begin.
+ * @param ctx The top of the copy.
  * @returns A copy that shares nothing with the tree.
  * @throws {TypeError} If `ctx` is not a context.
  *
@@ -52,12 +52,12 @@ export function snapshot(ctx: Context): Snapshot {
   const open: [Node, Snapshot][] = [[node, top]];
   for (let next; (next = open.pop()) !== undefined;) {
     const [node, copy] = next;
-    const { children, watches } = Node.registry(node);
-    copy.afterFuncs = watches.length;
+    const { children, leaves } = Node.registry(node);
+    copy.afterFuncs = leaves;
     for (const child of children) {
       const label = TreeContext.describe(child, node, copy.label);
       const childCopy = copyOf(child, label);
-      // The look at its err may just have found that its time is over.
+      // Reading its err may have just ended it.
       if (childCopy.err !== undefined) continue;
       copy.children.push(childCopy);
       open.push([child, childCopy]);

@@ -1,96 +1,105 @@
 /**
  * The tree: what the contexts of this package are made of.
  *
- * Three kinds. A {@linkcode NeverDone} has nothing that could end it, so nothing
- * is ever registered on one. A {@linkcode Node} can end: it is in the list of
- * the node above it until it has. A {@linkcode ValueContext} adds one value and
- * leaves all else to the context it is based on; it is in no list.
+ * A {@linkcode NeverDone} cannot end, so nothing is ever registered on one. A
+ * {@linkcode Node} can end; until then it is in the list of the node above it. A
+ * {@linkcode ValueContext} adds one value and leaves everything else to the context
+ * it is based on; it is in no list. A {@linkcode Leaf} is a node without
+ * descendants, for something that waits: an `afterFunc`, a `sleep`.
  *
- * Nothing here waits and nothing recurses: a cancel walks one list, a look-up
- * another. What costs something (a signal, a promise, an error with its stack)
- * is made when it is first asked for.
+ * Invariants:
+ *
+ * 1. A cancellation has two phases. Marking sets `#ending` on every node of a
+ *    subtree and takes it out of all lists; it calls no user code. Notifying then
+ *    calls the subscribers of what was marked, ancestors first.
+ * 2. Notifying is a loop over a list of its own. A subscriber may cancel, derive,
+ *    look at or dispose of any other context: that marks and notifies a list of
+ *    its own before it returns, and then the outer loop goes on. The stack grows
+ *    with how deeply subscribers call each other, never with the number of nodes.
+ * 3. Everything that ends together is marked together: all deadlines that are due,
+ *    all nodes that are joined to one foreign signal.
+ * 4. Reading a node refreshes it: contexts above that have come due or whose signal
+ *    was aborted are marked first, so `err` and `signal` never disagree. Reads that
+ *    nest deeper than {@linkcode deepestLook} leave it to the loop that called them
+ *    to notify.
+ * 5. An exception stops no other subscriber. It is reported like the exception of
+ *    an event listener. A stack that is nearly full throws before anything is
+ *    marked.
+ * 6. One {@linkcode Ending}, and so one error object, belongs to one cancellation.
+ *    It is created with it; the error when it is first read.
+ * 7. A node that was marked is referenced by no other node.
+ *
+ * Nothing here recurses, and what costs something (a signal, a promise, an error
+ * with its stack) is created when it is first asked for.
  */
 
 import type { CancelableContext, Context } from "./context.ts";
-import { deadlines, type QueuedDeadline } from "./deadline_queue.ts";
+import type { Clock } from "./clock.ts";
+import { nowhere } from "./deadline_heap.ts";
+import { DeadlineQueue } from "./deadline_queue.ts";
 import { Canceled, type ContextError, DeadlineExceeded } from "./errors.ts";
 import { assertKey, createKey, type Key } from "./key.ts";
+import { newCanceled, newDeadlineExceeded } from "./slow_dom_exception.ts";
 
-/** How a context ended: one record for all that ended with it. */
+/** The end of a context; shared by everything that ended with it (invariant 6). */
 export class Ending {
-  static readonly canceled: Ending = new Ending(Canceled);
-  static readonly exceeded: Ending = new Ending(DeadlineExceeded);
-
-  readonly #kind: typeof Canceled | typeof DeadlineExceeded;
+  readonly #newError: (cause: unknown) => ContextError;
   readonly #cause: unknown;
   #err: ContextError | undefined;
 
   private constructor(
-    kind: typeof Canceled | typeof DeadlineExceeded,
-    cause?: unknown,
+    newError: (cause: unknown) => ContextError,
+    cause: unknown,
   ) {
-    this.#kind = kind;
+    this.#newError = newError;
     this.#cause = cause;
   }
 
-  static canceledBy(cause: unknown): Ending {
-    return isCause(cause) ? new Ending(Canceled, cause) : Ending.canceled;
+  static canceled(cause?: unknown): Ending {
+    return new Ending(newCanceled, cause);
   }
 
-  static exceededWith(cause: unknown): Ending {
-    return isCause(cause)
-      ? new Ending(DeadlineExceeded, cause)
-      : Ending.exceeded;
+  static exceeded(cause?: unknown): Ending {
+    return new Ending(newDeadlineExceeded, cause);
   }
 
   /** The end that a foreign context, which is done, hands down. */
   static of(ctx: Context): Ending {
     const { err } = ctx;
     const cause = causeOf(ctx);
-    // By its name: it may be the platform's, or of another copy of this package.
-    const kind = err?.name === "TimeoutError" ? DeadlineExceeded : Canceled;
-    if (err instanceof kind) {
-      const ending = new Ending(kind, cause === err ? undefined : cause);
-      if (cause === err || cause === err.cause) ending.#err = err;
-      return ending;
-    }
-    return kind === Canceled
-      ? Ending.canceledBy(cause)
-      : Ending.exceededWith(cause);
+    // By name: the error may be the platform's, or another copy's of this package.
+    const isTimeout = err?.name === "TimeoutError";
+    const kind = isTimeout ? DeadlineExceeded : Canceled;
+    const newError = isTimeout ? newDeadlineExceeded : newCanceled;
+    if (!(err instanceof kind)) return new Ending(newError, cause);
+    const ending = new Ending(newError, cause === err ? undefined : cause);
+    if (cause === err || cause === err.cause) ending.#err = err;
+    return ending;
   }
 
-  /** Made when first read: a DOMException takes 7 us, most of it its stack. */
+  /** Created when first read. */
   get err(): ContextError {
-    if (this.#err === undefined) {
-      const err = this.#err = new this.#kind(this.#cause);
-      // The stack would tell who looked first, not who cancelled.
-      Object.defineProperty(err, "stack", {
-        value: `${err.name}: ${err.message}`,
-        writable: true,
-        configurable: true,
-      });
-    }
-    return this.#err;
+    return this.#err ??= this.#newError(this.#cause);
   }
 
   get cause(): unknown {
-    return isCause(this.#cause) ? this.#cause : this.err;
+    return this.#cause ?? this.err;
   }
 }
 
-function isCause(cause: unknown): boolean {
-  return cause !== undefined && cause !== null;
+/** Called once when a node has ended, while it notifies (invariant 1). */
+interface Subscriber {
+  notify(ending: Ending): void;
 }
 
-/** What is told when a node has ended. */
-export interface Watch {
-  fire(ending: Ending): void;
-}
+/** Signals that are read by listeners of each other may nest this deeply. */
+const deepestEarlyAbort = 32;
 
-/** The two faces a node shows to others: its signal and its promise. */
-class Observers implements Watch {
-  /** To ask the signal itself takes as long as all of our own getter. */
-  aborted = false;
+/** The signal and the promise of a node. */
+class Observers implements Subscriber {
+  static #earlyAborts = 0;
+  /** Cached: reading `signal.aborted` costs as much as this whole getter. */
+  #isAborted = false;
   #controller: AbortController | undefined;
   #signal: AbortSignal | undefined;
   #done: Promise<void> | undefined;
@@ -108,23 +117,62 @@ class Observers implements Watch {
     return this.#done ??= new Promise((resolve) => this.#resolve = resolve);
   }
 
-  abort(ending: Ending): void {
-    if (this.aborted || this.#controller === undefined) return;
-    this.aborted = true;
-    this.#controller.abort(ending.err);
+  /**
+   * The signal of a node that has been marked. If its turn to be notified has not
+   * come, it is aborted early. Where that would nest too deeply, the reader gets
+   * a stand-in that is aborted, and the signal itself is when its turn comes.
+   */
+  abortedSignal(ending: Ending): AbortSignal {
+    if (this.#isAborted) return this.signal;
+    if (this.#signal === undefined) {
+      this.#isAborted = true;
+      return this.#signal = AbortSignal.abort(ending.err);
+    }
+    if (Observers.#earlyAborts >= deepestEarlyAbort) {
+      return AbortSignal.abort(ending.err);
+    }
+    Observers.#earlyAborts++;
+    try {
+      this.#abort(ending);
+    } finally {
+      Observers.#earlyAborts--;
+    }
+    return this.#signal;
   }
 
-  resolve(): void {
+  /** The promise of a node that has been marked. */
+  resolvedDone(): Promise<void> {
+    const { done } = this;
+    this.#resolve!();
+    return done;
+  }
+
+  notify(ending: Ending): void {
     this.#resolve?.();
+    this.#abort(ending);
   }
 
-  fire(ending: Ending): void {
-    this.resolve();
-    this.abort(ending);
+  #abort(ending: Ending): void {
+    if (this.#isAborted || this.#controller === undefined) return;
+    this.#isAborted = true;
+    this.#controller.abort(ending.err);
   }
 }
 
-/** What the contexts of this package have in common: how they read. */
+// The hooks of the classes below. Symbols, so that no completion offers them.
+
+/** The context that another was made from. */
+export const parent: unique symbol = Symbol("parent");
+/** The call that made a context. */
+export const label: unique symbol = Symbol("label");
+/** The value of a {@linkcode ValueContext}. */
+export const read: unique symbol = Symbol("read");
+/** The way in which a {@linkcode DeadlineNode} ends by its deadline. */
+export const expiry: unique symbol = Symbol("expiry");
+/** The end of a {@linkcode GraceNode} as far as it is known, in ms. */
+export const graceEnd: unique symbol = Symbol("graceEnd");
+
+/** A context of this package, which reads as the calls that made it. */
 export abstract class TreeContext implements Context {
   abstract readonly signal: AbortSignal;
   abstract readonly done: Promise<void>;
@@ -132,10 +180,8 @@ export abstract class TreeContext implements Context {
   abstract readonly deadline: Date | undefined;
   abstract value<T>(key: Key<T>): T | undefined;
 
-  /** The context this one was made from. */
-  protected abstract get parent(): Context | undefined;
-  /** The call that made it. */
-  protected abstract get label(): string;
+  abstract get [parent](): Context | undefined;
+  abstract get [label](): string;
 
   /** The calls that made the context, from the root on. */
   toString(): string {
@@ -143,41 +189,41 @@ export abstract class TreeContext implements Context {
   }
 
   /**
-   * The same, going up no further than to `top`, whose string is known. A walk
-   * down a deep tree would otherwise cost the square of its depth.
+   * The string of `ctx`, given that of `top` above it as `prefix`. Without it, a
+   * walk down a deep tree would take time quadratic in its depth.
    */
   static describe(ctx: Context, top?: Context, prefix = ""): string {
     const calls: string[] = [];
     let at: Context | undefined = ctx;
-    for (; at instanceof TreeContext && at !== top; at = at.parent) {
-      calls.push(at.label);
+    for (; at instanceof TreeContext && at !== top; at = at[parent]) {
+      calls.push(at[label]);
     }
     if (at !== undefined) calls.push(at === top ? prefix : nameOf(at));
     // Not join(), which copies: the strings of a deep tree share their prefixes.
     return calls.reduceRight((text, call) => `${text}.${call}`);
   }
 
-  /** What `console.log` shows in Deno. */
+  /** The string that `console.log` prints in Deno. */
   [Symbol.for("Deno.customInspect")](): string {
     return this.toString();
   }
 
-  /** What `console.log` shows in Node. */
+  /** The string that `console.log` prints in Node. */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.toString();
   }
 }
 
-/** A foreign context's own string, or else the name of its class. */
+/** The string of a foreign context if it has one, else the name of its class. */
 function nameOf(ctx: Context): string {
-  // One without a prototype has neither.
+  // An object without a prototype has neither.
   const { toString = Object.prototype.toString, constructor = Object } = ctx;
   if (toString !== Object.prototype.toString) return String(ctx);
   const { name } = constructor;
   return name === "Object" ? "Context" : name;
 }
 
-/** A root, or what `withoutCancel` makes: nothing can end it. */
+/** A root, or the result of `withoutCancel`: nothing can end it. */
 export class NeverDone extends TreeContext {
   readonly #label: string;
   readonly #parent: Context | undefined;
@@ -195,8 +241,8 @@ export class NeverDone extends TreeContext {
     return this.#signal ??= new AbortController().signal;
   }
 
-  // A new one each time: a shared promise that never settles would keep every
-  // reaction that was ever added to it, for the life of the process.
+  // A new promise each time: one that is shared and never settles would keep every
+  // reaction that was ever added to it for the life of the process.
   get done(): Promise<void> {
     return new Promise(() => {});
   }
@@ -210,7 +256,7 @@ export class NeverDone extends TreeContext {
   }
 
   value<T>(key: Key<T>): T | undefined {
-    // Below here nothing is to be known of the nodes above.
+    // Hides the nodes above from descendants.
     return key === nodeKey as Key<unknown>
       ? undefined
       : ValueContext.lookUp(this.#scope, key);
@@ -220,22 +266,22 @@ export class NeverDone extends TreeContext {
     return ctx.#scope;
   }
 
-  protected get parent(): Context | undefined {
+  get [parent](): Context | undefined {
     return this.#parent;
   }
 
-  protected get label(): string {
+  get [label](): string {
     return this.#label;
   }
 }
 
-/** One value more than the context it is based on. */
+/** A context with one value more than the context it is based on. */
 export class ValueContext extends TreeContext {
   readonly #key: unknown;
   readonly #value: unknown;
-  /** The next value above, over whatever nodes stand between. */
+  /** The next value above, whatever nodes are in between. */
   readonly #outer: ValueContext | undefined;
-  /** The nearest context above that is not of this class. */
+  /** The nearest context above that is not a ValueContext. */
   readonly #base: Context;
 
   constructor(parent: Context, key: unknown, value: unknown) {
@@ -268,14 +314,14 @@ export class ValueContext extends TreeContext {
       : ValueContext.lookUp(this, key);
   }
 
-  /** The values above are one list, however many nodes stand between them. */
+  /** Walks the list of values above, whatever nodes are in between. */
   static lookUp<T>(
     scope: ValueContext | undefined,
     key: Key<T>,
   ): T | undefined {
     let last: ValueContext | undefined;
     for (let at = scope; at !== undefined; at = at.#outer) {
-      if (at.#key === key) return at.read() as T;
+      if (at.#key === key) return at[read]() as T;
       last = at;
     }
     assertKey(key);
@@ -288,14 +334,13 @@ export class ValueContext extends TreeContext {
     return ctx.#base;
   }
 
-  /** The value itself. */
-  protected read(): unknown {
+  [read](): unknown {
     return this.#value;
   }
 
-  protected get parent(): Context {
-    // Under another value the base is shared; under a node the next value is
-    // further up, on a base of its own. So the parent needs no field.
+  get [parent](): Context {
+    // Needs no field: directly under another value the base is shared with it;
+    // directly under a node the next value above has another base.
     const outer = this.#outer;
     return outer !== undefined && outer.#key !== foreign &&
         outer.#base === this.#base
@@ -303,18 +348,18 @@ export class ValueContext extends TreeContext {
       : this.#base;
   }
 
-  protected get label(): string {
+  get [label](): string {
     return `withValue(${(this.#key as Key<unknown>).name})`;
   }
 }
 
-/** The key of the last entry in a list of values that goes on elsewhere. */
+/** Key of the last entry of a list of values that continues in a foreign context. */
 const foreign = Symbol("values of a foreign context");
 
-/** Under which a context finds the node that ends it, through any wrapper. */
+/** Key by which a context finds the node that ends it, through any wrapper. */
 const nodeKey: Key<Node> = createKey<Node>("node");
 
-/** Where the values of a child of `parent` begin. */
+/** Start of the list of values that a child of `parent` sees. */
 function scopeOf(parent: Context): ValueContext | undefined {
   if (parent instanceof ValueContext) return parent;
   if (parent instanceof Node) return Node.scope(parent);
@@ -322,62 +367,117 @@ function scopeOf(parent: Context): ValueContext | undefined {
   return new ValueContext(parent, foreign, parent);
 }
 
-/** What a tie listens to: a bag with a signal, or a whole context. */
+/** Something from outside its list that can end a node: a foreign signal, say. */
+export abstract class Tie {
+  /** The node it was made for; those below inherit it. */
+  readonly node: Node;
+  /** The next tie above. */
+  readonly outer: Tie | undefined;
+
+  constructor(node: Node, outer: Tie | undefined) {
+    this.node = node;
+    this.outer = outer;
+  }
+
+  /** When the other side is due, in ms of {@linkcode clock}; Infinity if never. */
+  get due(): number {
+    return Infinity;
+  }
+
+  /** Marks the node if the other side has ended (invariant 4). */
+  abstract refresh(): void;
+
+  /** Called when the node has been marked. */
+  abstract release(): void;
+}
+
+/** The other side of a tie: a signal, or a context that is not ours. */
 interface Source {
   readonly signal: AbortSignal;
   readonly deadline?: Date | undefined;
 }
 
-/**
- * What joins a node to a signal from outside the tree: one that was given to
- * `withSignal`, or that of a context which is not ours.
- */
-class Tie {
-  readonly #node: Node;
-  readonly #source: Source;
-  readonly #ending: () => Ending;
-  readonly #onEnd: (() => void) | undefined;
-  /** The next one above. */
-  readonly outer: Tie | undefined;
-  // A signal of our own to listen on: a listener on the foreign one would cost
-  // 20 us where a thousand others are, and keep what is dropped alive.
-  readonly #joined: AbortSignal;
+/** Joins a node to a signal from outside the tree. */
+class SourceTie extends Tie {
+  readonly #joint: Joint;
 
-  constructor(
-    node: Node,
-    source: Source,
-    outer: Tie | undefined,
-    ending: () => Ending,
-    onEnd?: () => void,
-  ) {
-    this.#node = node;
-    this.#source = source;
-    this.outer = outer;
-    this.#ending = ending;
-    this.#onEnd = onEnd;
-    this.#joined = AbortSignal.any([source.signal]);
-    this.#joined.addEventListener("abort", this.pull);
+  constructor(node: Node, outer: Tie | undefined, joint: Joint) {
+    super(node, outer);
+    this.#joint = joint;
+    joint.add(this);
   }
 
-  /** Ends the node if the signal has been aborted. */
-  readonly pull = (): void => {
-    if (this.#source.signal.aborted) Node.end(this.#node, this.#ending());
-  };
-
-  loosen(): void {
-    this.#joined.removeEventListener("abort", this.pull);
-    this.#onEnd?.();
+  override get due(): number {
+    return this.#joint.due;
   }
 
-  belongsTo(node: Node): boolean {
-    return this.#node === node;
+  override refresh(): void {
+    this.#joint.refresh();
   }
 
-  /** The deadline of a foreign context, Infinity without one. */
-  get due(): number {
-    return this.#source.deadline?.getTime() ?? Infinity;
+  override release(): void {
+    this.#joint.delete(this);
   }
 }
+
+/** All nodes that are joined to one source, which ends them together (invariant 3). */
+class Joint {
+  static readonly #joints = new WeakMap<object, Joint>();
+  readonly #key: object;
+  readonly #source: Source;
+  readonly #endingOf: () => Ending;
+  #ending: Ending | undefined;
+  readonly #ties = new Set<SourceTie>();
+  // A signal of our own to listen on: a listener on the source's would cost 20 us
+  // if that has a thousand others.
+  readonly #joined: AbortSignal;
+  readonly #listener = (): void => Node.settle(() => this.refresh());
+
+  static of(key: object, source: Source, endingOf: () => Ending): Joint {
+    let joint = Joint.#joints.get(key);
+    if (joint === undefined) {
+      joint = new Joint(key, source, endingOf);
+      Joint.#joints.set(key, joint);
+    }
+    return joint;
+  }
+
+  private constructor(key: object, source: Source, endingOf: () => Ending) {
+    this.#key = key;
+    this.#source = source;
+    this.#endingOf = endingOf;
+    this.#joined = AbortSignal.any([source.signal]);
+    this.#joined.addEventListener("abort", this.#listener);
+  }
+
+  get due(): number {
+    const { deadline } = this.#source;
+    return deadline ? clock.fromWall(deadline.getTime()) : Infinity;
+  }
+
+  add(tie: SourceTie): void {
+    this.#ties.add(tie);
+  }
+
+  delete(tie: SourceTie): void {
+    this.#ties.delete(tie);
+    if (this.#ties.size > 0) return;
+    this.#joined.removeEventListener("abort", this.#listener);
+    // One that has ended is kept, for those who come later end with the same err.
+    if (this.#ending === undefined) Joint.#joints.delete(this.#key);
+  }
+
+  /** Marks all nodes if the source has ended. */
+  refresh(): void {
+    if (this.#ties.size === 0 || !this.#source.signal.aborted) return;
+    // The source may be a custom context: this is the last call into it.
+    this.#ending ??= this.#endingOf();
+    for (const { node } of this.#ties) Node.mark(node, this.#ending);
+  }
+}
+
+/** Looks that mark something may nest this deeply before they leave it to others. */
+const deepestLook = 32;
 
 /** A context that can end. */
 export class Node extends TreeContext implements CancelableContext {
@@ -388,15 +488,18 @@ export class Node extends TreeContext implements CancelableContext {
   /** The nearest tie above or here. */
   #tie: Tie | undefined;
 
-  // The list of what is under this node, in order of creation. A Set would cost
-  // 40 bytes an entry more and five times the time.
+  // The nodes below, in order of creation. A Set would take 40 bytes more for each
+  // and five times as long.
   #first: Node | undefined;
   #last: Node | undefined;
   #previous: Node | undefined;
+  /** The next sibling; once marked, the next to be notified. */
   #next: Node | undefined;
 
+  /** Set when the node is marked. */
   #ending: Ending | undefined;
-  #watch: Watch | undefined;
+  /** Set when the signal or the promise is first read. A leaf is its own. */
+  #subscriber: Subscriber | undefined;
   #cancel: ((cause?: unknown) => void) | undefined;
 
   constructor(parent: Context) {
@@ -412,38 +515,31 @@ export class Node extends TreeContext implements CancelableContext {
       if (base.#ending === undefined) base.#append(this);
       else this.#ending = base.#ending;
     } else if (!(base instanceof NeverDone)) {
-      Node.tie(this, base, () => Ending.of(base));
+      Node.join(this, base, base, () => Ending.of(base));
     }
   }
 
   get signal(): AbortSignal {
-    const ended = this.#look() !== undefined;
+    const ending = this.#refresh();
     const observers = this.#observe();
-    const { signal } = observers;
-    if (ended && !observers.aborted) {
-      // Asked for by a listener of an earlier one in the same cancel: those
-      // before it come first.
-      Node.#fire();
-      observers.abort(this.#ending!);
-    }
-    return signal;
+    return ending === undefined
+      ? observers.signal
+      : observers.abortedSignal(ending);
   }
 
   get done(): Promise<void> {
-    const ended = this.#look() !== undefined;
+    const ending = this.#refresh();
     const observers = this.#observe();
-    const { done } = observers;
-    if (ended) observers.resolve();
-    return done;
+    return ending === undefined ? observers.done : observers.resolvedDone();
   }
 
   get err(): ContextError | undefined {
-    return this.#look()?.err;
+    return this.#refresh()?.err;
   }
 
   get deadline(): Date | undefined {
     const due = Node.due(this);
-    return due === Infinity ? undefined : new Date(due);
+    return due === Infinity ? undefined : new Date(clock.toWall(due));
   }
 
   value<T>(key: Key<T>): T | undefined {
@@ -452,58 +548,68 @@ export class Node extends TreeContext implements CancelableContext {
       : ValueContext.lookUp(this.#scope, key);
   }
 
-  // Bound, and made when first read, for `using` never reads it.
+  // Bound, and created when first read: `using` never reads it.
   get cancel(): (cause?: unknown) => void {
-    return this.#cancel ??= (cause) => this.#end(Ending.canceledBy(cause));
+    return this.#cancel ??= (cause) => this.#end(Ending.canceled(cause));
   }
 
   [Symbol.dispose](): void {
-    this.#end(Ending.canceled);
+    if (this.#ending !== undefined) return;
+    if (this.#subscriber === undefined && this.#first === undefined) {
+      // Nobody can tell whether a deadline came first: no look at the clock.
+      return Node.mark(this, Ending.canceled());
+    }
+    this.#end(Ending.canceled());
   }
 
   #end(ending: Ending): void {
     if (this.#ending !== undefined) return;
-    // What is due above, here or below was due before this. One look at the
-    // clock: whatever is due stands in the queue. Without any of them, none.
-    if (this.#due !== undefined || this.#first !== undefined) {
-      deadlines.expireDue();
-    }
-    for (let tie = this.#tie; tie !== undefined; tie = tie.outer) tie.pull();
-    if (this.#ending === undefined) Node.end(this, ending);
+    // Deadlines that have passed, here, above or below, came before this.
+    if (this.#first !== undefined) Node.expire();
+    this.#refresh();
+    Node.end(this, ending);
   }
 
-  protected get parent(): Context {
+  override get [parent](): Context {
     return this.#parent;
   }
 
-  protected get label(): string {
+  override get [label](): string {
     return "withCancel";
   }
 
-  /**
-   * How the node has ended, if it has. A deadline that has passed and a signal
-   * that was aborted count, even if nobody has told us yet.
-   */
-  #look(): Ending | undefined {
+  /** Refreshes the node and returns its ending, if it has ended (invariant 4). */
+  #refresh(): Ending | undefined {
     if (this.#ending === undefined) {
-      const due = this.#due;
-      if (due !== undefined) {
-        deadlines.followClock();
-        if (due.at <= Date.now()) deadlines.expireDue();
+      if (this.#due !== undefined) {
+        const now = clock.now();
+        if (deadlines.isDue(now)) Node.expire(now);
       }
-      for (let tie = this.#tie; tie !== undefined; tie = tie.outer) tie.pull();
+      if (this.#tie !== undefined) Node.#refreshTies(this.#tie);
     }
     return this.#ending;
   }
 
-  #observe(): Observers {
-    if (this.#watch === undefined) {
-      this.#watch = new Observers();
-      if (this.#ending === undefined && this.#due !== undefined) {
-        deadlines.hold();
-      }
+  static #refreshTies(nearest: Tie): void {
+    for (
+      let tie: Tie | undefined = nearest;
+      tie !== undefined;
+      tie = tie.outer
+    ) {
+      tie.refresh();
     }
-    return this.#watch as Observers;
+    if (Node.#marked !== undefined) Node.#notifyLook();
+  }
+
+  #observe(): Observers {
+    if (this.#subscriber === undefined) this.#subscribe(new Observers());
+    return this.#subscriber as Observers;
+  }
+
+  /** From here on until it is marked, the node holds the queue of deadlines. */
+  #subscribe(subscriber: Subscriber): void {
+    this.#subscriber = subscriber;
+    if (this.#ending === undefined && this.#due !== undefined) deadlines.hold();
   }
 
   #append(child: Node): void {
@@ -526,14 +632,48 @@ export class Node extends TreeContext implements CancelableContext {
     this.#previous = this.#next = undefined;
   }
 
-  /**
-   * Ends `root` and all that is under it, then tells those who watch.
-   *
-   * First every node is marked, so that nobody who is told sees a tree that is
-   * half cancelled. The children of what is being marked are appended to one
-   * list, which is why ancestors come first and no stack is needed.
-   */
+  /** Marked nodes with a subscriber that is still to be notified, in order. */
+  static #marked: Node | undefined;
+  static #lastMarked: Node | undefined;
+  /** Depth of the loops that notify, each called by a subscriber of the one before. */
+  static #depth = 0;
+  /** Number of those loops that a look has started. */
+  static #looks = 0;
+
+  /** Ends `root` and everything below it. */
   static end(root: Node, ending: Ending): void {
+    if (root.#ending !== undefined) return;
+    if (Node.#depth > 0) assertStackSpace();
+    Node.mark(root, ending);
+    Node.#notify();
+  }
+
+  /** Ends what is due at `now`; for looks. */
+  static expire(now: number = clock.now()): void {
+    if (!deadlines.isDue(now)) return;
+    Node.markDue(now);
+    Node.#notifyLook();
+  }
+
+  /** Marks all that is due at `now`. */
+  static markDue(now: number): void {
+    if (Node.#depth > 0) assertStackSpace();
+    for (let due; (due = deadlines.takeDue(now)) !== undefined;) {
+      Node.mark(due, due[expiry]());
+    }
+  }
+
+  /** Runs `mark`, which marks nodes, and then notifies. */
+  static settle(mark: () => void): void {
+    mark();
+    Node.#notify();
+  }
+
+  /**
+   * Marks `root` and everything below it (invariant 1). The children of what is
+   * being marked are appended to one list: ancestors come first, without a stack.
+   */
+  static mark(root: Node, ending: Ending): void {
     if (root.#ending !== undefined) return;
     root.#leave();
     let last = root;
@@ -548,36 +688,48 @@ export class Node extends TreeContext implements CancelableContext {
       }
       if (node.#due !== undefined) {
         if (node.#due === node) deadlines.remove(node.#due);
-        if (node.#watch !== undefined) deadlines.release();
+        if (node.#subscriber !== undefined) deadlines.release();
       }
-      // One to a foreign parent, and on top of it one to what was given.
       let tie: Tie | undefined = node.#tie;
-      for (; tie?.belongsTo(node); tie = tie.outer) tie.loosen();
-      if (node.#watch !== undefined) Node.#ended.push(node);
+      for (; tie?.node === node; tie = tie.outer) tie.release();
       const next: Node | undefined = node.#next;
       node.#previous = node.#next = undefined;
+      if (node.#subscriber !== undefined) {
+        if (Node.#marked === undefined) Node.#marked = node;
+        else Node.#lastMarked!.#next = node;
+        Node.#lastMarked = node;
+      }
       node = next;
     } while (node !== undefined);
-    Node.#fire();
   }
 
-  /** Ended nodes whose watchers are still to be told, in order. */
-  static #ended: Node[] = [];
-  static #told = 0;
+  /** Notifies the subscribers of what was marked (invariants 2 and 5). */
+  static #notify(): void {
+    Node.#depth++;
+    // Loops over what deeply nested looks have left, too.
+    while (Node.#marked !== undefined) {
+      let node: Node | undefined = Node.#marked;
+      Node.#marked = Node.#lastMarked = undefined;
+      while (node !== undefined) {
+        const next: Node | undefined = node.#next;
+        node.#next = undefined;
+        try {
+          node.#subscriber!.notify(node.#ending!);
+        } catch (error) {
+          report(error);
+        }
+        node = next;
+      }
+    }
+    Node.#depth--;
+  }
 
-  /**
-   * Tells them. Whoever is told may cancel more or look at a later one: the
-   * inner call then goes on with the list where the outer one stands.
-   */
-  static #fire(): void {
-    while (Node.#told < Node.#ended.length) {
-      const node = Node.#ended[Node.#told++]!;
-      node.#watch!.fire(node.#ending!);
-    }
-    if (Node.#told > 0) {
-      Node.#ended = [];
-      Node.#told = 0;
-    }
+  /** The same for a look (invariant 4). */
+  static #notifyLook(): void {
+    if (Node.#looks >= deepestLook) return;
+    Node.#looks++;
+    Node.#notify();
+    Node.#looks--;
   }
 
   /** The node that `ctx` ends with, if it is one of ours. */
@@ -586,20 +738,30 @@ export class Node extends TreeContext implements CancelableContext {
     return base instanceof Node ? base : undefined;
   }
 
-  /** How `node` has ended, if it has. */
-  static ending(node: Node): Ending | undefined {
-    return node.#look();
+  /** Refreshes `node` and returns its ending, if it has ended. */
+  static refresh(node: Node): Ending | undefined {
+    return node.#refresh();
+  }
+
+  /** The same for any context, of this package or not. */
+  static endingOf(ctx: Context): Ending | undefined {
+    const node = Node.nearest(ctx);
+    if (node !== undefined) return node.#refresh();
+    return ctx.err === undefined ? undefined : Ending.of(ctx);
   }
 
   static scope(node: Node): ValueContext | undefined {
     return node.#scope;
   }
 
-  /** When `ctx` is due, in ms since the epoch; Infinity without a deadline. */
+  /** When `ctx` is due, in ms of {@linkcode clock}; Infinity without a deadline. */
   static due(ctx: Context): number {
     const node = Node.nearest(ctx);
-    if (node === undefined) return ctx.deadline?.getTime() ?? Infinity;
-    if (node.#due !== undefined) return node.#due.at;
+    if (node === undefined) {
+      const { deadline } = ctx;
+      return deadline ? clock.fromWall(deadline.getTime()) : Infinity;
+    }
+    if (node.#due !== undefined) return DeadlineNode.dueAt(node.#due);
     let due = Infinity;
     for (let tie = node.#tie; tie !== undefined; tie = tie.outer) {
       due = Math.min(due, tie.due);
@@ -607,127 +769,231 @@ export class Node extends TreeContext implements CancelableContext {
     return due;
   }
 
-  /** Joins `node` to `source`; `onEnd` is called when the node has ended. */
-  static tie(
+  /**
+   * Joins `node` to `source`, which ends it with what `endingOf` returns. Nodes
+   * with the same `key` are joined to the same source.
+   */
+  static join(
     node: Node,
+    key: object,
     source: Source,
-    ending: () => Ending,
-    onEnd?: () => void,
+    endingOf: () => Ending,
   ): void {
-    if (node.#ending !== undefined) return onEnd?.();
-    node.#tie = new Tie(node, source, node.#tie, ending, onEnd);
-    node.#tie.pull();
+    if (node.#ending !== undefined) return;
+    const joint = Joint.of(key, source, endingOf);
+    Node.tie(node, new SourceTie(node, node.#tie, joint));
   }
 
-  /** A leaf under `ctx` that is there only for its watch. */
-  static watch(ctx: Context, watch: Watch): Node {
-    const leaf = new Node(ctx);
-    if (leaf.#look() !== undefined) {
-      watch.fire(leaf.#ending!);
-    } else {
-      leaf.#watch = watch;
-      if (leaf.#due !== undefined) deadlines.hold();
+  /** Adds `tie`, whose outer one is that of its node. */
+  static tie(node: Node, tie: Tie): void {
+    node.#tie = tie;
+    node.#refresh();
+  }
+
+  /** The nearest tie above or at `node`. */
+  static tieOf(node: Node): Tie | undefined {
+    return node.#tie;
+  }
+
+  /** The children of `node`, and the number of its leaves. */
+  static registry(node: Node): { children: Node[]; leaves: number } {
+    const children: Node[] = [];
+    let leaves = 0;
+    for (let at = node.#first; at !== undefined; at = at.#next) {
+      if (at.#subscriber === at as unknown) leaves++;
+      else children.push(at);
     }
-    return leaf;
+    return { children, leaves };
   }
 
-  /** Takes such a leaf away without firing it; false if it has been fired. */
-  static unwatch(leaf: Node): boolean {
+  /** Makes a leaf its own subscriber; notifies it at once if it has ended. */
+  protected static start(leaf: Node & Subscriber): void {
+    const ending = leaf.#refresh();
+    if (ending === undefined) leaf.#subscribe(leaf);
+    else leaf.notify(ending);
+  }
+
+  /** Takes a leaf away without notifying it; false if it has ended. */
+  protected static stop(leaf: Node): boolean {
     if (leaf.#ending !== undefined) return false;
-    if (leaf.#due !== undefined) deadlines.release();
-    leaf.#watch = undefined;
-    Node.end(leaf, Ending.canceled);
+    if (leaf.#subscriber !== undefined && leaf.#due !== undefined) {
+      deadlines.release();
+    }
+    leaf.#subscriber = undefined;
+    Node.mark(leaf, stopped);
     return true;
   }
 
-  /** A node with a deadline of its own; ended at once where that has passed. */
-  static withDeadline(
-    parent: Context,
-    at: number,
-    now: number,
-    exceeded: Ending,
-  ): Node {
-    const node = new DeadlineNode(parent, at, exceeded);
-    node.#due = node;
-    if (node.#ending !== undefined) return node;
-    if (at > now) {
-      deadlines.add(node, now);
-    } else {
-      // The parent's time may be over as well; then that is the end.
-      const above = Node.nearest(parent);
-      if (above !== undefined) above.#look();
-      Node.end(node, exceeded);
-    }
-    return node;
+  static isMarked(node: Node): boolean {
+    return node.#ending !== undefined;
   }
 
-  /** What is registered on `node`: its children, and the watches of leaves. */
-  static registry(node: Node): { children: Node[]; watches: Watch[] } {
-    const children: Node[] = [];
-    const watches: Watch[] = [];
-    for (let at = node.#first; at !== undefined; at = at.#next) {
-      const watch = at.#watch;
-      if (watch === undefined || watch instanceof Observers) children.push(at);
-      else watches.push(watch);
-    }
-    return { children, watches };
+  /** Makes `node` the deadline of itself and what is below; returns that above. */
+  protected static setDue(node: DeadlineNode): DeadlineNode | undefined {
+    const above = node.#due;
+    node.#due = node;
+    return above;
+  }
+}
+
+/** The ending of leaves that were stopped; nobody reads it. */
+const stopped = Ending.canceled();
+
+/** Something that waits for the end of a context. */
+export abstract class Leaf extends Node implements Subscriber {
+  /** From here on {@linkcode Leaf.notify} is called once `ctx` is done; or now. */
+  start(): this {
+    Node.start(this);
+    return this;
+  }
+
+  /** Stops waiting; returns false if it has been notified, or is about to be. */
+  stop(): boolean {
+    return Node.stop(this);
+  }
+
+  abstract notify(ending: Ending): void;
+}
+
+/** A leaf that calls a function, within the cancellation. */
+export class Watch extends Leaf {
+  readonly #f: (ending: Ending) => void;
+
+  constructor(ctx: Context, f: (ending: Ending) => void) {
+    super(ctx);
+    this.#f = f;
+  }
+
+  notify(ending: Ending): void {
+    this.#f(ending);
   }
 }
 
 /** A node with a deadline of its own. */
-class DeadlineNode extends Node implements QueuedDeadline {
-  at: number;
-  place = -1;
-  order = 0;
-  readonly #exceeded: Ending;
+export abstract class DeadlineNode extends Node {
+  static #made = 0;
 
-  constructor(parent: Context, at: number, exceeded: Ending) {
+  #at: number;
+  /** Place in the queue, which writes it. */
+  #place = nowhere;
+  readonly #order = DeadlineNode.#made++;
+  /** The nearest grace period above, whose end may still move forward. */
+  readonly #grace: GraceNode | undefined;
+
+  constructor(parent: Context, at: number) {
     super(parent);
-    this.at = at;
-    this.#exceeded = exceeded;
+    this.#at = at;
+    const above = Node.setDue(this);
+    this.#grace = above instanceof GraceNode ? above : above && above.#grace;
   }
 
-  expire(): void {
-    Node.end(this, this.#exceeded);
+  static readonly queue: DeadlineQueue<DeadlineNode> = new DeadlineQueue({
+    at: (node: DeadlineNode) => node.#at,
+    place: (node) => node.#place,
+    move: (node, place) => node.#place = place,
+    // Deadlines that are due together end in the order in which they were made.
+    isBefore: (one, other) =>
+      one.#at < other.#at ||
+      (one.#at === other.#at && one.#order < other.#order),
+  }, (now) => Node.settle(() => Node.markDue(now)));
+
+  /** The time of its own deadline, in ms of {@linkcode clock}. */
+  static at(node: DeadlineNode): number {
+    return node.#at;
   }
 
-  protected override get label(): string {
-    const at = new Date(this.at).toISOString();
-    return `withDeadline(${at} [${Math.round(this.at - Date.now())}ms])`;
+  /** When `node` is due by any deadline, in ms of {@linkcode clock}. */
+  static dueAt(node: DeadlineNode): number {
+    let due = node instanceof GraceNode ? node[graceEnd] : node.#at;
+    for (let at = node.#grace; at !== undefined; at = at.#grace) {
+      due = Math.min(due, at[graceEnd]);
+    }
+    return due;
   }
+
+  /** Puts `node` into the queue, or ends it at once if it is due. */
+  static enqueue(node: DeadlineNode, now: number): void {
+    if (Node.isMarked(node)) return;
+    if (node.#at > now) return deadlines.add(node, now);
+    // The parent may have come to its end as well, and before this.
+    Node.refresh(node);
+    Node.end(node, node[expiry]());
+  }
+
+  /** Makes `node` due at `at`, which is earlier than it was. */
+  static advance(node: DeadlineNode, at: number, now: number): void {
+    deadlines.remove(node);
+    node.#at = at;
+    DeadlineNode.enqueue(node, now);
+  }
+
+  abstract [expiry](): Ending;
 }
 
-/** Why `ctx` is done; see the function `cause`. */
+/** A deadline that moves to an earlier time when a grace period begins. */
+export abstract class GraceNode extends DeadlineNode {
+  abstract get [graceEnd](): number;
+}
+
+/** The deadlines of the process. */
+export const deadlines: DeadlineQueue<DeadlineNode> = DeadlineNode.queue;
+
+/** The clock of all deadlines. */
+export const clock: Clock = deadlines.clock;
+
+/** Throws the RangeError of a full stack here, before anything was changed. */
+function assertStackSpace(frames = 250): number {
+  return frames === 0 ? 0 : 1 + assertStackSpace(frames - 1);
+}
+
+/** Reports an error as the platform does that of an event listener. */
+function report(error: unknown): void {
+  queueMicrotask(() => {
+    throw error;
+  });
+}
+
+/** Returns the cause of the end of `ctx`; see the function `cause`. */
 export function causeOf(ctx: Context): unknown {
   const node = Node.nearest(ctx);
-  if (node !== undefined) return Node.ending(node)?.cause;
+  if (node !== undefined) return Node.refresh(node)?.cause;
   const { err } = ctx;
   if (err === undefined && !ctx.signal.aborted) return undefined;
   const inner = ctx.value(nodeKey);
-  const ending = inner instanceof Node ? Node.ending(inner) : undefined;
+  const ending = inner instanceof Node ? Node.refresh(inner) : undefined;
   return ending === undefined ? err ?? ctx.signal.reason : ending.cause;
 }
 
-/** Throws what a user is told who derives a context from something else. */
-export function assertParent(parent: Context): void {
-  if (isContext(parent)) return;
-  if (parent === null || parent === undefined) {
-    throw new TypeError("cannot create a context from a null parent");
-  }
-  throw new TypeError(
-    `cannot create a context from ${typeof parent}: the parent is no context`,
-  );
-}
-
-/** The same for `caller`, which only looks at a context. */
+/**
+ * Throws a TypeError unless `ctx` is a context.
+ *
+ * @param caller The public function that was called, for the message.
+ */
 export function assertContext(caller: string, ctx: Context): void {
-  if (isContext(ctx)) return;
-  const given = ctx === null ? "null" : typeof ctx;
-  throw new TypeError(`${caller}: expected a context, got ${given}`);
+  if (ctx instanceof TreeContext || isContext(ctx)) return;
+  throw new TypeError(`${caller}: expected a context, got ${described(ctx)}`);
 }
 
-function isContext(ctx: Context | null | undefined): boolean {
-  return ctx instanceof TreeContext ||
-    (typeof ctx === "object" && ctx !== null && "signal" in ctx &&
-      typeof ctx.value === "function");
+function isContext(ctx: unknown): boolean {
+  return typeof ctx === "object" && ctx !== null && "signal" in ctx &&
+    typeof (ctx as Partial<Context>).value === "function";
+}
+
+/** Names what was given instead of a context, and what to do about it. */
+function described(given: unknown): string {
+  if (given instanceof AbortSignal) {
+    return "an AbortSignal: derive a context with " +
+      "withSignal(background(), signal)";
+  }
+  if (given instanceof AbortController) {
+    return "an AbortController: use withCancel(), or derive a context with " +
+      "withSignal(background(), controller.signal)";
+  }
+  if (given === undefined || given === null) {
+    return `${given}: pass the ctx you were given, or background() at the top`;
+  }
+  if (typeof given === "function") {
+    return `a function: call it, or pass the ctx before it`;
+  }
+  return `${typeof given}: pass the ctx you were given, or background()`;
 }

@@ -4,7 +4,7 @@ import type { Context } from "./context.ts";
 import { isCanceled } from "./is_canceled.ts";
 import { Iteration, over } from "./iteration.ts";
 import { orDone } from "./or_done.ts";
-import { assertContext, Node, type Watch } from "./tree.ts";
+import { assertContext, Watch } from "./tree.ts";
 
 /**
  * Iterates over `iterable` until `ctx` is done; then the loop ends quietly and
@@ -69,7 +69,7 @@ export function untilDone<T>(
   return new Items(ctx, sourceOf(iterable));
 }
 
-class Items<T> extends Iteration<T> implements Watch {
+class Items<T> extends Iteration<T> {
   readonly #ctx: Context;
   readonly #source: Source<T>;
   /** Settles the pending calls of `next()`. */
@@ -78,7 +78,7 @@ class Items<T> extends Iteration<T> implements Watch {
   #isOver = false;
   /** Closes the source, in the async context of the call of `untilDone`. */
   #close: () => void = ignore;
-  readonly #leaf: Node;
+  readonly #watch: Watch;
 
   constructor(ctx: Context, source: Source<T>) {
     super();
@@ -87,7 +87,7 @@ class Items<T> extends Iteration<T> implements Watch {
     new Promise<void>((resolve) => this.#close = resolve).then(() => {
       source.close();
     });
-    this.#leaf = Node.watch(ctx, this);
+    this.#watch = new Watch(ctx, () => this.fire()).start();
   }
 
   next(): Promise<IteratorResult<T, void>> {
@@ -124,7 +124,7 @@ class Items<T> extends Iteration<T> implements Watch {
     const hadEnded = this.#isOver;
     const wasWaiting = this.#pending.size > 0;
     this.#isOver = true;
-    Node.unwatch(this.#leaf);
+    this.#watch.stop();
     this.#settle();
     if (hadEnded) return;
     if (!wasWaiting) return this.#leaveSource();
@@ -146,7 +146,7 @@ class Items<T> extends Iteration<T> implements Watch {
   #exhausted(): void {
     if (!this.#isOver) this.#source.release();
     this.#isOver = true;
-    if (this.#pending.size === 0) Node.unwatch(this.#leaf);
+    if (this.#pending.size === 0) this.#watch.stop();
   }
 
   #settle(): void {

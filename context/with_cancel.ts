@@ -1,18 +1,18 @@
-/** A child that can be cancelled. */
+/** Contexts that can be canceled. */
 
 import type { CancelableContext, Context } from "./context.ts";
-import { assertParent, Node } from "./tree.ts";
+import { assertContext, Node } from "./tree.ts";
 
 /**
- * Derives a context that is done when its `cancel` is called, when it is
- * disposed of, or when `parent` is done, whichever comes first. Follows Go's
- * `context.WithCancel` and `WithCancelCause`.
+ * Derives a context that is done when its `cancel` is called, when it is disposed
+ * of, or when `parent` is done, whichever comes first. Follows Go's
+ * `context.WithCancel` and `context.WithCancelCause`.
  *
- * End it as soon as the work it was made for is over, or `parent` keeps it:
+ * End it as soon as its work is over, since `parent` refers to it until then:
  * `using` does so at the end of the block.
  *
  * @param parent The context to derive from.
- * @returns The child; done from the start where `parent` is done.
+ * @returns The child; done from the start if `parent` is.
  * @throws {TypeError} If `parent` is not a context.
  *
  * @example
@@ -28,6 +28,6 @@ import { assertParent, Node } from "./tree.ts";
  * ```
  */
 export function withCancel(parent: Context): CancelableContext {
-  assertParent(parent);
+  assertContext("withCancel", parent);
   return new Node(parent);
 }

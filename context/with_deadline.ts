@@ -1,13 +1,22 @@
-/** Children with a time at which they end. */
+/** Contexts with a deadline. */
 
 import type { CancelableContext, Context } from "./context.ts";
-import { assertParent, Ending, Node } from "./tree.ts";
+import { assertMilliseconds } from "./milliseconds.ts";
+import {
+  assertContext,
+  clock,
+  DeadlineNode,
+  Ending,
+  expiry,
+  label,
+  Node,
+} from "./tree.ts";
 
-/** What {@linkcode withDeadline} and {@linkcode withTimeout} can be told. */
+/** Options for {@linkcode withDeadline} and {@linkcode withTimeout}. */
 export interface DeadlineOptions {
   /**
-   * What the function `cause` says once the deadline has passed; by default the
-   * `DeadlineExceeded` itself. It does not apply to a cancel before that.
+   * Returned by the function `cause` once the deadline has passed; by default the
+   * `DeadlineExceeded` itself. It does not apply if the context is canceled first.
    */
   cause?: unknown;
 }
@@ -16,27 +25,27 @@ export interface DeadlineOptions {
 const endOfTime = 8.64e15;
 
 /**
- * Derives a context that is done at a given time, if not before: by `cancel`,
- * by being disposed of, or because `parent` is done. Its `err` is then a
- * `DeadlineExceeded`. Follows Go's `context.WithDeadline` and
- * `WithDeadlineCause`.
+ * Derives a context that is done at a given time, or earlier: when `cancel` is
+ * called, when it is disposed of, or when `parent` is done. If the time comes
+ * first, its `err` is a `DeadlineExceeded`. Follows Go's `context.WithDeadline`
+ * and `context.WithDeadlineCause`.
  *
- * Where `parent` has an earlier deadline that one stays in force, and the result
- * is a plain `withCancel`. Deadlines due in the same ms end in the order in which
- * they were made.
+ * If `parent` has an earlier deadline, that one applies and the result is a plain
+ * `withCancel`. Deadlines that are due in the same millisecond end in the order in
+ * which they were made.
  *
- * A wall clock that is put back by more than a second takes the deadline back with
- * it: it comes when it would have come, as Go's does.
+ * Time is monotonic: if the wall clock is stepped later on, the deadline comes
+ * when it would have come otherwise, as in Go.
  *
- * The process is kept alive for the deadline only while somebody listens: while
- * the context or one under it has had its signal or promise asked for, or has an
- * `afterFunc`, and is not yet done.
+ * The deadline keeps the process alive only while something waits for the context
+ * or one below it: while it is open and its signal or promise has been read, or an
+ * `afterFunc` is registered.
  *
  * @param parent The context to derive from.
- * @param at The time: a Date, or ms since the epoch. What a Date cannot hold
- * (`Infinity`, say) is no deadline.
+ * @param at The time, as a Date or in ms since the epoch. A time that no Date can
+ * hold, such as `Infinity`, is no deadline.
  * @param options The cause.
- * @returns The child; done from the start where `at` is now or past.
+ * @returns The child; done from the start if `at` is now or in the past.
  * @throws {TypeError} If `parent` is not a context, or `at` neither a Date nor a
  * number.
  * @throws {RangeError} If `at` is NaN or an invalid Date.
@@ -55,22 +64,28 @@ export function withDeadline(
   at: Date | number,
   options?: DeadlineOptions,
 ): CancelableContext {
-  assertParent(parent);
+  assertContext("withDeadline", parent);
   const time = at instanceof Date ? at.getTime() : at;
-  assertTime("withDeadline", time, "a Date or a number of ms");
-  return endAt(parent, time, Date.now(), options);
+  assertMilliseconds(
+    "withDeadline",
+    time,
+    "a Date or milliseconds since the epoch",
+  );
+  if (time > endOfTime) return new Node(parent);
+  const now = clock.now();
+  return endAt(parent, clock.fromWall(time), now, options);
 }
 
 /**
- * Derives a context that is done `ms` from now, if not before. The same as
- * `withDeadline(parent, Date.now() + ms)`; follows Go's `context.WithTimeout`
- * and `WithTimeoutCause`.
+ * Derives a context that is done after `ms` milliseconds, or earlier. The same as
+ * `withDeadline(parent, Date.now() + ms)`. Follows Go's `context.WithTimeout` and
+ * `context.WithTimeoutCause`.
  *
  * @param parent The context to derive from.
- * @param ms How long from now, in ms, of any size: what is more than the
- * platform's timers take is right, and `Infinity` is no deadline.
+ * @param ms The time from now, in ms. It may exceed what the platform's timers
+ * take; `Infinity` is no deadline.
  * @param options The cause.
- * @returns The child; done from the start where `ms` is zero or less.
+ * @returns The child; done from the start if `ms` is zero or less.
  * @throws {TypeError} If `parent` is not a context, or `ms` not a number.
  * @throws {RangeError} If `ms` is NaN.
  *
@@ -80,7 +95,7 @@ export function withDeadline(
  *
  * async function greeting(ctx: Context): Promise<string> {
  *   using step = withTimeout(ctx, 500);
- *   const reply = await fetch("data:,hello", step);
+ *   const reply = await fetch("data:,hello", { signal: step.signal });
  *   return await reply.text(); // read before step ends at the brace
  * }
  * console.log(await greeting(background())); // hello
@@ -91,10 +106,10 @@ export function withTimeout(
   ms: number,
   options?: DeadlineOptions,
 ): CancelableContext {
-  assertParent(parent);
-  assertTime("withTimeout", ms, "a number of ms");
-  // Read once: a look at the clock is half of what the whole call costs.
-  const now = Date.now();
+  assertContext("withTimeout", parent);
+  assertMilliseconds("withTimeout", ms);
+  // Read once: reading the clock is half of what the whole call costs.
+  const now = clock.now();
   return endAt(parent, now + ms, now, options);
 }
 
@@ -105,15 +120,30 @@ function endAt(
   options: DeadlineOptions | undefined,
 ): CancelableContext {
   if (at > endOfTime || Node.due(parent) < at) return new Node(parent);
-  const exceeded = Ending.exceededWith(options?.cause);
-  return Node.withDeadline(parent, Math.max(at, -endOfTime), now, exceeded);
+  const node = new TimeoutNode(
+    parent,
+    Math.max(at, -endOfTime),
+    options?.cause,
+  );
+  DeadlineNode.enqueue(node, now);
+  return node;
 }
 
-function assertTime(caller: string, time: number, expected: string): void {
-  if (typeof time !== "number") {
-    throw new TypeError(`${caller}: the time must be ${expected}`);
+class TimeoutNode extends DeadlineNode {
+  readonly #cause: unknown;
+
+  constructor(parent: Context, at: number, cause: unknown) {
+    super(parent, at);
+    this.#cause = cause;
   }
-  if (Number.isNaN(time)) {
-    throw new RangeError(`${caller}: the time is NaN, it must be ${expected}`);
+
+  override [expiry](): Ending {
+    return Ending.exceeded(this.#cause);
+  }
+
+  override get [label](): string {
+    const at = DeadlineNode.at(this);
+    const date = new Date(clock.toWall(at)).toISOString();
+    return `withDeadline(${date} [${Math.round(at - clock.now())}ms])`;
   }
 }

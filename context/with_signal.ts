@@ -1,22 +1,22 @@
-/** A child that foreign signals can end. */
+/** Contexts that foreign signals can end. */
 
 import type { CancelableContext, Context } from "./context.ts";
-import { assertParent, Ending, Node } from "./tree.ts";
+import { assertContext, Ending, label, Node } from "./tree.ts";
 
 /**
- * Derives a context that is also done when one of `signals` is aborted: the way
- * in for what speaks AbortSignal, such as a request, a stream or a user
+ * Derives a context that is also done when one of `signals` is aborted: the way in
+ * for code that speaks AbortSignal, such as a request, a stream or a user
  * interface. Its `err` is then a `Canceled` whose cause is that signal's reason,
  * whatever that is.
  *
- * The signals are joined by `AbortSignal.any`, and let go of when the context is
- * done. Those of `AbortSignal.timeout` hold the process open until then.
+ * The signals are joined by `AbortSignal.any` and released when the context is
+ * done. Until then those of `AbortSignal.timeout` keep the process alive.
  *
  * @param parent The context to derive from.
  * @param signals Any number of signals.
- * @returns The child; done from the start where `parent` is done or a signal
- * aborted.
- * @throws {TypeError} If `parent` is not a context or a signal not a signal.
+ * @returns The child; done from the start if `parent` is done or a signal aborted.
+ * @throws {TypeError} If `parent` is not a context, or a signal is not an
+ * AbortSignal.
  *
  * @example
  * ```ts
@@ -34,7 +34,7 @@ export function withSignal(
   parent: Context,
   ...signals: AbortSignal[]
 ): CancelableContext {
-  assertParent(parent);
+  assertContext("withSignal", parent);
   signals.forEach((signal, index) => {
     if (signal instanceof AbortSignal) return;
     throw new TypeError(
@@ -45,13 +45,13 @@ export function withSignal(
   const [first, ...others] = signals;
   if (first !== undefined) {
     const signal = others.length > 0 ? AbortSignal.any(signals) : first;
-    Node.tie(node, { signal }, () => Ending.canceledBy(signal.reason));
+    Node.join(node, signal, { signal }, () => Ending.canceled(signal.reason));
   }
   return node;
 }
 
 class SignalNode extends Node {
-  protected override get label(): string {
+  override get [label](): string {
     return "withSignal";
   }
 }

@@ -1,20 +1,20 @@
-/** A child that carries a value. */
+/** Contexts that carry a value. */
 
 import type { Context } from "./context.ts";
 import { assertKey, type Key } from "./key.ts";
-import { assertParent, ValueContext } from "./tree.ts";
+import { assertContext, ValueContext } from "./tree.ts";
 
 /**
- * Derives a context in which `key` has the value `value`; all else is its
+ * Derives a context in which `key` has the value `value`; everything else is its
  * parent's. Follows Go's `context.WithValue`.
  *
- * For what belongs to a request and crosses layers, such as a user or a trace,
- * not for optional arguments of a function.
+ * Use values for what belongs to a request and crosses layers, such as a user or a
+ * trace, not for optional arguments of a function.
  *
  * @typeParam T The type of the key's values.
  * @param parent The context to derive from.
- * @param key Made by `createKey`.
- * @param value Anything; a stored `undefined` hides what the parent has.
+ * @param key A key from `createKey`.
+ * @param value Anything; a stored `undefined` hides the parent's value.
  * @returns The child.
  * @throws {TypeError} If `parent` is not a context or `key` not a key.
  *
@@ -33,7 +33,7 @@ export function withValue<T>(
   key: Key<T>,
   value: NoInfer<T>,
 ): Context {
-  assertParent(parent);
+  assertContext("withValue", parent);
   assertKey(key);
   return new ValueContext(parent, key, value);
 }

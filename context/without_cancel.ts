@@ -1,19 +1,18 @@
-/** A child that outlives its parent. */
+/** Contexts that outlive their parent. */
 
 import type { Context } from "./context.ts";
-import { assertParent, NeverDone } from "./tree.ts";
+import { assertContext, NeverDone } from "./tree.ts";
 
 /**
  * Derives a context with the values of `parent` and nothing else: it has no
- * deadline and is never done, whatever becomes of `parent`. For what must go on
- * when a request is over: an audit entry, a rollback. Follows Go's
- * `context.WithoutCancel`.
+ * deadline and is never done, even if `parent` is. Use it for work that must go on
+ * when a request is over, such as a rollback. Follows Go's `context.WithoutCancel`.
  *
  * @param parent The context whose values are kept.
  * @returns The child.
  * @throws {TypeError} If `parent` is not a context.
  *
- * @example A clean-up with a time of its own
+ * @example A clean-up with its own time limit
  * ```ts
  * import { background, withCancel, withoutCancel, withTimeout } from "@curfew/context";
  * import { assertEquals } from "@std/assert";
@@ -25,6 +24,6 @@ import { assertParent, NeverDone } from "./tree.ts";
  * ```
  */
 export function withoutCancel(parent: Context): Context {
-  assertParent(parent);
+  assertContext("withoutCancel", parent);
   return new NeverDone("withoutCancel", parent);
 }

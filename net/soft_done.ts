@@ -2,7 +2,7 @@
 
 import type { Context } from "../context/context.ts";
 import { createKey, type Key } from "../context/key.ts";
-import { assertContext, Node } from "../context/tree.ts";
+import { assertContext, Watch } from "../context/tree.ts";
 
 /** The context of the server, which is done at its soft moment. */
 export const servingKey: Key<Context> = createKey("serving");
@@ -49,12 +49,12 @@ export function softDone(ctx: Context): Promise<void> {
   const serving = ctx.value(servingKey);
   return new Promise((resolve) => {
     // The server lives on when ctx is done: nothing may stay behind on it.
-    const leaves: Node[] = [];
+    const leaves: Watch[] = [];
     const fire = () => {
-      for (const leaf of leaves) Node.unwatch(leaf);
+      for (const leaf of leaves) leaf.stop();
       resolve();
     };
-    if (serving !== undefined) leaves.push(Node.watch(serving, { fire }));
-    leaves.push(Node.watch(ctx, { fire }));
+    if (serving !== undefined) leaves.push(new Watch(serving, fire).start());
+    leaves.push(new Watch(ctx, fire).start());
   });
 }

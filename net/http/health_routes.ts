@@ -162,7 +162,7 @@ class NamedCheck {
   }
 
   async run(parent: Context): Promise<Outcome> {
-    using ctx = withTimeout(parent, this.#timeout);
+    const ctx = withTimeout(parent, this.#timeout);
     try {
       const isOk = await orDone(ctx, call(this.#check, ctx)) !== false;
       if (isOk) this.#isFailing = false;
@@ -172,6 +172,8 @@ class NamedCheck {
       // A client that has gone says nothing about the check.
       if (parent.err === undefined) this.#failed(error);
       return isTimeout ? "timed out" : "failed";
+    } finally {
+      ctx.cancel();
     }
   }
 

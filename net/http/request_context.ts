@@ -1,7 +1,7 @@
 /** What the context of a request knows. */
 
 import type { Context } from "../../context/context.ts";
-import { ValueContext } from "../../context/tree.ts";
+import { read, ValueContext } from "../../context/tree.ts";
 import { createKey, type Key } from "../../context/key.ts";
 import { remoteAddrKey } from "../addr_keys.ts";
 import type { HttpServer } from "./http_server.ts";
@@ -40,7 +40,7 @@ export class RemoteAddrContext extends ValueContext {
     this.#info = info;
   }
 
-  protected override read(): Deno.Addr | undefined {
+  override [read](): Deno.Addr | undefined {
     try {
       return this.#addr ??= this.#info.remoteAddr;
     } catch {

@@ -8,8 +8,10 @@ import {
 } from "@std/assert";
 import {
   background,
+  type CancelableContext,
   Canceled,
   cause,
+  type ContextError,
   DeadlineExceeded,
   SignalError,
   withCancel,
@@ -42,16 +44,68 @@ Deno.test("Canceled and DeadlineExceeded are not each other", () => {
   assertEquals(new DeadlineExceeded() instanceof Canceled, false);
 });
 
-Deno.test("err without a cause is a shared instance, one of each kind", () => {
-  const [one, two] = [withCancel(background()), withCancel(background())];
-  one.cancel();
-  two.cancel();
-  assertStrictEquals(one.err, two.err);
-  assertEquals("cause" in one.err!, false);
-  const [three, four] = [0, -1].map((ms) => withTimeout(background(), ms));
-  assertStrictEquals(three!.err, four!.err);
-  assertEquals("cause" in three!.err!, false);
+Deno.test("err without a cause has no cause property", () => {
+  const canceled = withCancel(background());
+  canceled.cancel();
+  assertEquals("cause" in canceled.err!, false);
+  assertEquals("cause" in withTimeout(background(), 0).err!, false);
 });
+
+// Errors of cancellations are made in a way of their own. Nobody should be able to
+// tell them from those of the constructor.
+for (
+  const [name, err, made] of [
+    ["Canceled", ended(withCancel(background())), new Canceled()],
+    [
+      "Canceled with a cause",
+      ended(withCancel(background()), "why"),
+      new Canceled("why"),
+    ],
+    [
+      "DeadlineExceeded",
+      withTimeout(background(), 0).err!,
+      new DeadlineExceeded(),
+    ],
+    [
+      "DeadlineExceeded with a cause",
+      withTimeout(background(), 0, { cause: "slow" }).err!,
+      new DeadlineExceeded("slow"),
+    ],
+  ] as const
+) {
+  Deno.test(`err reads like one that was constructed: ${name}`, () => {
+    assertEquals(err.name, made.name);
+    assertEquals(err.message, made.message);
+    assertEquals(err.code, made.code);
+    assertEquals(err.cause, made.cause);
+    assertEquals(Object.hasOwn(err, "cause"), Object.hasOwn(made, "cause"));
+    assertEquals(err.constructor, made.constructor);
+    assertEquals(String(err), String(made));
+    assertEquals(Object.keys(err), []);
+    assertEquals(err.stack, `${made.name}: ${made.message}`);
+    assertEquals(err instanceof made.constructor, true);
+    assertInstanceOf(err, DOMException);
+    assertInstanceOf(err, Error);
+    assertEquals(
+      Object.prototype.toString.call(err),
+      Object.prototype.toString.call(made),
+    );
+    const copy = structuredClone(err);
+    assertEquals([copy.name, copy.message], [made.name, made.message]);
+  });
+
+  Deno.test(`a property set on one err is not on another: ${name}`, () => {
+    Object.assign(err, { request: "GET /" });
+    assertEquals("request" in ended(withCancel(background())), false);
+    assertEquals("request" in withTimeout(background(), 0).err!, false);
+  });
+}
+
+/** The err of `ctx` after its cancellation. */
+function ended(ctx: CancelableContext, cause?: unknown): ContextError {
+  ctx.cancel(cause);
+  return ctx.err!;
+}
 
 Deno.test("err with a cause is an instance of its own, whose cause is that", () => {
   const why = new Error("why");

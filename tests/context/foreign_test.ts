@@ -267,16 +267,16 @@ Deno.test("a custom context without a prototype is as good as another", () => {
   assertEquals(String(withCancel(custom)), "Context.withCancel");
 });
 
-const notContexts: { [what: string]: unknown } = {
-  "a number": 7,
-  "a string": "background",
-  "an empty object": {},
-  "an AbortSignal": new AbortController().signal,
-  "an AbortController": new AbortController(),
-  "a function": background,
-  "a map": new Map(),
-};
-for (const [what, wrong] of Object.entries(notContexts)) {
+const notContexts: [what: string, wrong: unknown, message: string][] = [
+  ["a number", 7, "got number"],
+  ["a string", "background", "got string"],
+  ["an empty object", {}, "got object"],
+  ["an AbortSignal", new AbortController().signal, "withSignal(background(), "],
+  ["an AbortController", new AbortController(), "use withCancel()"],
+  ["a function", background, "got a function: call it"],
+  ["a map", new Map(), "got object"],
+];
+for (const [what, wrong, message] of notContexts) {
   Deno.test(`to derive from ${what} is a TypeError that says so`, () => {
     const parent = wrong as Context;
     const calls = [
@@ -288,11 +288,10 @@ for (const [what, wrong] of Object.entries(notContexts)) {
       () => withoutCancel(parent),
     ];
     for (const call of calls) {
-      assertThrows(
-        call,
-        TypeError,
-        `cannot create a context from ${typeof wrong}`,
-      );
+      const { name } = /(?<name>with\w+|without\w+)\(/.exec(String(call))!
+        .groups!;
+      const error = assertThrows(call, TypeError, message);
+      assertEquals(error.message.split(": expected a context, ")[0], name);
     }
   });
 }

@@ -546,7 +546,7 @@ for (const wrong of [null, undefined]) {
     assertThrows(
       () => group(wrong as unknown as Context),
       TypeError,
-      "cannot create a context from a null parent",
+      "expected a context, got ",
     );
   });
 }

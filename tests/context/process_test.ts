@@ -194,7 +194,7 @@ Deno.test("notifyContext() without a parent throws a TypeError", () => {
   assertThrows(
     () => notifyContext(null as unknown as Context),
     TypeError,
-    "cannot create a context from a null parent",
+    "expected a context, got ",
   );
 });
 

@@ -47,6 +47,8 @@ class Deadlines {
   readonly #models: Model[] = [];
   readonly #sleeps: Sleep[] = [];
   #now: number;
+  /** Fake wall time minus `#now`; another one on each clock. */
+  #skew = 0;
 
   constructor(random: Random, now: number) {
     this.#random = random;
@@ -54,7 +56,7 @@ class Deadlines {
   }
 
   async onOneClock(): Promise<void> {
-    using time = new FakeTime(this.#now);
+    using time = new FakeTime(this.#now + this.#skew);
     // Nothing tells of a clock that is installed: it takes a look, or a wait.
     this.#check();
     sleep(background(), 0);
@@ -69,12 +71,12 @@ class Deadlines {
         assertEquals(due <= this.#now, true, "slept");
       } else assertEquals(on?.end !== undefined, true, "woken");
     }
-    // The next one does not begin where this one ends: nobody could tell.
-    this.#now += 1 + this.#random.below(5000);
+    // Deadlines keep the time they have left, wherever the next clock begins.
+    this.#skew = this.#random.below(2_000_000) - 1_000_000;
   }
 
   async end(): Promise<void> {
-    using time = new FakeTime(this.#now);
+    using time = new FakeTime(this.#now + this.#skew);
     for (const { ctx } of this.#models) ctx.cancel();
     time.tick(0);
     await time.runMicrotasks();
@@ -150,7 +152,7 @@ class Deadlines {
     model.signal.addEventListener("abort", () => {
       void withTimeout(background(), 3).signal;
       // In the middle of a step the clock is where the alarm has put it.
-      this.#expire(Date.now());
+      this.#expire(Date.now() - this.#skew);
       other.ctx.cancel();
       this.#stop(other, "AbortError");
     });

@@ -306,7 +306,7 @@ for (const wrong of [undefined, null, "1000", {}]) {
     assertThrows(
       () => sleep(background(), wrong as number),
       TypeError,
-      "sleep: the time must be a number",
+      "sleep: expected milliseconds, got ",
     );
   });
 }

@@ -321,21 +321,19 @@ Deno.test("a listener that asks for a signal for the first time gets an aborted 
   assertEquals(seen, true);
 });
 
-Deno.test("a listener that looks at a descendant's signal lets those above it fire before", () => {
+Deno.test("a listener that reads a descendant's signal finds it aborted, and each listener runs once", () => {
   const { root, left, a, b } = family();
   const order: string[] = [];
   root.signal.addEventListener("abort", () => {
     order.push("root");
     assert(a.signal.aborted);
-    order.push("looked");
+    order.push("read");
   });
   for (const [name, ctx] of Object.entries({ left, a, b })) {
     ctx.signal.addEventListener("abort", () => order.push(name));
   }
   root.cancel();
-  assertEquals(order.indexOf("left") < order.indexOf("a"), true);
-  assertEquals(order.indexOf("a") < order.indexOf("looked"), true);
-  assertEquals(order.toSorted(), ["a", "b", "left", "looked", "root"]);
+  assertEquals(order, ["root", "a", "read", "left", "b"]);
 });
 
 Deno.test("a listener that awaits done of a descendant gets its answer", async () => {
@@ -593,7 +591,7 @@ for (const parent of [null, undefined]) {
     assertThrows(
       () => withCancel(parent as unknown as Context),
       TypeError,
-      "cannot create a context from a null parent",
+      "expected a context, got ",
     );
   });
 }

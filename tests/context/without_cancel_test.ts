@@ -113,7 +113,7 @@ for (const parent of [null, undefined]) {
     assertThrows(
       () => withoutCancel(parent as unknown as Context),
       TypeError,
-      "cannot create a context from a null parent",
+      "expected a context, got ",
     );
   });
 }

@@ -872,7 +872,8 @@ Deno.test("an onRequest that returns no context costs that request, and is named
   }, () => new Response());
   assertEquals((await outcome(get(server)))[0], 500);
   assertEquals(errors, [
-    "TypeError: serveHttp: onRequest: expected a context, got undefined",
+    "TypeError: serveHttp: onRequest: expected a context, got undefined: " +
+    "pass the ctx you were given, or background() at the top",
   ]);
 });
 

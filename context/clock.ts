@@ -1,0 +1,112 @@
+/**
+ * The clock that deadlines are kept by: monotonic, and as fast as the wall clock.
+ *
+ * Invariants:
+ *
+ * 1. Time never follows a step of the wall clock, in either direction. It is the
+ *    wall clock minus a cached offset, since reading the monotonic clock costs
+ *    twice as much. The offset is measured again whenever 100 ms of wall time
+ *    have passed or wall time went backwards, so its error is below 100 ms and
+ *    lasts for less than 100 ms.
+ * 2. A test clock is whatever replaces `Date.now`. While one is installed, time
+ *    follows it, forward only: a test clock that goes back is another clock.
+ * 3. Time is continuous when a test clock is installed, replaced or removed:
+ *    what was 5 s away before is 5 s away after.
+ */
+
+/** The clocks that were there first. */
+const wallNow = Date.now;
+const monotonicNow = performance.now.bind(performance);
+
+/** For how long, in ms of wall time, an offset is good. */
+const offsetLifetime = 100;
+
+/** Rounding error in ms: the wall clock counts whole ms. */
+const rounding = 2;
+
+/** Milliseconds since an arbitrary moment. */
+export class Clock {
+  /** The `Date.now` that `#offset` belongs to. */
+  #source = wallNow;
+  /** Wall time minus time, in whole ms. */
+  #offset = 0;
+  /** Monotonic time minus time; changes only when a test clock is removed. */
+  #origin = 0;
+  /** The latest wall time that was read. */
+  #wall = -Infinity;
+  /** The wall time from which on the offset must be measured again. */
+  #staleAt = -Infinity;
+  readonly #onSwitch: () => void;
+
+  /**
+   * @param onSwitch Called when a test clock was installed, replaced or removed.
+   * Nothing announces one, so this happens at the next call of `now`.
+   */
+  constructor(onSwitch: () => void) {
+    this.#onSwitch = onSwitch;
+  }
+
+  /** The time, in ms; whole unless a test clock has fractions. */
+  now(): number {
+    const wall = Date.now();
+    if (
+      Date.now !== this.#source || wall < this.#wall || wall >= this.#staleAt
+    ) {
+      return this.#measure(wall);
+    }
+    this.#wall = wall;
+    return wall - this.#offset;
+  }
+
+  /** True if a test clock was installed when the time was last read. */
+  get isFake(): boolean {
+    return this.#source !== wallNow;
+  }
+
+  /** The wall time at `time`, as far as the wall clock is not set until then. */
+  toWall(time: number): number {
+    this.now();
+    return time + this.#offset;
+  }
+
+  /** The inverse of {@linkcode toWall}. */
+  fromWall(wall: number): number {
+    this.now();
+    return wall - this.#offset;
+  }
+
+  /**
+   * Called when a timer that was set for `time` has fired. Timers of one clock
+   * that fire while `Date` stands still or belongs to another move the time.
+   */
+  advanceTo(time: number): void {
+    this.#staleAt = -Infinity;
+    const behind = time - this.now();
+    if (behind > rounding && this.isFake) this.#offset -= behind;
+  }
+
+  #measure(wall: number): number {
+    const isSwitch = Date.now !== this.#source;
+    if (isSwitch || this.isFake) {
+      this.#follow(wall, isSwitch);
+    } else {
+      const offset = Math.round(wall - monotonicNow() + this.#origin);
+      if (!(Math.abs(offset - this.#offset) <= rounding)) this.#offset = offset;
+    }
+    this.#wall = wall;
+    this.#staleAt = this.isFake ? Infinity : wall + offsetLifetime;
+    if (isSwitch) this.#onSwitch();
+    return wall - this.#offset;
+  }
+
+  /** Invariant 3: starts from the last known time of the clock before. */
+  #follow(wall: number, isSwitch: boolean): void {
+    if (!isSwitch && wall >= this.#wall) return;
+    const time = this.isFake
+      ? this.#wall - this.#offset
+      : Math.round(monotonicNow() - this.#origin);
+    this.#source = Date.now;
+    this.#offset = wall - time;
+    if (!this.isFake) this.#origin = Math.round(monotonicNow()) - time;
+  }
+}

@@ -29,11 +29,15 @@ export class CommandProcess {
   #unread = "";
   #stuck = false;
 
-  constructor(command: string, args: string[], options?: { cwd?: string }) {
+  constructor(
+    command: string,
+    args: string[],
+    { cwd, env }: { cwd?: string; env?: Record<string, string> } = {},
+  ) {
     this.#process = new Deno.Command(command, {
       args,
-      ...options,
-      env: { NO_COLOR: "1" },
+      ...(cwd !== undefined && { cwd }),
+      env: { NO_COLOR: "1", ...env },
       stdin: "null",
       stdout: "piped",
       stderr: "piped",

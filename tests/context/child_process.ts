@@ -1,6 +1,6 @@
 /** Processes that tests start, signal and read. */
 
-/** How a process ended, and the output that no test had read by then. */
+/** End of a process, and the output that no test had read by then. */
 export interface Ended {
   code: number;
   signal: Deno.Signal | null;
@@ -17,7 +17,7 @@ export const test: typeof Deno.test.ignore = Deno.build.os === "windows"
   ? Deno.test.ignore
   : Deno.test;
 
-/** In ms: ends a test that would wait forever; far above what any of them takes. */
+/** Time in ms after which a test has waited too long; none takes nearly as long. */
 const tooLong = 120_000;
 
 /** A running command. */

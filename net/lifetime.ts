@@ -4,6 +4,7 @@ import { afterFunc } from "../context/after_func.ts";
 import { background } from "../context/background.ts";
 import { cause } from "../context/cause.ts";
 import type { CancelableContext, Context } from "../context/context.ts";
+import { drainingKey } from "../context/draining.ts";
 import { ownerOf } from "../context/owner.ts";
 import { remaining } from "../context/remaining.ts";
 import { withCancel } from "../context/with_cancel.ts";
@@ -12,7 +13,6 @@ import { withValue } from "../context/with_value.ts";
 import { withoutCancel } from "../context/without_cancel.ts";
 import { assertRange } from "./arguments.ts";
 import { realTimers } from "./real_timers.ts";
-import { servingKey } from "./soft_done.ts";
 
 /**
  * How long, in ms, `finished` still waits after the hard moment for handlers to
@@ -57,7 +57,7 @@ export class Lifetime {
     this.#grace = grace;
     this.serving = withCancel(ctx);
     this.work = withCancel(withoutCancel(ctx));
-    this.handlers = withValue(this.work, servingKey, this.serving);
+    this.handlers = withValue(this.work, drainingKey, this.serving);
     ownerOf(ctx)?.own({ describe, finished: this.#ended.promise });
   }
 

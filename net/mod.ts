@@ -32,11 +32,15 @@ export type {
   ShutdownOptions,
 } from "./server.ts";
 export { closeOnDone } from "./close_on_done.ts";
-export { serveHttp, type ServeHttpOptions } from "./http/serve_http.ts";
+export {
+  type HttpOptions,
+  serveHttp,
+  type ServeHttpOptions,
+  type ServeHttpPathOptions,
+} from "./http/serve_http.ts";
 export type {
   HttpHandler,
   HttpServer,
-  HttpServerState,
   ShutdownReport,
 } from "./http/http_server.ts";
 export { ClientGone } from "./client_gone.ts";

@@ -1,35 +1,33 @@
 /**
- * What a graceful end of a server is: what is in flight is answered, what is new
- * is refused, and what has not ended when the grace is over is cut.
+ * Shuts a server down gracefully: it answers the requests in flight, refuses new
+ * connections, and cuts what is left when the grace period is over.
  *
  * - In Go: `server.Shutdown(ctx)` with a timeout, and `server.Close()` by hand when
- *   that has returned an error. Until its connection is cut a handler is told
- *   nothing, and nobody counts what was still answered and what was cut.
- * - Here: `shutdown` is both moments. Handlers learn of the hard one by their ctx,
- *   and why. New requests get 503, as long as others are in flight. The report
- *   says what has come of it all.
- * - The grace can be shortened while it runs, never prolonged: a second `shutdown`
- *   with less counts. Main uses that once all is answered that ever will be.
+ *   that returns an error. Until its connection is cut a handler is told nothing,
+ *   and nothing counts the requests that were answered or cut.
+ * - Here: `shutdown` does both. Handlers learn from their ctx that the grace period
+ *   is over, and why. The report says what became of the requests.
+ * - The grace period can be shortened while it runs, never extended. This program
+ *   does so once every request is answered that ever will be.
  *
  *     deno run --unstable-no-legacy-abort --allow-net=127.0.0.1 examples/patterns/graceful.ts
  *
  * ```text
  * server: listening on http://127.0.0.1:34297
  * main: shutdown, 2 requests are in flight
- * server: draining
- * client: /late: 503 Service Unavailable
- * main: 2 requests are still in flight
+ * client: /late: the connection is refused
+ * main: draining, 2 requests are still in flight
  * client: /work: 200 done
  * main: 3 seconds more for what is left
- * server: /endless is told: Error: serveHttp: the grace of 3000 ms is over
- * server: closed
- * client: /endless: no answer, the connection was cut
+ * server: /endless is told: Error: serveHttp: the grace period of 3000 ms is over
+ * client: /endless: 503 Service Unavailable
  * main: {
  *   cause: "a new version is out",
  *   drained: 1,
- *   refused: 1,
+ *   refused: 0,
  *   forced: 1,
  *   forcedRequests: [ "GET /endless" ],
+ *   lingering: [],
  *   duration: 5002
  * }
  * ```
@@ -50,7 +48,7 @@ import {
 } from "@curfew/context";
 
 const work = Promise.withResolvers<void>();
-/** What has to be over before there is an answer. */
+/** The promise that each path awaits before it answers. */
 const paths: Record<string, Promise<void>> = {
   "/work": work.promise,
   "/endless": new Promise(() => {}),
@@ -62,7 +60,6 @@ async function serveAndEnd(ctx: Context): Promise<void> {
     hostname: "127.0.0.1",
     port: 0,
     grace: 60_000,
-    onStateChange: (state) => console.log(`server: ${state}`),
   }, async (ctx, { url }) => {
     const { pathname } = new URL(url);
     begun.get(pathname)?.();
@@ -74,20 +71,20 @@ async function serveAndEnd(ctx: Context): Promise<void> {
     }
     return new Response("done");
   });
-  const url = `http://127.0.0.1:${(server.addr as Deno.NetAddr).port}`;
+  const url = `http://127.0.0.1:${server.addr.port}`;
   console.log(`server: listening on ${url}`);
 
-  /** A client's request, and what has come of it. */
+  /** Sends a client's request. Returns what became of it. */
   async function ask(path: string): Promise<string> {
     try {
       const reply = await fetch(url + path);
       return `client: ${path}: ${reply.status} ${(await reply.text()).trim()}`;
     } catch {
-      return `client: ${path}: no answer, the connection was cut`;
+      return `client: ${path}: the connection is refused`;
     }
   }
 
-  /** The same, once its handler has begun. */
+  /** The same, after waiting for its handler to begin. */
   async function begin(path: string): Promise<{ answer: Promise<string> }> {
     const { promise, resolve } = Promise.withResolvers<void>();
     begun.set(path, resolve);
@@ -99,15 +96,20 @@ async function serveAndEnd(ctx: Context): Promise<void> {
   const endless = await begin("/endless");
   const slow = await begin("/work");
   console.log(`main: shutdown, ${server.inFlight} requests are in flight`);
-  server.shutdown("a new version is out");
+  server.shutdown({ cause: "a new version is out" });
+  // It reads what has arrived already, for 3 ms, before it refuses connections.
+  await sleep(ctx, 50);
   console.log(await ask("/late"));
-  console.log(`main: ${server.inFlight} requests are still in flight`);
+  console.log(
+    `main: ${server.state}, ${server.inFlight} requests are still in flight`,
+  );
   await sleep(ctx, 2 * second);
   work.resolve();
   console.log(await slow.answer);
   console.log("main: 3 seconds more for what is left");
-  const report = await server.shutdown({ grace: 3 * second });
+  const finished = server.shutdown({ grace: 3 * second });
   console.log(await endless.answer);
+  const report = await finished;
   console.log("main:", { ...report, duration: Math.round(report.duration) });
 }
 
@@ -116,7 +118,7 @@ if (odd !== undefined) {
   console.error(`unknown argument "${odd}"; there is only --fast`);
   Deno.exit(2);
 }
-/** In ms. */
+/** Length of a second in ms. */
 const second = Deno.args.includes("--fast") ? 20 : 1_000;
 
 await main(serveAndEnd);

@@ -53,8 +53,7 @@ async function run(
   await using server = serveHttp(ctx, {
     hostname: "127.0.0.1",
     port: 0,
-    onListen: (addr) =>
-      listening(`http://127.0.0.1:${(addr as Deno.NetAddr).port}`),
+    onListen: (addr) => listening(`http://127.0.0.1:${addr.port}`),
   }, (_ctx, { url }) => {
     const route = routes[new URL(url).pathname];
     return route?.() ?? new Response("not found", { status: 404 });

@@ -45,11 +45,10 @@ async function serve(
   await using server = serveHttp(ctx, {
     hostname: "127.0.0.1",
     port: 0,
-    onListen: (addr) =>
-      listening(`http://127.0.0.1:${(addr as Deno.NetAddr).port}`),
+    onListen: (addr) => listening(`http://127.0.0.1:${addr.port}`),
   }, (_ctx, { url }) => {
     if (new URL(url).pathname !== "/quit") return new Response("hello");
-    server.shutdown("a client asked for /quit");
+    server.shutdown({ cause: "a client asked for /quit" });
     return new Response("bye");
   });
   const report = await server.finished;

@@ -123,7 +123,7 @@ export async function serve(
   onListen?.(url, intakes);
 
   await Promise.allSettled(intakes.map(({ finished }) => finished));
-  await http.shutdown(cause(ctx));
+  await http.shutdown({ cause: cause(ctx) });
   await chores[Symbol.asyncDispose]();
   log.info(`stopped (${cause(ctx)}): ${finalReport(aggregate, intakes)}`);
   if (cause(ctx) instanceof SocketFailed) throw cause(ctx);

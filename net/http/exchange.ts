@@ -1,201 +1,320 @@
 /** One request and its response. */
 
 import { afterFunc } from "../../context/after_func.ts";
+import { cause } from "../../context/cause.ts";
 import type { CancelableContext, Context } from "../../context/context.ts";
 import { DeadlineExceeded } from "../../context/errors.ts";
+import { isCanceled } from "../../context/is_canceled.ts";
+import { assertContext } from "../../context/tree.ts";
+import { withCancel } from "../../context/with_cancel.ts";
 import { withTimeout } from "../../context/with_deadline.ts";
-import { assertContext, Node } from "../../context/tree.ts";
-import { BodyTooLarge, limitBody } from "./body_limit.ts";
-import { failed, refused, timedOut, tooLarge } from "./replies.ts";
+import { assertAbove0 } from "../arguments.ts";
 import { ClientGone } from "../client_gone.ts";
-import { RemoteAddrContext, setRequestContext } from "./request_context.ts";
+import { IdleTimeout } from "../idle_timer.ts";
+import { cutStream } from "./cut_stream.ts";
 import type { HttpHandler } from "./http_server.ts";
-import { upgradeOf } from "./web_socket.ts";
+import { hasLegacyAbort, learnAbortMode } from "./legacy_abort.ts";
+import type { Linked } from "./linked_list.ts";
+import {
+  badRequest,
+  bodyTimedOut,
+  clientGone,
+  failed,
+  refused,
+  timedOut,
+  tooLarge,
+} from "./replies.ts";
+import {
+  BodyTooLarge,
+  isBrokenOff,
+  isMalformed,
+  RequestBody,
+} from "./request_body.ts";
+import { setExchange } from "./request_exchange.ts";
+import { closeCode, UpgradedSocket } from "./upgraded_socket.ts";
 
-/** What all exchanges of a server have in common. */
-export interface ExchangeOptions {
+/** The parts of a server that its exchanges use. */
+export interface ExchangeServer {
   readonly handler: HttpHandler;
-  /** In ms. */
-  readonly requestTimeout: number;
+  /** Time in ms that a request may take. */
+  readonly requestTimeout: number | ((request: Request) => number);
   readonly maxBodyBytes: number;
+  /** Longest time in ms without a new piece of the body. */
+  readonly bodyTimeout: number;
   readonly onRequest: ((ctx: Context, request: Request) => Context) | undefined;
-  /** What their contexts derive from. */
-  readonly base: Context;
+  /** Derives the context of a request. */
+  contextOf(info: Deno.ServeHandlerInfo<Deno.Addr>): Context;
   report(error: unknown, request: Request): void;
-  /** The response as it goes out, given where the server is in its life. */
+  /** Adapts a response to the state of the server. */
   outgoing(response: Response): Response;
-  /** The response has been sent and the handler has ended. */
+  /** Returns the cause for a body that has broken off: the client or the server. */
+  brokenOff(error: unknown): Error;
+  /** Called when the handler has ended and the response has been sent. */
   over(exchange: Exchange): void;
 }
 
 /**
- * Whether the signal of a request is aborted when its response has been sent, as
- * it is without --unstable-no-legacy-abort (#27005). Then it tells of a client
- * that has gone only while there is no answer. Nothing says which it is; the first
- * response that is sent without an abort does.
+ * Phase of an exchange. Two things have to happen, in either order: the handler
+ * ends, and a response is sent.
+ *
+ * - `handling`: the handler is running, and there is no response.
+ * - `preempted`: a response in place of the handler's is being sent; the handler is
+ *   still running.
+ * - `overrun`: that response has been sent, and the handler is still running.
+ * - `sending`: the handler has ended, and the response is being sent, or the
+ *   WebSocket is open.
+ * - `over`: the handler has ended, and the response has been sent.
  */
-let abortsWhenSent = true;
-
-/** What the end of a WebSocket says of its server, where a request would get 500. */
-const internalError = 1011;
-
-/** How many looks, 25 ms apart, a socket may take to open once it is answered. */
-const patience = 40;
+type Phase = "handling" | "preempted" | "overrun" | "sending" | "over";
 
 /** One request, from its arrival until its response has been sent. */
-export class Exchange {
-  readonly #request: Request;
-  readonly #options: ExchangeOptions;
-  /** Done when the response has been sent, or the client has gone. */
-  readonly #open: CancelableContext;
-  /** The handler's: under the other with `requestTimeout`, and without the same. */
-  readonly #ctx: CancelableContext;
-  /** Its neighbours in the list it is in; kept by that. */
+export class Exchange implements Linked<Exchange> {
+  /** Kept by the list of the requests in flight. */
   previous: Exchange | undefined;
   next: Exchange | undefined;
+  /** The handler's context. Set before the handler is called. */
+  context: Context;
+  readonly #server: ExchangeServer;
+  readonly #request: Request;
+  /** Done when the response has been sent or the client has gone. */
+  readonly #open: CancelableContext;
+  /** `#open`, or a child of it with the deadline of `requestTimeout`. */
+  #ctx: CancelableContext;
+  #phase: Phase = "handling";
+  /** Hands the response to Deno. Set when the handler has returned a promise. */
+  #respond: ((response: Response) => void) | undefined;
+  /** The response that is being sent. */
+  #response: Response | undefined;
+  /** Undefined for GET and HEAD, which have no body. */
+  #body: RequestBody | undefined;
+  /** Set by `upgradeWebSocket`. */
+  #upgrade: Deno.WebSocketUpgrade | undefined;
+  /** The upgraded connection; set when the upgrade is answered. */
+  #socket: UpgradedSocket | undefined;
+  /** `seen` after the first look; the signal once the client is watched. */
+  #client: "new" | "seen" | AbortSignal = "new";
   #name: string | undefined;
-  /** Whether there is a response, the handler's or the 504 in its place. */
-  #answered = false;
-  /** Whether the handler has ended; after a 504 that can be later. */
-  #handled = false;
-  /** Whether the response has been sent, or never will be. */
-  #sent = false;
-  /** The socket that the request has become, once the handler has ended. */
-  #socket: WebSocket | undefined;
-  #socketOpened = false;
-  #socketClosed = false;
-  /** How often it was looked at before it was open. */
-  #looks = 0;
-  /** Whether the request was there already at an earlier look. */
-  #old = false;
-  /** The request's own, once its client is watched. */
-  #signal: AbortSignal | undefined;
 
   constructor(
     request: Request,
     info: Deno.ServeHandlerInfo<Deno.Addr>,
-    options: ExchangeOptions,
+    server: ExchangeServer,
   ) {
+    this.#server = server;
     this.#request = request;
-    this.#options = options;
-    const { base, requestTimeout } = options;
-    this.#open = new Node(new RemoteAddrContext(base, info));
-    this.#ctx = requestTimeout === Infinity
-      ? this.#open
-      : withTimeout(this.#open, requestTimeout);
+    this.#open = withCancel(server.contextOf(info));
+    this.#ctx = this.context = this.#open;
   }
 
-  /** For the report: which request it was. */
+  /** Method and path, for reports. */
   get name(): string {
     return this.#name ?? nameOf(this.#request);
   }
 
-  /** The handler's response, or what stands in for one. */
+  /** The request's own context, whatever `onRequest` has made of it. */
+  get ctx(): Context {
+    return this.#ctx;
+  }
+
+  /** Calls the handler and returns its response, or one in its place. */
   answer(): Response | Promise<Response> {
     let result: Response | Promise<Response>;
-    let pending: boolean;
+    let isPending: boolean;
     try {
       result = this.#handle();
-      pending = typeof (result as Promise<Response>)?.then === "function";
+      isPending = typeof (result as Promise<Response>)?.then === "function";
     } catch (error) {
-      return this.#ended(this.#failure(error));
+      return this.#settle(this.#failure(error));
     }
-    if (!pending) return this.#ended(this.#checked(result as Response));
-    // Others than the platform's own promises may do without what those do.
-    const answer = Promise.resolve(result).then(
-      (response) => this.#ended(this.#checked(response)),
-      (error) => this.#ended(this.#failure(error)),
-    );
-    return this.#ctx === this.#open ? answer : this.#inTime(answer);
+    if (!isPending) return this.#settle(this.#checked(result as Response));
+    return new Promise((resolve) => {
+      this.#respond = resolve;
+      const stop = this.#ctx === this.#open ? undefined : this.#keepDeadline();
+      // A thenable may do without what a promise guarantees.
+      Promise.resolve(result).then(
+        (response) => this.#checked(response),
+        (error) => this.#failure(error),
+      ).then((response) => {
+        stop?.();
+        this.#settle(response);
+      });
+    });
   }
 
-  /** Called when the response has been sent, or never will be. */
+  /** Called when Deno has sent the response, or never will. */
   sent(): void {
-    // Of an upgraded request it tells of the upgrade, and that may be long before
-    // the handler has ended.
-    if (this.#sent || (this.#isUpgraded && !this.#socketClosed)) return;
-    this.#sent = true;
-    if (this.#signal?.aborted === false) abortsWhenSent = false;
-    this.#open[Symbol.dispose]();
-    if (this.#handled) this.#options.over(this);
+    // For an upgrade Deno says so when it takes the connection over, and then the
+    // socket tells when that has ended.
+    if (this.#upgrade === undefined) this.#sent();
   }
 
-  /** Called every now and then; from the second time on the client is watched. */
-  watchClient(): void {
-    if (this.#socket !== undefined) return this.#watchSocket();
-    if (this.#signal !== undefined) return;
-    if (!this.#old) {
-      this.#old = true;
-      // While Deno still knows it.
+  /**
+   * Called every 25 ms. From the second time on the client is watched: reading
+   * `request.signal` costs as much as a whole request, so the quick ones do
+   * without.
+   */
+  look(): void {
+    if (this.#socket !== undefined) return this.#socket.look();
+    if (this.#client === "new") {
+      this.#client = "seen";
+      // As long as Deno knows it.
       this.#name = nameOf(this.#request);
-      return;
+    } else if (this.#client === "seen" && this.#upgrade === undefined) {
+      const signal = this.#client = this.#request.signal;
+      if (signal.aborted) this.#aborted();
+      else signal.addEventListener("abort", () => this.#aborted());
     }
-    if (this.#isUpgraded) return;
-    this.#signal = this.#request.signal;
-    if (this.#signal.aborted) this.#clientGone();
-    else this.#signal.addEventListener("abort", () => this.#clientGone());
   }
 
-  get #isUpgraded(): boolean {
-    return upgradeOf(this.#request) !== undefined;
+  /** Called by `upgradeWebSocket`. */
+  upgraded(upgrade: Deno.WebSocketUpgrade): void {
+    this.#upgrade = upgrade;
   }
 
-  #clientGone(): void {
-    // The socket tells of its own end, and the upgrade aborts the signal as well.
-    if (this.#isUpgraded || (this.#answered && abortsWhenSent)) return;
-    this.#open.cancel(new ClientGone());
+  /**
+   * Resolves when nothing of the request's body is left to read; undefined if that
+   * is so already.
+   */
+  bodyRead(): Promise<void> | undefined {
+    const body = this.#body;
+    if (body === undefined || this.#phase === "overrun") return undefined;
+    if (!body.isRead && !hasBody(this.#request)) return undefined;
+    return body.whenOver();
+  }
+
+  /** Closes the WebSocket, if this is one, with 1001. */
+  closeSocket(): void {
+    this.#socket?.close(closeCode.goingAway);
+  }
+
+  /** Called when the grace period is over: answers 503 if there is no response. */
+  refuse(): void {
+    this.closeSocket();
+    this.#preempt(refused(), closeCode.goingAway);
+  }
+
+  /** Called a little later: cuts the response if it is a stream. */
+  cut(): void {
+    const body = this.#response?.body;
+    if (body?.locked) cutStream(body, this.#ctx.err);
   }
 
   #handle(): Response | Promise<Response> {
-    const { handler, maxBodyBytes, onRequest } = this.#options;
-    const request = maxBodyBytes === Infinity
-      ? this.#request
-      : limitBody(this.#request, maxBodyBytes);
+    const { handler, onRequest, requestTimeout } = this.#server;
+    const request = this.#request;
+    if (requestTimeout !== Infinity) this.#limitTime(requestTimeout);
+    const { method } = request;
+    if (method !== "GET" && method !== "HEAD") this.#bindBody();
+    setExchange(request, this);
     let ctx: Context = this.#ctx;
     if (onRequest !== undefined) {
       ctx = onRequest(ctx, request);
       assertContext("serveHttp: onRequest", ctx);
+      this.context = ctx;
     }
-    setRequestContext(request, ctx);
     return handler(ctx, request);
   }
 
-  #ended(response: Response): Response {
-    this.#answered = true;
-    this.#handled = true;
-    if (this.#sent) this.#options.over(this);
-    return this.#outgoing(response);
+  #limitTime(timeout: number | ((request: Request) => number)): void {
+    const ms = typeof timeout === "number" ? timeout : timeout(this.#request);
+    if (ms === Infinity) return;
+    if (typeof timeout !== "number") {
+      assertAbove0("serveHttp", { requestTimeout: ms });
+    }
+    this.#ctx = this.context = withTimeout(this.#open, ms);
+  }
+
+  #bindBody(): void {
+    this.#body = RequestBody.bound(this.#request, {
+      ctx: this.#ctx,
+      maxBytes: this.#server.maxBodyBytes,
+      idleTimeout: this.#server.bodyTimeout,
+      brokenOff: (error) => this.#brokenOff(error),
+    });
+  }
+
+  #brokenOff(error: unknown): unknown {
+    this.#open.cancel(this.#server.brokenOff(error));
+    return this.#ctx.err;
+  }
+
+  /** Answers 504 when the deadline passes. Returns the function that stops it. */
+  #keepDeadline(): () => void {
+    return afterFunc(this.#ctx, () => {
+      if (!(this.#ctx.err instanceof DeadlineExceeded)) return;
+      this.#preempt(timedOut(), closeCode.internalError);
+    });
+  }
+
+  /** Answers in place of a handler that is still running. */
+  #preempt(response: Response, code: number): void {
+    if (this.#phase !== "handling") return;
+    this.#phase = "preempted";
+    this.#respond?.(this.#outgoing(response, code));
+  }
+
+  /** Called when the handler has ended. Returns what goes out. */
+  #settle(response: Response): Response {
+    if (this.#body?.isRead === false) this.#body.end();
+    if (this.#phase !== "handling") {
+      discard(response);
+      if (this.#phase === "preempted") this.#phase = "sending";
+      else this.#over();
+      return response;
+    }
+    this.#phase = "sending";
+    const outgoing = this.#outgoing(response, closeCode.internalError);
+    this.#respond?.(outgoing);
+    return outgoing;
+  }
+
+  #sent(): void {
+    switch (this.#phase) {
+      case "sending":
+        return this.#over();
+      case "preempted":
+        this.#phase = "overrun";
+        return this.#close();
+    }
+  }
+
+  #over(): void {
+    this.#phase = "over";
+    this.#close();
+    this.#server.over(this);
+  }
+
+  /** Ends the contexts: the response has been sent. */
+  #close(): void {
+    if (typeof this.#client === "object") learnAbortMode(this.#client);
+    this.#response = undefined;
+    this.#open[Symbol.dispose]();
   }
 
   /**
-   * The response as Deno may have it. Of a request that was upgraded there is no
-   * other: Deno closes the whole server for that, and so the socket is closed.
+   * The response for Deno. If the request was upgraded, it takes no other than the
+   * upgrade: for any other one it closes the whole server. So the socket is closed
+   * instead.
    */
-  #outgoing(response: Response): Response {
-    const upgrade = upgradeOf(this.#request);
-    if (upgrade === undefined) return this.#options.outgoing(response);
-    if (this.#socket === undefined) this.#followSocket(upgrade.socket);
-    if (upgrade.response !== response) upgrade.socket.close(internalError);
+  #outgoing(response: Response, code: number): Response {
+    const upgrade = this.#upgrade;
+    if (upgrade === undefined) {
+      return this.#response = this.#server.outgoing(response);
+    }
+    this.#socket = new UpgradedSocket(upgrade.socket, {
+      closed: () => this.#sent(),
+      neverOpened: () => this.#open.cancel(new ClientGone()),
+    });
+    if (upgrade.response !== response) this.#socket.close(code);
     return upgrade.response;
   }
 
-  #followSocket(socket: WebSocket): void {
-    this.#socket = socket;
-    const once = { once: true };
-    socket.addEventListener("open", () => this.#socketOpened = true, once);
-    socket.addEventListener("close", () => this.#socketGone(), once);
-  }
-
-  #socketGone(): void {
-    this.#socketClosed = true;
-    this.sent();
-  }
-
-  /** A socket whose client has left before it was open never tells of anything. */
-  #watchSocket(): void {
-    if (this.#socketOpened || ++this.#looks < patience) return;
+  /** Called when `request.signal` is aborted. */
+  #aborted(): void {
+    // An upgrade aborts it as well.
+    if (this.#upgrade !== undefined) return;
+    if (this.#phase !== "handling" && hasLegacyAbort()) return;
     this.#open.cancel(new ClientGone());
-    this.#socketGone();
   }
 
   #checked(response: Response): Response {
@@ -207,71 +326,58 @@ export class Exchange {
     );
   }
 
+  /** The response to a handler that has failed. */
   #failure(error: unknown): Response {
-    const { err } = this.#ctx;
-    // Nobody is left to answer, or the time is over: no news to anybody.
-    if (err !== undefined && error === err) {
-      return err instanceof DeadlineExceeded ? timedOut() : refused();
+    // A read of a copy of the request, say.
+    if (isBrokenOff(error) && this.#isUnread) error = this.#brokenOff(error);
+    const ctx = this.#ctx;
+    if (isCanceled(ctx, error)) {
+      if (cause(ctx) instanceof ClientGone) return clientGone();
+      return ctx.err instanceof DeadlineExceeded ? timedOut() : refused();
     }
     if (error instanceof BodyTooLarge) return tooLarge();
-    this.#options.report(error, this.#request);
-    return failed();
+    if (error instanceof IdleTimeout && this.#body !== undefined) {
+      return bodyTimedOut();
+    }
+    if (isMalformed(error) || hasBadHost(this.#request)) return badRequest();
+    this.#server.report(error, this.#request);
+    return error instanceof DOMException && error.name === "TimeoutError"
+      ? timedOut()
+      : failed();
   }
 
-  /** The answer, or 504 once the context's deadline has passed. */
-  #inTime(answer: Promise<Response>): Promise<Response> {
-    const { promise, resolve, reject } = Promise.withResolvers<Response>();
-    let late = false;
-    const stop = afterFunc(this.#ctx, () => {
-      if (!(this.#ctx.err instanceof DeadlineExceeded)) return;
-      late = true;
-      this.#answered = true;
-      resolve(this.#outgoing(timedOut()));
-    });
-    answer.then((response) => {
-      if (late) discard(response);
-      else resolve(response);
-    }, reject).finally(stop);
-    return promise;
+  get #isUnread(): boolean {
+    return this.#body !== undefined && hasBody(this.#request);
   }
 }
 
-/** Exchanges in order of arrival; an entry of a Set would cost each of them more. */
-export class ExchangeList {
-  size = 0;
-  #first: Exchange | undefined;
-  #last: Exchange | undefined;
+/**
+ * Reports whether the header announces a body. HTTP/2 need not announce one, but
+ * there `shutdown()` breaks none either.
+ */
+function hasBody({ headers }: Request): boolean {
+  const length = headers.get("content-length");
+  return length === null
+    ? headers.has("transfer-encoding")
+    : Number(length) !== 0;
+}
 
-  add(exchange: Exchange): void {
-    const last = this.#last;
-    exchange.previous = last;
-    if (last === undefined) this.#first = exchange;
-    else last.next = exchange;
-    this.#last = exchange;
-    this.size++;
-  }
-
-  delete(exchange: Exchange): void {
-    const { previous, next } = exchange;
-    if (previous === undefined) this.#first = next;
-    else previous.next = next;
-    if (next === undefined) this.#last = previous;
-    else next.previous = previous;
-    exchange.previous = exchange.next = undefined;
-    this.size--;
-  }
-
-  *[Symbol.iterator](): Generator<Exchange> {
-    for (let at = this.#first; at !== undefined; at = at.next) yield at;
+/** Reports whether the Host header makes no URL, which Deno lets through. */
+function hasBadHost(request: Request): boolean {
+  try {
+    return !URL.canParse(request.url);
+  } catch {
+    // Deno has forgotten the request: its client has gone.
+    return false;
   }
 }
 
-/** Tells whatever makes the body of a response that nobody will read it. */
+/** Tells the source of a response that nobody will read it. */
 async function discard(response: Response): Promise<void> {
   try {
     await response.body?.cancel();
   } catch {
-    // Somebody reads it already, or the source does not want to know.
+    // It is being read, or the source fails to cancel.
   }
 }
 
@@ -279,7 +385,7 @@ function nameOf(request: Request): string {
   try {
     return `${request.method} ${new URL(request.url).pathname}`;
   } catch {
-    // Deno forgets a request whose client has gone.
+    // Deno has forgotten the request: its client has gone.
     return "a request whose client has gone";
   }
 }

@@ -1,11 +1,23 @@
-/** What an HTTP server is to those who use it. */
+/** Types of an HTTP server. */
 
 import type { Context } from "../../context/context.ts";
-import type { ShutdownOptions } from "../server.ts";
+import type { Server, ServerAddr } from "../server.ts";
 
 /**
- * Answers one request. What it throws or rejects with is reported to `onError`
- * and answered with 500; it costs that request, nothing else.
+ * Answers one request. Any error of it is reported to `onError` and answered with
+ * 500, except for these:
+ *
+ * | error                                       | status | reported |
+ * | ------------------------------------------- | ------ | -------- |
+ * | the end of ctx because the client has gone  | 499    | no       |
+ * | the end of ctx because of `requestTimeout`  | 504    | no       |
+ * | the end of ctx with the grace period        | 503    | no       |
+ * | a deadline of its own, such as of a step    | 504    | yes      |
+ * | a body that is too long, or stops arriving  | 413, 408 | no     |
+ * | any, if the Host header is malformed        | 400    | no       |
+ *
+ * The body of the request can be read until ctx is done; then every read of it
+ * rejects with `ctx.err`.
  *
  * @example A handler that gives its work half a second
  * ```ts
@@ -14,7 +26,7 @@ import type { ShutdownOptions } from "../server.ts";
  *
  * const greet: HttpHandler = async (ctx) => {
  *   using step = withTimeout(ctx, 500);
- *   const reply = await fetch("data:,hello", step);
+ *   const reply = await fetch("data:,hello", { signal: step.signal });
  *   return new Response(await reply.text());
  * };
  * // A test needs no server.
@@ -22,8 +34,9 @@ import type { ShutdownOptions } from "../server.ts";
  * assertEquals(await response.text(), "hello");
  * ```
  *
- * @param ctx The values of the server's context; done when the response has been
- * sent, the client has gone, the request's time is over, or the server's grace.
+ * @param ctx Context of the request, with the values of the server's ctx. Done when
+ * the response has been sent, the client has gone, `requestTimeout` has passed or
+ * the server's grace period is over.
  * @param request The request.
  */
 export type HttpHandler = (
@@ -31,32 +44,37 @@ export type HttpHandler = (
   request: Request,
 ) => Response | Promise<Response>;
 
-/**
- * Where a server is in its life: serving; told to stop and serving on; finishing
- * what is in flight and taking nothing new; closed.
- */
-export type HttpServerState = "serving" | "lame-duck" | "draining" | "closed";
-
-/** How a server has ended. */
+/** Outcome of the shutdown of an HTTP server. */
 export interface ShutdownReport {
-  /** Why: the cause of its context, or what `shutdown` was given. */
+  /** Cause of the shutdown: that of the server's ctx, or the one `shutdown` got. */
   cause: unknown;
-  /** How many requests were still answered after the soft moment. */
+  /** Number of requests that were finished after the shutdown had begun. */
   drained: number;
-  /** How many got 503 because the server was draining. */
+  /**
+   * Number of requests that got 503 after the shutdown had begun, because there
+   * were more than `maxInFlight` or because the grace period was over. Connections
+   * that the kernel refuses are not counted.
+   */
   refused: number;
-  /** How many were cut when the grace was over. */
+  /** Number of requests that were in flight when the grace period was over. */
   forced: number;
-  /** Which those were: method and path, such as `GET /events`. */
+  /** Method and path of each of them, such as `GET /events`. */
   forcedRequests: string[];
-  /** From the soft moment to the end, in ms. */
+  /**
+   * Work that Deno cannot end, and that goes on until it ends by itself or the
+   * process does: `GET /events` for a handler that ignores its ctx or a stream whose
+   * client reads nothing, `a connection` for a client that has not read the whole
+   * response or has not finished its TLS handshake. Usually empty.
+   */
+  lingering: string[];
+  /** Time in ms from the beginning of the shutdown to the end. */
   duration: number;
 }
 
 /**
- * An HTTP server that runs; made by `serveHttp`.
+ * A running HTTP server, made by `serveHttp`.
  *
- * @example Ended by somebody else than its context
+ * @example A shutdown with a cause and a shorter grace period
  * ```ts
  * import { background, type HttpServer, serveHttp } from "@curfew/context";
  * import { assertEquals } from "@std/assert";
@@ -72,40 +90,8 @@ export interface ShutdownReport {
  * assertEquals([report.cause, server.state], ["deployed anew", "closed"]);
  * ```
  */
-export interface HttpServer extends AsyncDisposable {
-  /** Where it listens. */
-  readonly addr: Deno.Addr;
-  /** Where it is in its life. */
-  readonly state: HttpServerState;
-  /** Whether it wants new work: true until its context is done. */
-  readonly ready: boolean;
-  /** How many requests have not been answered in full. */
+export interface HttpServer<Addr extends ServerAddr = Deno.NetAddr>
+  extends Server<Addr, ShutdownReport> {
+  /** Number of requests that have not been answered in full. */
   readonly inFlight: number;
-  /**
-   * Ends the server as the end of its context would; the context itself is left
-   * alone. A second call gives the same result. With a grace it skips the lame
-   * duck, and the shortest grace asked for counts: `shutdown({ grace: 0 })` is
-   * Go's `Close`, `shutdown()` its `Shutdown`.
-   *
-   * @param cause Why, for the report; or options with a grace.
-   * @returns The same as `finished`.
-   * @throws {RangeError} If the grace is not a number of ms, 0 or more.
-   */
-  shutdown(cause?: unknown | ShutdownOptions): Promise<ShutdownReport>;
-  /**
-   * Registers something to be done at the soft moment: to leave a registry, say.
-   * What was registered last runs first, one after another, each waited for;
-   * `finished` waits for them too, until the hard moment. What one throws is
-   * reported to `onError` and keeps no other from running.
-   *
-   * @param f Gets a context with the values of the server's, done at the hard
-   * moment. At a soft moment that has been it is called at once.
-   * @throws {TypeError} If `f` is not a function.
-   */
-  onShutdown(f: (ctx: Context) => unknown): void;
-  /**
-   * How it ended, once its sockets are closed and its handlers have ended, or
-   * have taken no notice of the end of the grace. Never rejects.
-   */
-  readonly finished: Promise<ShutdownReport>;
 }

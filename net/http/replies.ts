@@ -1,16 +1,34 @@
-/** What a server answers in place of a handler. */
+/** Responses in place of a handler's. */
 
-/** 413: the body is longer than it may be; the rest of it is not read. */
+/** 400: the request itself is malformed. */
+export function badRequest(): Response {
+  return closing(new Response("Bad Request\n", { status: 400 }));
+}
+
+/** 408: the body of the request has stopped arriving. */
+export function bodyTimedOut(): Response {
+  return closing(new Response("Request Timeout\n", { status: 408 }));
+}
+
+/** 413: the body is too long. The rest of it is not read. */
 export function tooLarge(): Response {
   return closing(new Response("Content Too Large\n", { status: 413 }));
 }
 
-/** 500: the handler has failed. */
+/**
+ * 499: the client has gone. Nobody reads it, but Deno's OpenTelemetry records it,
+ * and unlike 5xx it is no error there. The number is nginx's.
+ */
+export function clientGone(): Response {
+  return new Response(null, { status: 499 });
+}
+
+/** 500: the handler failed. */
 export function failed(): Response {
   return new Response("Internal Server Error\n", { status: 500 });
 }
 
-/** 503: not now. */
+/** 503: try again elsewhere, or later. */
 export function refused(): Response {
   return new Response("Service Unavailable\n", {
     status: 503,
@@ -18,12 +36,12 @@ export function refused(): Response {
   });
 }
 
-/** 504: the handler has not answered in time. */
+/** 504: the handler did not answer in time. */
 export function timedOut(): Response {
   return new Response("Gateway Timeout\n", { status: 504 });
 }
 
-/** Asks the client to open a new connection for its next request. */
+/** Adds `Connection: close`: the client opens a new connection for its next request. */
 export function closing(response: Response): Response {
   // An upgraded connection is no longer HTTP.
   if (response.status === 101) return response;
@@ -31,7 +49,7 @@ export function closing(response: Response): Response {
     response.headers.set("connection", "close");
     return response;
   } catch {
-    // The headers of a fetched response cannot be changed.
+    // The headers of a fetched response are immutable.
     return closingCopy(response);
   }
 }
@@ -42,8 +60,8 @@ function closingCopy(response: Response): Response {
     copy.headers.set("connection", "close");
     return copy;
   } catch {
-    // One that cannot be copied, because its body has been read, say, cannot be
-    // sent either: Deno reports that, as it does at any other time.
+    // It cannot be sent either, because its body has been read, say. Deno reports
+    // that, as it does at any other time.
     return response;
   }
 }

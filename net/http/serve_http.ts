@@ -1,104 +1,132 @@
 /** An HTTP server. */
 
-import { background } from "../../context/background.ts";
-import type { CancelableContext, Context } from "../../context/context.ts";
-import { withTimeout } from "../../context/with_deadline.ts";
+import type { Context } from "../../context/context.ts";
+import { isCanceled } from "../../context/is_canceled.ts";
+import { withLazyValue } from "../../context/with_lazy_value.ts";
 import { withValue } from "../../context/with_value.ts";
-import { Exchange, ExchangeList, type ExchangeOptions } from "./exchange.ts";
-import type {
-  HttpHandler,
-  HttpServer,
-  HttpServerState,
-  ShutdownReport,
-} from "./http_server.ts";
-import type { ShutdownOptions } from "../server.ts";
-import { lastCallFor, Lifetime } from "../lifetime.ts";
+import { localAddrKey, remoteAddrKey } from "../addr_keys.ts";
+import { assertAbove0, assertArguments, assertRange } from "../arguments.ts";
+import { ClientGone } from "../client_gone.ts";
 import { realTimers } from "../real_timers.ts";
-import { listenError } from "../listen_error.ts";
-import {
-  assertAbove0,
-  assertArguments,
-  assertRange,
-  assertTls,
-  assertUnstableNet,
-} from "../arguments.ts";
 import { reporter } from "../report.ts";
+import type { ServerAddr, ServerOptions } from "../server.ts";
+import { ServerBase } from "../server_base.ts";
+import {
+  assertTimes,
+  ServerLifetime,
+  type ServerWork,
+} from "../server_lifetime.ts";
+import { Exchange, type ExchangeServer } from "./exchange.ts";
+import { HttpListener, type HttpListenOptions } from "./http_listener.ts";
+import type { HttpHandler, HttpServer, ShutdownReport } from "./http_server.ts";
+import { LinkedList } from "./linked_list.ts";
 import { closing, failed, refused } from "./replies.ts";
-import { localAddrKey } from "../addr_keys.ts";
 import { httpServerKey } from "./request_context.ts";
 
-/** What {@linkcode serveHttp} can be told. */
-export interface ServeHttpOptions {
-  /** The port, 8000 by default; 0 takes a free one. */
-  port?: number;
-  /** The address to listen on; all of them (`0.0.0.0`) by default. */
-  hostname?: string;
-  /** Where to listen instead: the path of a Unix socket. */
-  path?: string;
-  /** For HTTPS: the certificate and its private key, both as PEM text. */
-  tls?: { cert: string; key: string };
-  /** Whether other processes may share the port; needs `--unstable-net`. */
-  reusePort?: boolean;
-  /** Called once the server listens; what it throws, `serveHttp` throws. */
-  onListen?: (addr: Deno.Addr) => void;
+/** Options for {@linkcode serveHttp} that do not depend on where it listens. */
+export interface HttpOptions<Addr extends ServerAddr>
+  extends ServerOptions<Addr> {
   /**
-   * Told of the errors of handlers, and of that of a listener which ends by itself,
-   * as Deno's does for want of file descriptors; `console.error` by default.
+   * Called with the errors of handlers and of streams in responses, and if the
+   * listener fails; `console.error` by default.
    */
   onError?: (error: unknown, request?: Request) => void;
   /**
-   * How long, in ms, to go on serving once ctx is done, while `ready` is false
-   * and replies ask clients to connect anew; 0 by default. Give load balancers
-   * the time here to notice.
+   * Time in ms that a request may take, or a function that returns it; `Infinity`
+   * by default. When it is over the request's ctx is done, and if the handler has
+   * not answered, the server answers 504. Return `Infinity` for event streams and
+   * WebSockets: `(request) => isStream(request) ? Infinity : 5_000`.
    */
-  lameDuck?: number;
-  /** How long, in ms, requests in flight may take after that; 10,000 by default. */
-  grace?: number;
+  requestTimeout?: number | ((request: Request) => number);
   /**
-   * How long, in ms, a request may take; no limit by default. Its ctx is then
-   * done, and where the handler has not answered yet, 504 does.
+   * Time in ms that may pass without a new piece of a request's body while the
+   * handler reads it; `Infinity` by default. The read then rejects with
+   * `IdleTimeout`, and if the handler does not catch that, the client gets 408.
    */
-  requestTimeout?: number;
-  /** How many requests may be in flight, 503 beyond it; no limit by default. */
+  bodyTimeout?: number;
+  /** Number of requests that may be in flight, 503 beyond it; no limit by default. */
   maxInFlight?: number;
   /**
-   * How long, in bytes, the body of a request may be, 413 beyond it; no limit by
-   * default. What is beyond it is not read.
+   * Length in bytes that the body of a request may have, 413 beyond it; no limit by
+   * default. The rest of a longer body is not read.
    */
   maxBodyBytes?: number;
   /**
-   * Derives a request's context, from what the server made for it: to add values
-   * to it. As near as Deno comes to Go's `http.Server.ConnContext`.
+   * Derives the handler's context from the one that the server has made for a
+   * request, to add values to it. As near as Deno comes to Go's
+   * `http.Server.ConnContext`.
    */
   onRequest?: (ctx: Context, request: Request) => Context;
-  /** Called whenever `state` has changed. */
-  onStateChange?: (state: HttpServerState) => void;
+}
+
+/** Options for {@linkcode serveHttp}. */
+export interface ServeHttpOptions extends HttpOptions<Deno.NetAddr> {
+  /** Port; 8000 by default. 0 takes a free one. */
+  port?: number;
+  /** Address to listen on; `0.0.0.0`, which is all of IPv4, by default. */
+  hostname?: string;
+  /** Serves HTTPS with this certificate and private key, both as PEM text. */
+  tls?: { cert: string; key: string };
+  /** Lets other processes share the port; needs `--unstable-net`. */
+  reusePort?: boolean;
+  /** Only in {@linkcode ServeHttpPathOptions}. */
+  path?: undefined;
+}
+
+/** Options for {@linkcode serveHttp} on a Unix socket. */
+export interface ServeHttpPathOptions extends HttpOptions<Deno.UnixAddr> {
+  /** Path of the Unix socket. */
+  path: string;
+  /**
+   * Takes over the file of a socket that a killed process has left at `path`; true
+   * by default.
+   */
+  removeStale?: boolean;
 }
 
 /**
- * Serves HTTP until `ctx` is done, then stops in good order:
+ * Serves HTTP until `ctx` is done, then shuts down in two phases:
  *
- * - Soft moment, when `ctx` is done: for `lameDuck` ms it serves on while `ready`
- *   is false. Then requests in flight are finished, and new ones get 503.
- * - Hard moment, `grace` ms later: the contexts of the requests that are left are
- *   cancelled, and their connections cut.
+ * 1. When `ctx` is done, and `lameDuck` ms later if that is set, the server drains.
+ *    It refuses new connections, so that a proxy sends them elsewhere, and finishes
+ *    the requests in flight. A few milliseconds pass before it refuses, for requests
+ *    that have arrived already; uploads in flight extend that until they have been
+ *    read, because Deno would break them.
+ * 2. When the grace period is over, requests without a response get 503, their
+ *    contexts are canceled, and streams are cut.
  *
- * A handler's context is therefore not a child of `ctx` as far as its end goes:
- * it has its values, and the hard moment as its cancellation.
+ * A handler's context is therefore no child of `ctx` as far as its end goes: it has
+ * the values of `ctx`, and is done at the end of the grace period.
+ *
+ * Behind a load balancer that looks at `ready`, set `lameDuck`: it is what saves
+ * requests that are in transit while the listener closes.
+ *
+ * ## Limits that need a proxy
+ *
+ * Deno has no timeout for request headers, for TLS handshakes or for idle
+ * connections, and no limit for connections, and none can be added here: a handler
+ * first hears of a connection with its first whole header, and cannot close it. A
+ * server that faces the internet needs a proxy that has them. In nginx these are
+ * `client_header_timeout 10s; keepalive_timeout 60s; limit_conn`, and its TLS
+ * handshakes fall under `client_header_timeout` too; in haproxy `timeout
+ * http-request 10s`, `timeout http-keep-alive 60s`, `timeout client 30s` and
+ * `maxconn`. For bodies there are `requestTimeout` and `bodyTimeout`. A response
+ * that is no stream cannot be cut once it is being sent, unless by
+ * `shutdown({ grace: 0 })` as the first call: `finished` does not wait for its
+ * client, but the process does, if it is not run by `main`.
  *
  * Needs the permission `--allow-net`.
  *
- * @param ctx Until when to serve.
- * @param options Where to listen, limits and times.
+ * @param ctx Context until whose end to serve.
+ * @param options Address, limits and times.
  * @param handler Answers the requests.
- * @returns The server. `await using` ends it with its block.
- * @throws {ContextError} The error of `ctx` where that is done: no socket is
- * opened.
+ * @returns The server. `await using` shuts it down at the end of the block.
+ * @throws {ContextError} The error of `ctx` if that is done: no socket is opened.
  * @throws {TypeError} If `ctx` is not a context, `handler` not a function, or
  * `tls` without its cert or key, or together with `path`.
  * @throws {RangeError} If an option is out of range.
  * @throws {Deno.errors.AddrInUse} If the port is in use.
- * @throws {Deno.errors.AddrNotAvailable} If the address is not of this machine.
+ * @throws {Deno.errors.AddrNotAvailable} If the machine does not have the address.
  *
  * @example
  * ```ts
@@ -111,8 +139,7 @@ export interface ServeHttpOptions {
  *   { hostname: "127.0.0.1", port: 0 },
  *   (_ctx, request) => new Response(new URL(request.url).pathname),
  * );
- * const { port } = server.addr as Deno.NetAddr;
- * const reply = await fetch(`http://127.0.0.1:${port}/hello`);
+ * const reply = await fetch(`http://127.0.0.1:${server.addr.port}/hello`);
  * assertEquals(await reply.text(), "/hello");
  *
  * ctx.cancel();
@@ -122,255 +149,218 @@ export interface ServeHttpOptions {
  */
 export function serveHttp(
   ctx: Context,
+  options: ServeHttpPathOptions,
+  handler: HttpHandler,
+): HttpServer<Deno.UnixAddr>;
+/**
+ * Serves HTTP on a TCP port; see the other overload.
+ *
+ * @param ctx Context until whose end to serve.
+ * @param options Address, limits and times.
+ * @param handler Answers the requests.
+ * @returns The server.
+ */
+export function serveHttp(
+  ctx: Context,
   options: ServeHttpOptions,
   handler: HttpHandler,
-): HttpServer {
+): HttpServer;
+export function serveHttp(
+  ctx: Context,
+  options: ServeHttpOptions | ServeHttpPathOptions,
+  handler: HttpHandler,
+): HttpServer<ServerAddr> {
   assertArguments("serveHttp", ctx, options, handler);
+  const { requestTimeout = Infinity, bodyTimeout = Infinity } = options;
+  const { maxInFlight = Infinity, maxBodyBytes = Infinity } = options;
+  assertTimes("serveHttp", options);
+  assertRange("serveHttp", { maxInFlight, maxBodyBytes }, 0);
+  assertAbove0("serveHttp", { bodyTimeout });
+  if (typeof requestTimeout !== "function") {
+    assertAbove0("serveHttp", { requestTimeout });
+  }
   if (ctx.err !== undefined) throw ctx.err;
-  return new Server(ctx, options, handler);
+  return new Server(ctx, options as HttpOptions<ServerAddr>, handler);
 }
 
 /**
- * In ms: how often it is looked which requests are still in flight. The client of
- * one that is found twice is watched from then on: to touch `request.signal`
- * costs as much as four whole requests (#27005), so the quick ones never pay.
+ * Time in ms that a server goes on accepting once it drains, in addition to two
+ * turns of the event loop. `shutdown()` closes every connection that Deno takes for
+ * idle, also if its next request waits in the kernel because JavaScript was busy.
+ * Without this, a rolling restart behind haproxy lost 4 to 7 requests, with it none.
  */
-const clientWatch = 25;
+const lastArrivals = 3;
 
-class Server implements HttpServer {
-  readonly finished: Promise<ShutdownReport>;
-  readonly #report: (error: unknown, request?: Request) => void;
-  readonly #onStateChange: ((state: HttpServerState) => void) | undefined;
-  readonly #lameDuck: number;
-  readonly #maxInFlight: number;
-  readonly #lifetime: Lifetime;
-  readonly #listener: Deno.HttpServer;
-  /** Cuts every connection. Never after `shutdown()`: Deno then dies of it. */
-  readonly #force = new AbortController();
-  readonly #exchanges: ExchangeOptions;
-  readonly #inFlight = new ExchangeList();
-  readonly #hooks: ((ctx: Context) => unknown)[] = [];
-  #state: HttpServerState = "serving";
-  #duck: CancelableContext | undefined;
-  #hurried = false;
-  #drained = 0;
-  #refused = 0;
-  /** Resolves when nothing is in flight any more. */
-  #idle: PromiseWithResolvers<void> | undefined;
-  #watchTimer: ReturnType<typeof setTimeout> | undefined;
+/**
+ * Limit in ms for sending what has been answered, once nothing is in flight. Silent
+ * clients, such as one in the middle of a TLS handshake, would take it forever.
+ */
+const flushTime = 100;
 
-  constructor(ctx: Context, options: ServeHttpOptions, handler: HttpHandler) {
-    const {
-      lameDuck = 0,
-      grace = 10_000,
-      requestTimeout = Infinity,
-      maxInFlight = Infinity,
-      maxBodyBytes = Infinity,
-    } = options;
-    assertRange("serveHttp", { lameDuck, maxInFlight, maxBodyBytes }, 0);
-    assertAbove0("serveHttp", { requestTimeout });
-    this.#report = reporter("serveHttp", options.onError);
-    this.#onStateChange = options.onStateChange;
-    this.#lameDuck = lameDuck;
-    this.#maxInFlight = maxInFlight;
-    this.#lifetime = new Lifetime(
-      ctx,
-      "serveHttp",
-      grace,
-      () => this.#describe(),
-    );
-    try {
-      this.#listener = this.#listen(options);
-    } catch (error) {
-      this.#lifetime.end();
-      throw error;
-    }
-    const here = withValue(this.#lifetime.handlers, httpServerKey, this);
-    this.#exchanges = {
-      handler,
-      requestTimeout,
-      maxBodyBytes,
-      onRequest: options.onRequest,
-      base: withValue(here, localAddrKey, this.addr),
-      report: (error, request) => this.#report(error, request),
-      outgoing: (response) => this.ready ? response : closing(response),
-      over: (exchange) => this.#over(exchange),
-    };
-    this.finished = this.#live();
-  }
+/**
+ * Time in ms from the 503s at the end of the grace period until the cut: for the
+ * answers to get out, and for streams to end themselves.
+ */
+const lastAnswers = 10;
 
-  get addr(): Deno.Addr {
-    return this.#listener.addr;
-  }
+/** Interval in ms at which the requests in flight are looked at. */
+const lookInterval = 25;
 
-  get state(): HttpServerState {
-    return this.#state;
-  }
+class Server extends ServerBase<ServerAddr, ShutdownReport>
+  implements HttpServer<ServerAddr> {
+  readonly #work: HttpWork;
 
-  get ready(): boolean {
-    return this.#lifetime.serving.err === undefined;
+  constructor(
+    ctx: Context,
+    options: HttpOptions<ServerAddr>,
+    handler: HttpHandler,
+  ) {
+    const work = new HttpWork(ctx, options);
+    super(work.lifetime);
+    this.#work = work;
+    work.start(this, handler, options);
   }
 
   get inFlight(): number {
+    return this.#work.size;
+  }
+}
+
+/** The requests of one server, and its listener. */
+class HttpWork implements ServerWork<ShutdownReport> {
+  readonly lifetime: ServerLifetime<ServerAddr, ShutdownReport>;
+  readonly #listener: HttpListener;
+  readonly #report: (error: unknown, request?: Request) => void;
+  readonly #maxInFlight: number;
+  readonly #inFlight = new LinkedList<Exchange>();
+  /** Set by `start()`, before the first request can arrive. */
+  #exchanges!: ExchangeServer;
+  /** Set while `drain()` waits for the last request. */
+  #idle: PromiseWithResolvers<void> | undefined;
+  #lookTimer: ReturnType<typeof setTimeout> | undefined;
+  #cutTimer: ReturnType<typeof setTimeout> | undefined;
+  readonly #reported = Promise.withResolvers<void>();
+  /** True once `drain()` has begun with a grace period above 0. */
+  #hasDrained = false;
+  #drained = 0;
+  #refused = 0;
+  #forcedRequests: string[] = [];
+
+  constructor(ctx: Context, options: HttpOptions<ServerAddr>) {
+    this.#report = reporter("serveHttp", options.onError);
+    this.#maxInFlight = options.maxInFlight ?? Infinity;
+    this.#listener = new HttpListener(options as HttpListenOptions, {
+      serve: (request, info) => this.#serve(request, info),
+      sendFailed: (error) => this.#sendFailed(error),
+      interrupted: (error) => this.#interrupted(error),
+      failed: (error) => this.lifetime.fail(error, "listener"),
+    });
+    this.lifetime = new ServerLifetime(
+      "serveHttp",
+      ctx,
+      this.#listener.addr,
+      options,
+      this.#report,
+    );
+  }
+
+  start(
+    server: HttpServer<ServerAddr>,
+    handler: HttpHandler,
+    options: HttpOptions<ServerAddr>,
+  ): void {
+    const { lifetime } = this;
+    const here = withValue(lifetime.handlers, httpServerKey, server);
+    const base = withValue(here, localAddrKey, lifetime.addr);
+    this.#exchanges = {
+      handler,
+      requestTimeout: options.requestTimeout ?? Infinity,
+      maxBodyBytes: options.maxBodyBytes ?? Infinity,
+      bodyTimeout: options.bodyTimeout ?? Infinity,
+      onRequest: options.onRequest,
+      // Reading the address costs a sixth of a whole request.
+      contextOf: (info) =>
+        withLazyValue(base, remoteAddrKey, () => remoteAddrOf(info)),
+      report: (error, request) => this.#report(error, request),
+      outgoing: (response) => lifetime.ready ? response : closing(response),
+      brokenOff: (error) => this.#brokenOff(error),
+      over: (exchange) => this.#over(exchange),
+    };
+    lifetime.start(this);
+  }
+
+  /** Number of requests in flight. */
+  get size(): number {
     return this.#inFlight.size;
   }
 
-  shutdown(cause?: unknown | ShutdownOptions): Promise<ShutdownReport> {
-    if (isShutdownOptions(cause)) {
-      this.#lifetime.limitGrace(cause.grace ?? Infinity);
-      this.#hurried = true;
-      this.#duck?.cancel();
-      this.#lifetime.serving.cancel(cause.cause);
-    } else {
-      this.#lifetime.serving.cancel(cause);
-    }
-    return this.finished;
+  async drain(): Promise<void> {
+    if (this.lifetime.isCut) return await this.#whenIdle();
+    this.#hasDrained = true;
+    await pause(lastArrivals);
+    await pause(0);
+    await pause(0);
+    for (const exchange of this.#inFlight.toArray()) exchange.closeSocket();
+    await this.#bodiesRead();
+    await this.#bodiesRead();
+    // If the grace period is over, the cut closes it.
+    if (!this.lifetime.isCut) this.#listener.close();
+    await this.#whenIdle();
+    const { closed } = this.#listener;
+    await within(flushTime, Promise.race([closed, this.#reported.promise]));
   }
 
-  onShutdown(f: (ctx: Context) => unknown): void {
-    if (typeof f !== "function") {
-      throw new TypeError("serveHttp: onShutdown() takes a function");
+  cut(): void {
+    realTimers.clearTimeout(this.#lookTimer);
+    const left = this.#inFlight.toArray();
+    this.#forcedRequests = left.map(({ name }) => name);
+    if (!this.#hasDrained) {
+      for (const exchange of left) exchange.closeSocket();
+      return this.#listener.cut();
     }
-    if (this.ready) this.#hooks.push(f);
-    else this.#runHook(f);
+    for (const exchange of left) exchange.refuse();
+    this.#cutTimer = realTimers.setTimeout(this.#cutStreams, lastAnswers);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.shutdown();
-  }
-
-  /** The whole life, from the first request to the report. */
-  async #live(): Promise<ShutdownReport> {
-    const { serving, work } = this.#lifetime;
-    await serving.done;
-    const start = performance.now();
-    const hooks = this.#runHooks();
-    if (this.#lameDuck > 0 && !this.#hurried) {
-      this.#enter("lame-duck");
-      this.#duck = withTimeout(background(), this.#lameDuck);
-      await this.#duck.done;
-    }
-    this.#enter("draining");
-    this.#lifetime.startGrace();
-    const drained = Promise.all([this.#whenIdle(), hooks]);
-    await Promise.race([drained, work.done]);
-    // To watch a client whose connection is cut would leave Deno waiting for it.
-    realTimers.clearTimeout(this.#watchTimer);
-    const forcedRequests = Array.from(this.#inFlight, ({ name }) => name);
-    const forced = forcedRequests.length;
-    if (forced === 0 && work.err === undefined) {
-      // Closes connections that are idle, silent or half a header into a request.
-      await Promise.race([this.#listener.shutdown(), work.done]);
-    } else {
-      this.#force.abort();
-      await lastCallFor(drained);
-    }
-    const { cause } = this.#lifetime;
-    this.#lifetime.end();
-    this.#enter("closed");
+  report(): ShutdownReport {
+    const { lifetime } = this;
+    realTimers.clearTimeout(this.#lookTimer);
+    realTimers.clearTimeout(this.#cutTimer);
+    this.#reported.resolve();
+    const lingering = this.#inFlight.toArray().map(({ name }) => name);
+    // Deno does not tell how many.
+    const hasOthers = this.#listener.hasConnections && lingering.length === 0;
+    if (hasOthers) lingering.push("a connection");
     return {
-      cause,
+      cause: lifetime.cause,
       drained: this.#drained,
       refused: this.#refused,
-      forced,
-      forcedRequests,
-      duration: performance.now() - start,
+      forced: this.#forcedRequests.length,
+      forcedRequests: this.#forcedRequests,
+      lingering,
+      duration: lifetime.duration,
     };
   }
 
-  #enter(state: HttpServerState): void {
-    this.#state = state;
-    try {
-      this.#onStateChange?.(state);
-    } catch (error) {
-      this.#report(error);
-    }
-  }
-
-  async #runHooks(): Promise<void> {
-    for (const f of this.#hooks.splice(0).reverse()) await this.#runHook(f);
-  }
-
-  async #runHook(f: (ctx: Context) => unknown): Promise<void> {
-    try {
-      await f(this.#lifetime.work);
-    } catch (error) {
-      this.#report(error);
-    }
-  }
-
-  #listen(options: ServeHttpOptions): Deno.HttpServer {
-    const { port, hostname, path, tls, reusePort, onListen } = options;
-    if (reusePort) assertUnstableNet("serveHttp", "reusePort");
-    assertTls("serveHttp", tls);
-    if (tls !== undefined && path !== undefined) {
-      throw new TypeError(
-        "serveHttp: there is no TLS on a Unix socket: leave out tls or path",
-      );
-    }
-    let listener: Deno.HttpServer;
-    try {
-      listener = Deno.serve(
-        {
-          signal: forgiving(this.#force.signal),
-          // Deno would print a line.
-          onListen: () => {},
-          // What fails after the handler has answered: the stream of a body.
-          onError: (error: unknown) => {
-            this.#report(error);
-            return failed();
-          },
-          ...(path !== undefined ? { path } : {
-            ...(port !== undefined && { port }),
-            ...(hostname !== undefined && { hostname }),
-            ...(reusePort !== undefined && { reusePort }),
-            ...(tls !== undefined && { cert: tls.cert, key: tls.key }),
-          }),
-        } as Deno.ServeTcpOptions,
-        (request, info) => this.#serve(request, info),
-      );
-    } catch (error) {
-      throw listenError("serveHttp", error, {
-        port: port ?? 8000,
-        hostname,
-        path,
-      });
-    }
-    // Should it ever end by itself, nobody must go on believing in it.
-    listener.finished.then(
-      () => this.#ended(),
-      (error) => this.#ended(error),
-    );
-    try {
-      onListen?.(listener.addr);
-    } catch (error) {
-      this.#force.abort();
-      throw error;
-    }
-    return listener;
-  }
-
-  /** The listener has, by itself or because the server does. */
-  #ended(error?: unknown): void {
-    if (!this.ready) return;
-    const message = "serveHttp: the listener has ended";
-    const failure = new Error(message, { cause: error });
-    this.#lifetime.serving.cancel(failure);
-    this.#report(failure);
+  inFlight(): string | undefined {
+    const { size } = this;
+    if (size === 0) return undefined;
+    return `${size} ${size === 1 ? "request" : "requests"} in flight`;
   }
 
   #serve(
     request: Request,
     info: Deno.ServeHandlerInfo<Deno.Addr>,
   ): Response | Promise<Response> {
-    if (this.#state === "draining" || this.#state === "closed") {
+    const { lifetime } = this;
+    if (this.size >= this.#maxInFlight || lifetime.isCut) {
+      if (lifetime.ready) return refused();
       this.#refused++;
       return closing(refused());
     }
-    if (this.#inFlight.size >= this.#maxInFlight) return refused();
     const exchange = new Exchange(request, info, this.#exchanges);
     this.#inFlight.add(exchange);
-    this.#watchTimer ??= realTimers.setTimeout(this.#watch, clientWatch);
+    this.#lookTimer ??= realTimers.setTimeout(this.#look, lookInterval);
     const sent = () => exchange.sent();
     info.completed.then(sent, sent);
     return exchange.answer();
@@ -378,56 +368,82 @@ class Server implements HttpServer {
 
   #over(exchange: Exchange): void {
     this.#inFlight.delete(exchange);
-    if (!this.ready && this.#lifetime.work.err === undefined) this.#drained++;
-    if (this.#inFlight.size === 0) this.#idle?.resolve();
+    const { ready, isCut } = this.lifetime;
+    if (!ready && !isCut) this.#drained++;
+    if (this.size === 0) this.#idle?.resolve();
   }
 
-  /** Looks after the clients of the requests that have been in flight a while. */
-  readonly #watch = (): void => {
-    this.#watchTimer = undefined;
-    if (this.#inFlight.size === 0) return;
-    for (const exchange of this.#inFlight) exchange.watchClient();
-    this.#watchTimer = realTimers.setTimeout(this.#watch, clientWatch);
+  readonly #look = (): void => {
+    this.#lookTimer = undefined;
+    if (this.size === 0) return;
+    for (const exchange of this.#inFlight.toArray()) exchange.look();
+    this.#lookTimer = realTimers.setTimeout(this.#look, lookInterval);
   };
 
   #whenIdle(): Promise<void> {
-    if (this.#inFlight.size === 0) return Promise.resolve();
+    if (this.size === 0) return Promise.resolve();
     this.#idle ??= Promise.withResolvers();
     return this.#idle.promise;
   }
 
-  #describe(): string | undefined {
-    return this.inFlight === 0
-      ? undefined
-      : `serveHttp with ${this.inFlight} requests in flight`;
+  /**
+   * Resolves when the bodies that are arriving now have been read, or the grace
+   * period is over. Waiting twice serves uploads that begin during the first wait;
+   * waiting for an instant without any could go on for as long as there are clients.
+   */
+  async #bodiesRead(): Promise<void> {
+    const read = this.#inFlight.toArray().map((each) => each.bodyRead());
+    const { handlers } = this.lifetime;
+    await Promise.race([Promise.all(read), handlers.done]);
+  }
+
+  readonly #cutStreams = (): void => {
+    this.#listener.cut();
+    for (const exchange of this.#inFlight.toArray()) exchange.cut();
+  };
+
+  #brokenOff(error: unknown): Error {
+    if (!this.#listener.isClosing) return new ClientGone({ cause: error });
+    return new Error(
+      "serveHttp: the server was closed before the body had arrived",
+      { cause: error },
+    );
+  }
+
+  #interrupted(error: unknown): void {
+    const message = "serveHttp: the listener failed, listening again" +
+      (error instanceof Error ? `: ${error.message}` : "");
+    this.#report(new Error(message, { cause: error }));
+  }
+
+  /** The response is an error of the handler's, or its stream has failed. */
+  #sendFailed(error: unknown): Response {
+    const isEnd = isCanceled(this.lifetime.handlers, error) ||
+      this.#inFlight.toArray().some(({ ctx }) => isCanceled(ctx, error));
+    if (!isEnd) this.#report(error);
+    return failed();
   }
 }
 
-/**
- * The same signal. Of a server that Deno has closed itself a listener of it throws,
- * which nobody could catch.
- */
-function forgiving(signal: AbortSignal): AbortSignal {
-  const listen = signal.addEventListener.bind(signal);
-  signal.addEventListener = (
-    type: string,
-    listener: EventListenerOrEventListenerObject,
-    options?: boolean | AddEventListenerOptions,
-  ) => {
-    const careful = (event: Event) => {
-      try {
-        if (typeof listener === "function") listener.call(signal, event);
-        else listener.handleEvent(event);
-      } catch (error) {
-        if (!(error instanceof Deno.errors.BadResource)) throw error;
-      }
-    };
-    listen(type, careful, options);
-  };
-  return signal;
+function remoteAddrOf(
+  info: Deno.ServeHandlerInfo<Deno.Addr>,
+): Deno.Addr | undefined {
+  try {
+    return info.remoteAddr;
+  } catch {
+    // Deno forgets a request that is over.
+    return undefined;
+  }
 }
 
-function isShutdownOptions(cause: unknown): cause is ShutdownOptions {
-  return typeof cause === "object" && cause !== null &&
-    !(cause instanceof Error) && "grace" in cause;
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => realTimers.setTimeout(resolve, ms));
+}
+
+/** Resolves with `promise`, or after `ms` without it. */
+async function within(ms: number, promise: Promise<unknown>): Promise<void> {
+  const { promise: timeout, resolve } = Promise.withResolvers<void>();
+  const timer = realTimers.setTimeout(resolve, ms);
+  await Promise.race([promise, timeout]);
+  realTimers.clearTimeout(timer);
 }

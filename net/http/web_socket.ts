@@ -1,18 +1,26 @@
-/** WebSockets, as part of the request that they have come from. */
+/** WebSockets in handlers of `serveHttp`. */
 
-const upgrades = new WeakMap<Request, Deno.WebSocketUpgrade>();
+import { keepEarlyClose } from "./early_close.ts";
+import { exchangeOf } from "./request_exchange.ts";
 
 /**
- * `Deno.upgradeWebSocket` for handlers of `serveHttp`: the request is in flight,
- * and its ctx open, until the socket is closed. With Deno's own it is over as soon
- * as the socket opens, and the end of the server closes the socket at once.
+ * Upgrades a request of `serveHttp` to a WebSocket, as `Deno.upgradeWebSocket` does.
+ * The request stays in flight, and its ctx open, until the socket is closed.
  *
- * Where the handler then throws, answers with something else or comes too late, the
- * socket is closed with 1011; for that of one by Deno's own, Deno closes the server.
+ * When the server drains, a handler that waits for `softDone(ctx)` has a few
+ * milliseconds to send its goodbye. Then the server closes every socket with code
+ * 1001 (going away) and reads no more of it. A client that gets 1001 should
+ * connect again.
  *
- * @param request The request, as the handler was given it.
- * @param options As those of `Deno.upgradeWebSocket`.
- * @returns The socket, and the response for the handler to return.
+ * If the handler throws, returns anything but `response`, or exceeds
+ * `requestTimeout`, the socket is closed with 1011. Give WebSockets a
+ * `requestTimeout` of `Infinity`. With `Deno.upgradeWebSocket` itself the request
+ * is over as soon as the socket is open, and not returning the upgrade closes the
+ * whole server.
+ *
+ * @param request The request that the handler was called with, not a copy.
+ * @param options Options for `Deno.upgradeWebSocket`.
+ * @returns The socket, and the response that the handler must return.
  * @throws {TypeError} If the request does not ask for a WebSocket.
  *
  * @example A socket that says goodbye
@@ -36,8 +44,7 @@ const upgrades = new WeakMap<Request, Deno.WebSocketUpgrade>();
  *     return response;
  *   },
  * );
- * const { port } = server.addr as Deno.NetAddr;
- * const client = new WebSocket(`ws://127.0.0.1:${port}/`);
+ * const client = new WebSocket(`ws://127.0.0.1:${server.addr.port}/`);
  * const closed = Promise.withResolvers<string>();
  * client.onopen = () => ctx.cancel();
  * client.onclose = ({ reason }) => closed.resolve(reason);
@@ -50,26 +57,7 @@ export function upgradeWebSocket(
   options?: Deno.UpgradeWebSocketOptions,
 ): Deno.WebSocketUpgrade {
   const upgrade = Deno.upgradeWebSocket(request, options);
-  upgrades.set(request, upgrade);
-  closeOnceOpen(upgrade.socket);
+  exchangeOf(request)?.upgraded(upgrade);
+  keepEarlyClose(upgrade.socket);
   return upgrade;
-}
-
-/**
- * Deno forgets a close() that comes before the socket is open, as in lame duck,
- * where the soft moment has been: it opens all the same, and stays open.
- */
-function closeOnceOpen(socket: WebSocket): void {
-  const close = socket.close.bind(socket);
-  socket.close = (code, reason) => {
-    const early = socket.readyState === WebSocket.CONNECTING;
-    close(code, reason);
-    if (!early) return;
-    socket.addEventListener("open", () => close(code, reason), { once: true });
-  };
-}
-
-/** The socket that a request has become, and its response; undefined if it has not. */
-export function upgradeOf(request: Request): Deno.WebSocketUpgrade | undefined {
-  return upgrades.get(request);
 }

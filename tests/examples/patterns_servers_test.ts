@@ -18,7 +18,7 @@ function withoutNumbers(output: string): string {
   return output
     .replaceAll(/127\.0\.0\.1:\d+/g, "127.0.0.1:PORT")
     // Three seconds, the fast ones and the others.
-    .replace("grace of 60 ms", "grace of 3000 ms")
+    .replace("period of 60 ms", "period of 3000 ms")
     .replaceAll(/duration: \d+/g, "duration: SOME");
 }
 

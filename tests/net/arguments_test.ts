@@ -93,7 +93,7 @@ for (const request of [undefined, null, "/"]) {
     assertThrows(
       () => requestContext(request as never),
       TypeError,
-      "requestContext: this request was not given out by serveHttp",
+      "requestContext: expected the request that serveHttp passed to its handler",
     );
   });
 }

@@ -14,11 +14,12 @@ Deno.test("serveHttp() describes its requests in flight to the program, until it
     entered.resolve();
     return release.promise;
   });
-  assertEquals(owner.running, [undefined]);
+  const name = `serveHttp 127.0.0.1:${server.addr.port}`;
+  assertEquals(owner.running, [name]);
   using client = await TcpClient.connect(server.addr);
   await client.get("/");
   await entered.promise;
-  assertEquals(owner.running, ["serveHttp with 1 requests in flight"]);
+  assertEquals(owner.running, [`${name} with 1 request in flight`]);
   release.resolve(new Response("over"));
   await client.readUntil("over");
   ctx.cancel();

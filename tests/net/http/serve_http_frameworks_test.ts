@@ -21,8 +21,7 @@ const here = { hostname: "127.0.0.1", port: 0 };
 const nameKey = createKey<string>("name");
 
 function get(server: HttpServer, path: string): Promise<Response> {
-  const { port } = server.addr as Deno.NetAddr;
-  return fetch(`http://127.0.0.1:${port}${path}`);
+  return fetch(`http://127.0.0.1:${server.addr.port}${path}`);
 }
 
 /** The same routes in Hono and in a router written by hand. */
@@ -85,8 +84,8 @@ for (const build of [inHono, byHand]) {
       onRequest: (ctx, request) =>
         withValue(ctx, nameKey, request.headers.get("host") ?? ""),
     }, (_ctx, request) => app.fetch(request));
-    const { port } = server.addr as Deno.NetAddr;
-    assertEquals(await (await get(server, "/")).text(), `127.0.0.1:${port}`);
+    const host = `127.0.0.1:${server.addr.port}`;
+    assertEquals(await (await get(server, "/")).text(), host);
   });
 
   Deno.test(`in ${name} requestContext() works where bodies are limited`, async () => {
@@ -130,6 +129,8 @@ for (const build of [inHono, byHand]) {
     const requestCtx = await entered.promise;
     ctx.cancel();
     assertEquals((await server.finished).forcedRequests, ["GET /"]);
-    assert(String(cause(requestCtx)).includes("the grace of 5 ms is over"));
+    assert(
+      String(cause(requestCtx)).includes("the grace period of 5 ms is over"),
+    );
   });
 }

@@ -1,4 +1,4 @@
-// WebSockets inside serveHttp, by upgradeWebSocket in a handler.
+// WebSockets in handlers of serveHttp, by upgradeWebSocket.
 
 import {
   background,
@@ -13,15 +13,16 @@ import {
 } from "@curfew/context";
 import { assertEquals } from "@std/assert";
 import { TcpClient } from "../tcp/tcp_client.ts";
+import { untilRefused } from "./until_refused.ts";
 
 const here = { hostname: "127.0.0.1", port: 0 };
 
-/** What a client sends that speaks no more of it than that. */
+/** The request of a client that says nothing else. */
 const upgradeText = "GET / HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\n" +
   "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
-/** A client's end, with what came in the order it came. */
+/** A client's end, with the messages in order of arrival. */
 class Peer {
   readonly socket: WebSocket;
   readonly #opened = Promise.withResolvers<void>();
@@ -31,9 +32,9 @@ class Peer {
   readonly opened: Promise<void> = this.#opened.promise;
   readonly closed: Promise<CloseEvent> = this.#closed.promise;
 
-  constructor(server: HttpServer, path = "/socket") {
-    const { port } = server.addr as Deno.NetAddr;
-    this.socket = new WebSocket(`ws://127.0.0.1:${port}${path}`);
+  constructor(server: HttpServer) {
+    const { port } = server.addr;
+    this.socket = new WebSocket(`ws://127.0.0.1:${port}/socket`);
     this.socket.onopen = () => this.#opened.resolve();
     this.socket.onclose = this.#closed.resolve;
     this.socket.onmessage = ({ data }) => {
@@ -54,9 +55,11 @@ class Peer {
 /** Upgrades each request, and tells of its ctx and its socket. */
 class Upgrader {
   readonly #ctx = Promise.withResolvers<Context>();
+  readonly #opened = Promise.withResolvers<void>();
   readonly #closed = Promise.withResolvers<CloseEvent>();
   readonly #use: (ctx: Context, socket: WebSocket) => void;
   readonly ctx: Promise<Context> = this.#ctx.promise;
+  readonly opened: Promise<void> = this.#opened.promise;
   readonly closed: Promise<CloseEvent> = this.#closed.promise;
 
   constructor(use: (ctx: Context, socket: WebSocket) => void) {
@@ -65,6 +68,7 @@ class Upgrader {
 
   readonly handler = (ctx: Context, request: Request): Response => {
     const { socket, response } = upgradeWebSocket(request);
+    socket.addEventListener("open", () => this.#opened.resolve());
     socket.addEventListener("close", this.#closed.resolve);
     this.#use(ctx, socket);
     this.#ctx.resolve(ctx);
@@ -76,7 +80,52 @@ function echo(_ctx: Context, socket: WebSocket): void {
   socket.onmessage = ({ data }) => socket.send(`echo ${data}`);
 }
 
-Deno.test("a WebSocket works inside a handler", async () => {
+/** A client that reads what is on the wire, and answers nothing. */
+class SilentPeer implements Disposable {
+  readonly #conn: Deno.Conn;
+  #bytes = new Uint8Array(0);
+
+  private constructor(conn: Deno.Conn) {
+    this.#conn = conn;
+  }
+
+  /** Connects, and reads up to the end of the 101. */
+  static async connect({ addr }: HttpServer): Promise<SilentPeer> {
+    const { hostname, port } = addr;
+    const peer = new SilentPeer(await Deno.connect({ hostname, port }));
+    await peer.#conn.write(new TextEncoder().encode(upgradeText));
+    const text = () => new TextDecoder("latin1").decode(peer.#bytes);
+    while (!text().includes("\r\n\r\n")) await peer.#read();
+    peer.#bytes = peer.#bytes.subarray(text().indexOf("\r\n\r\n") + 4);
+    return peer;
+  }
+
+  /** The next frame, such as "close 1001"; undefined at the end. */
+  async next(): Promise<string | undefined> {
+    while (this.#bytes.length < 2 + (this.#bytes[1] ?? 0)) {
+      if (!await this.#read()) return undefined;
+    }
+    const [opcode, length] = this.#bytes;
+    const payload = this.#bytes.subarray(2, 2 + length!);
+    this.#bytes = this.#bytes.subarray(2 + length!);
+    if ((opcode! & 15) !== 8) return new TextDecoder().decode(payload);
+    return `close ${length === 0 ? "none" : payload[0]! * 256 + payload[1]!}`;
+  }
+
+  async #read(): Promise<boolean> {
+    const buffer = new Uint8Array(1_000);
+    const n = await this.#conn.read(buffer);
+    if (n === null) return false;
+    this.#bytes = new Uint8Array([...this.#bytes, ...buffer.subarray(0, n)]);
+    return true;
+  }
+
+  [Symbol.dispose](): void {
+    this.#conn.close();
+  }
+}
+
+Deno.test("upgradeWebSocket() gives a working socket", async () => {
   const upgrader = new Upgrader(echo);
   await using server = serveHttp(background(), here, upgrader.handler);
   const peer = new Peer(server);
@@ -89,7 +138,7 @@ Deno.test("a WebSocket works inside a handler", async () => {
   await Promise.all([peer.closed, upgrader.closed]);
 });
 
-Deno.test("the ctx of a WebSocket is open while the socket is, and done when the client has closed it", async () => {
+Deno.test("upgradeWebSocket() keeps the ctx open until the client closes the socket", async () => {
   const upgrader = new Upgrader(echo);
   await using server = serveHttp(background(), here, upgrader.handler);
   const peer = new Peer(server);
@@ -103,7 +152,7 @@ Deno.test("the ctx of a WebSocket is open while the socket is, and done when the
   await ctx.done;
 });
 
-Deno.test("a WebSocket that stays open for long is not taken for a client that has gone", async () => {
+Deno.test("upgradeWebSocket() does not take a socket that stays open for a client that has gone", async () => {
   const upgrader = new Upgrader(echo);
   await using server = serveHttp(background(), here, upgrader.handler);
   const peer = new Peer(server);
@@ -117,7 +166,7 @@ Deno.test("a WebSocket that stays open for long is not taken for a client that h
   assertEquals(cause(ctx) instanceof ClientGone, false);
 });
 
-Deno.test("a WebSocket is told of the soft moment by softDone(), and can close in good order", async () => {
+Deno.test("upgradeWebSocket() lets a handler say goodbye when the server drains", async () => {
   const ctx = withCancel(background());
   const upgrader = new Upgrader((ctx, socket) => {
     softDone(ctx).then(() => {
@@ -136,17 +185,14 @@ Deno.test("a WebSocket is told of the soft moment by softDone(), and can close i
   assertEquals([report.drained, report.forced], [1, 0]);
 });
 
-Deno.test("in lame duck a new WebSocket is still opened", async () => {
+Deno.test("upgradeWebSocket() opens new sockets during the lame duck", async () => {
   const upgrader = new Upgrader(echo);
-  const server = serveHttp(
-    background(),
-    { ...here, lameDuck: 60_000 },
-    upgrader.handler,
-  );
+  const options = { ...here, lameDuck: 60_000 };
+  const server = serveHttp(background(), options, upgrader.handler);
   server.shutdown();
-  while (server.state !== "lame-duck") await Promise.resolve();
   const peer = new Peer(server);
   await peer.opened;
+  assertEquals(server.state, "lame-duck");
   peer.socket.send("one");
   assertEquals(await peer.next(), "echo one");
   peer.socket.close();
@@ -154,43 +200,67 @@ Deno.test("in lame duck a new WebSocket is still opened", async () => {
   await server.shutdown({ grace: 0 });
 });
 
-Deno.test("in lame duck a WebSocket that says goodbye at the soft moment is closed as it opens", async () => {
-  const upgrader = new Upgrader((ctx, socket) =>
-    softDone(ctx).then(() => socket.close(1001, "restarting"))
+Deno.test("upgradeWebSocket() remembers a close() from before the socket is open", async () => {
+  const upgrader = new Upgrader((_ctx, socket) =>
+    socket.close(1001, "restarting")
   );
-  const server = serveHttp(
-    background(),
-    { ...here, lameDuck: 60_000 },
-    upgrader.handler,
-  );
-  server.shutdown();
-  while (server.state !== "lame-duck") await Promise.resolve();
+  await using server = serveHttp(background(), here, upgrader.handler);
   const peer = new Peer(server);
   const { code, reason } = await peer.closed;
   assertEquals([code, reason], [1001, "restarting"]);
   await upgrader.closed;
-  assertEquals((await server.shutdown({ grace: 1_000 })).forced, 0);
 });
 
-Deno.test("a WebSocket that goes on is cut at the hard moment, and its ctx says why", async () => {
-  const ctx = withCancel(background());
-  const upgrader = new Upgrader(echo);
-  const server = serveHttp(ctx, { ...here, grace: 5 }, upgrader.handler);
-  const peer = new Peer(server);
-  await peer.opened;
-  peer.socket.send("one");
-  await peer.next();
-  ctx.cancel();
-  const report = await server.finished;
-  await peer.closed;
-  assertEquals(report.forcedRequests, ["GET /socket"]);
-  assertEquals(
-    String(cause(await upgrader.ctx)),
-    "Error: serveHttp: the grace of 5 ms is over",
+const goodbye = (ctx: Context, socket: WebSocket): void =>
+  void softDone(ctx).then(() => socket.send("goodbye"));
+
+for (
+  const [when, use, options, frames] of [
+    ["while it drains", echo, {}, ["close 1001"]],
+    ["after a goodbye", goodbye, {}, ["goodbye", "close 1001"]],
+    ["at shutdown({ grace: 0 })", echo, { grace: 0 }, ["close 1001"]],
+  ] as const
+) {
+  Deno.test(`serveHttp() closes a WebSocket with 1001 ${when}, and waits for no reply`, async () => {
+    const upgrader = new Upgrader(use);
+    const server = serveHttp(
+      background(),
+      { ...here, grace: 60_000 },
+      upgrader.handler,
+    );
+    using peer = await SilentPeer.connect(server);
+    await upgrader.opened;
+    await server.shutdown(options);
+    for (const frame of frames) assertEquals(await peer.next(), frame);
+    assertEquals(await peer.next(), undefined);
+  });
+}
+
+Deno.test("serveHttp() closes a WebSocket with 1001 while it waits for an upload", async () => {
+  const upgrader = new Upgrader(goodbye);
+  const uploading = Promise.withResolvers<void>();
+  const server = serveHttp(background(), here, async (ctx, request) => {
+    if (request.method === "GET") return upgrader.handler(ctx, request);
+    uploading.resolve();
+    return new Response(await request.text());
+  });
+  using upload = await TcpClient.connect(server.addr);
+  await upload.write(
+    "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 8\r\n\r\nhalf",
   );
+  await uploading.promise;
+  using peer = await SilentPeer.connect(server);
+  await upgrader.opened;
+  const finished = server.shutdown();
+  assertEquals(await peer.next(), "goodbye");
+  assertEquals(await peer.next(), "close 1001");
+  await upload.write("half");
+  await upload.readUntil("halfhalf");
+  await finished;
+  assertEquals(await peer.next(), undefined);
 });
 
-Deno.test("a WebSocket that is opened while the server drains gets 503", async () => {
+Deno.test("serveHttp() refuses new WebSockets while it drains", async () => {
   const released = Promise.withResolvers<void>();
   const entered = Promise.withResolvers<void>();
   const server = serveHttp(background(), here, async () => {
@@ -198,17 +268,16 @@ Deno.test("a WebSocket that is opened while the server drains gets 503", async (
     await released.promise;
     return new Response("x");
   });
-  const { port } = server.addr as Deno.NetAddr;
-  const held = fetch(`http://127.0.0.1:${port}/`);
+  const held = fetch(`http://127.0.0.1:${server.addr.port}/`);
   await entered.promise;
   const finished = server.shutdown();
-  while (server.state !== "draining") await Promise.resolve();
+  await untilRefused(server);
   const peer = new Peer(server);
   peer.socket.onerror = (event) => event.preventDefault();
   await peer.closed;
   released.resolve();
   await (await held).text();
-  assertEquals((await finished).refused, 1);
+  assertEquals((await finished).drained, 1);
 });
 
 for (
@@ -220,13 +289,14 @@ for (
     ["answers too late", () => new Promise<Response>(() => {}), []],
   ] as [string, () => Response | Promise<Response>, string[]][]
 ) {
-  Deno.test(`a handler that ${what} after the upgrade costs its own socket, and says so`, async () => {
+  Deno.test(`upgradeWebSocket() closes the socket with 1011 if the handler ${what}`, async () => {
     const errors: string[] = [];
+    const isLate = what === "answers too late";
     await using server = serveHttp(
       background(),
       {
         ...here,
-        requestTimeout: what === "answers too late" ? 5 : 60_000,
+        requestTimeout: isLate ? 5 : 60_000,
         onError: (error) => errors.push(String(error)),
       },
       (_ctx, request) => {
@@ -237,55 +307,21 @@ for (
     );
     const peer = new Peer(server);
     assertEquals((await peer.closed).code, 1011);
-    const { port } = server.addr as Deno.NetAddr;
-    const reply = await fetch(`http://127.0.0.1:${port}/`);
+    const reply = await fetch(`http://127.0.0.1:${server.addr.port}/`);
     assertEquals(await reply.text(), "served");
     assertEquals(errors, reported);
-    const isLate = what === "answers too late";
-    // It never ends; the others do once they hear of the client's end of it.
+    // A handler that never ends is in flight until the end.
     const { forced } = await server.shutdown({ grace: isLate ? 0 : 60_000 });
     assertEquals(forced, isLate ? 1 : 0);
   });
 }
 
-Deno.test({
-  name: "a server that Deno has closed ends well, whatever is in flight",
-  // Deno never ends an upgrade that it has dropped.
-  sanitizeOps: false,
-  async fn() {
-    const entered = Promise.withResolvers<void>();
-    const errors: string[] = [];
-    const server = serveHttp(
-      background(),
-      { ...here, grace: 5, onError: (error) => errors.push(String(error)) },
-      (_ctx, request) => {
-        if (request.url.endsWith("/never")) {
-          entered.resolve();
-          return new Promise(() => {});
-        }
-        // By its own, and with another answer: Deno closes all of the server.
-        Deno.upgradeWebSocket(request);
-        return new Response("no");
-      },
-    );
-    using client = await TcpClient.connect(server.addr);
-    await client.get("/never");
-    await entered.promise;
-    using other = await TcpClient.connect(server.addr);
-    await other.write(upgradeText);
-    const { forcedRequests, cause } = await server.finished;
-    assertEquals(forcedRequests.includes("GET /never"), true);
-    assertEquals(errors, [String(cause)]);
-  },
-});
-
-Deno.test("a WebSocket is in flight also where the handler goes on after the upgrade", async () => {
+Deno.test("upgradeWebSocket() keeps the request in flight if the handler goes on after it", async () => {
   const ctxs: Context[] = [];
   const server = serveHttp(background(), here, async (ctx, request) => {
     const { socket, response } = upgradeWebSocket(request);
     echo(ctx, socket);
-    softDone(ctx).then(() => socket.close(1001, "restarting"));
-    // Deno says in between that the request is over.
+    // In the meantime Deno says that the request is over.
     await new Promise((resolve) => setTimeout(resolve, 60));
     ctxs.push(ctx);
     return response;
@@ -297,14 +333,14 @@ Deno.test("a WebSocket is in flight also where the handler goes on after the upg
   peer.socket.send("one");
   assertEquals(await peer.next(), "echo one");
   const report = await server.shutdown();
-  assertEquals((await peer.closed).reason, "restarting");
+  assertEquals((await peer.closed).code, 1001);
   assertEquals([report.drained, report.forced], [1, 0]);
 });
 
 Deno.test({
   name:
-    "a client that leaves between the upgrade and the answer is in flight no longer",
-  // Nor does it ever end this one.
+    "upgradeWebSocket() ends the request of a client that leaves before the socket is open",
+  // Deno never ends this upgrade.
   sanitizeOps: false,
   async fn() {
     const upgraded = Promise.withResolvers<Context>();
@@ -320,10 +356,12 @@ Deno.test({
       await client.write(upgradeText);
       await upgraded.promise;
     }
-    // Time for the server to see it: the socket will never open, nor close.
+    // Time for the server to see it: the socket will neither open nor close.
     await new Promise((resolve) => setTimeout(resolve, 60));
     left.resolve();
-    await (await upgraded.promise).done;
+    const ctx = await upgraded.promise;
+    await ctx.done;
+    assertEquals(cause(ctx) instanceof ClientGone, true);
     assertEquals((await server.shutdown({ grace: 0 })).forced, 0);
   },
 });

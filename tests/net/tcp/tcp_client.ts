@@ -16,6 +16,17 @@ export class TcpClient implements Disposable {
     await this.#conn.write(new TextEncoder().encode(text));
   }
 
+  /** The same, unless the server has closed the connection. */
+  async writeIfOpen(text: string): Promise<void> {
+    try {
+      await this.write(text);
+    } catch (error) {
+      const isClosed = error instanceof Deno.errors.BrokenPipe ||
+        error instanceof Deno.errors.ConnectionReset;
+      if (!isClosed) throw error;
+    }
+  }
+
   /** Sends a GET request and leaves the connection open. */
   async get(path: string): Promise<void> {
     await this.write(`GET ${path} HTTP/1.1\r\nHost: test\r\n\r\n`);

@@ -1,28 +1,36 @@
-// Run with few file descriptors: takes all of them, so that the server cannot
-// accept, and prints what becomes of it and of a request in flight.
+// Run with few file descriptors, with "recover" or "give up": takes all of them,
+// so that Deno stops listening. Prints the reports and how the server goes on.
 import { background, serveHttp } from "../../../mod.ts";
+import { realTimers } from "../../../net/real_timers.ts";
 
+const { setTimeout } = realTimers;
+// Pauses of 5 ms to 1 s become ones of 0 to 10 ms.
+realTimers.setTimeout =
+  ((f: () => void, ms = 0) => setTimeout(f, ms / 100)) as typeof setTimeout;
+
+const wanted = Deno.args[0];
+const hostname = "127.0.0.1";
+const inFlight = Promise.withResolvers<void>();
 const entered = Promise.withResolvers<void>();
 const server = serveHttp(
   background(),
   {
-    hostname: "127.0.0.1",
+    hostname,
     port: 0,
-    grace: 5,
-    onListen() {},
     onError: (error) => console.log(`reported: ${error}`),
   },
-  () => {
+  async (_ctx, request) => {
+    if (!request.url.endsWith("/early")) return new Response("served again");
     entered.resolve();
-    return new Promise(() => {});
+    await inFlight.promise;
+    return new Response("in flight");
   },
 );
-const { hostname, port } = server.addr as Deno.NetAddr;
-using client = await Deno.connect({ hostname, port });
-await client.write(
-  new TextEncoder().encode("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
-);
+const { port } = server.addr;
+const url = `http://${hostname}:${port}`;
+const early = fetch(`${url}/early`);
 await entered.promise;
+
 const taken: Deno.FsFile[] = [];
 try {
   for (;;) taken.push(Deno.openSync("/dev/null"));
@@ -30,13 +38,30 @@ try {
   // None is left. One for the client:
   taken.pop()!.close();
 }
-// The end of the listener resets it, connected or not.
-const attempt = Deno.connect({ hostname, port }).then(
-  (conn) => conn.close(),
-  () => {},
-);
-const { cause, forced } = await server.finished;
-for (const file of taken) file.close();
-await attempt;
-console.log(`forced: ${forced}`);
-console.log(`${cause}, because of ${(cause as Error).cause}`);
+// Deno cannot accept it, stops listening and so resets it.
+await Deno.connect({ hostname, port }).then((conn) => conn.close(), () => {});
+
+if (wanted === "give up") {
+  for (const file of taken) file.close();
+  const other = Deno.listen({ hostname, port });
+  inFlight.resolve();
+  const error = await server.finished.catch((error) => error);
+  console.log(`rejected: ${error}`);
+  console.log(`cause: ${error.cause.name}`);
+  other.close();
+} else {
+  // Some attempts to listen again fail for want of descriptors as well.
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  for (const file of taken) file.close();
+  for (;;) {
+    try {
+      console.log(await (await fetch(url)).text());
+      break;
+    } catch {
+      // Not yet.
+    }
+  }
+  inFlight.resolve();
+  await server.shutdown();
+}
+console.log(await (await early).text());

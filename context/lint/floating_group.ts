@@ -1,0 +1,131 @@
+/** The rule `curfew/floating-group`. */
+
+import { calledName } from "./contexts.ts";
+import { type Finding, rule } from "./rule.ts";
+import {
+  type Binding,
+  functionAround,
+  isInside,
+  type Node,
+  outermost,
+  parentOf,
+  propertyName,
+  type SourceFile,
+  unwrap,
+} from "./source_file.ts";
+
+/** Members of a group that neither wait for it nor let it go. */
+const working = new Set(["active", "ctx", "go", "run", "tryGo"]);
+
+/** Members that start a task whose result only the group waits for. */
+const starting = new Set(["go", "tryGo"]);
+
+/**
+ * Reports a group that nothing waits for: a failure of its tasks stays unseen,
+ * and they may run on after the function has returned.
+ */
+export const floatingGroup: Deno.lint.Rule = rule((file, report) => {
+  for (const call of file.all("CallExpression")) {
+    if (calledName(file, call) !== "group" || isOfMain(file, call)) continue;
+    const expression = outermost(call);
+    const parent = parentOf(expression);
+    if (parent?.type === "VariableDeclarator") {
+      const finding = inVariable(file, parent);
+      if (finding !== undefined) report(finding);
+    } else if (isDropped(expression, parent)) {
+      report({
+        range: expression.range,
+        message: "Nothing waits for this group",
+        hint: "Declare it first: `await using tasks = group(…)`.",
+      });
+    }
+  }
+});
+
+/** Returns true for `group(ctx)` as a statement, and for `group(ctx).go(f)`. */
+function isDropped(expression: Node, parent: Node | undefined): boolean {
+  return parent?.type === "ExpressionStatement" ||
+    parent?.type === "MemberExpression" && parent.object === expression &&
+      working.has(propertyName(parent) ?? "");
+}
+
+function inVariable(
+  file: SourceFile,
+  declarator: Deno.lint.VariableDeclarator,
+): Finding | undefined {
+  const { id, parent: declaration } = declarator;
+  if (declaration.kind.endsWith("using")) return undefined;
+  if (parentOf(declaration)?.type === "ExportNamedDeclaration") {
+    return undefined;
+  }
+  const binding = id.type === "Identifier" ? file.resolve(id) : undefined;
+  if (binding === undefined) return undefined;
+  const members = binding.references.map(memberOf);
+  if (!members.every((name) => name !== undefined && working.has(name))) {
+    return undefined;
+  }
+  const { name } = binding.id;
+  return {
+    range: binding.id.range,
+    message: `Nothing waits for the group \`${name}\``,
+    hint:
+      `Declare it with \`await using\`, and \`await ${name}.wait()\` when all tasks have been given to it.`,
+    fix: fixOf(file, binding, declaration),
+  };
+}
+
+/** The member of a group that `id` is used for; undefined for any other use. */
+function memberOf(id: Node): string | undefined {
+  const expression = outermost(id);
+  const parent = parentOf(expression);
+  return parent?.type === "MemberExpression" && parent.object === expression
+    ? propertyName(parent)
+    : undefined;
+}
+
+/**
+ * Declares the group with `await using`. That alone would cancel its tasks at
+ * the end of the block, so the fix also waits for those that `go` started, after
+ * the last statement that mentions the group.
+ */
+function fixOf(
+  file: SourceFile,
+  binding: Binding,
+  declaration: Deno.lint.VariableDeclaration,
+): Finding["fix"] {
+  const block = parentOf(declaration);
+  if (block?.type !== "BlockStatement" && block?.type !== "Program") {
+    return undefined;
+  }
+  const owner = functionAround(declaration);
+  if (owner !== undefined && !owner.async) return undefined;
+  if (declaration.kind === "var" || declaration.declarations.length > 1) {
+    return undefined;
+  }
+  const [start] = declaration.range;
+  const keyword: [number, number] = [start, start + declaration.kind.length];
+  const { id, references } = binding;
+  if (!references.some((node) => starting.has(memberOf(node) ?? ""))) {
+    return (fixer) => [fixer.replaceTextRange(keyword, "await using")];
+  }
+  const last = block.body.findLast((statement) =>
+    references.some((node) => isInside(node, statement))
+  );
+  if (last === undefined || last.type === "ReturnStatement") return undefined;
+  const wait = `\n${file.indentation(last)}await ${id.name}.wait();`;
+  return (fixer) => [
+    fixer.replaceTextRange(keyword, "await using"),
+    fixer.insertTextAfterRange(last.range, wait),
+  ];
+}
+
+/** Returns true for a group of the context of `main`, which waits for it itself. */
+function isOfMain(file: SourceFile, call: Deno.lint.CallExpression): boolean {
+  const [parent] = call.arguments;
+  const id = parent && unwrap(parent);
+  if (id?.type !== "Identifier") return false;
+  const binding = file.resolve(id);
+  const caller = binding && parentOf(binding.declaration);
+  return caller !== undefined && calledName(file, caller) === "main" &&
+    binding?.declaration === functionAround(call);
+}

@@ -1,0 +1,66 @@
+/** Results that need the context they were made with for as long as they live. */
+
+import { fateOf } from "./fate.ts";
+import {
+  calleeName,
+  functionAround,
+  type FunctionNode,
+  type Node,
+  outermost,
+  parentOf,
+  propertyName,
+  type SourceFile,
+  unwrap,
+} from "./source_file.ts";
+
+/** Names of functions whose result is still open: a response, a connection. */
+const opening =
+  /fetch|request|open|connect|dial|stream|subscribe|listen|watch/i;
+
+/** Properties of a response that need no body. */
+const plain = /^(?:headers|ok|redirected|status|statusText|type|url)$/;
+
+/** Returns true if the result of `node`, a call, is likely to be still open. */
+export function isOpenResult(node: Node): boolean {
+  const call = unwrap(node);
+  return call.type === "CallExpression" &&
+    opening.test(calleeName(call) ?? "");
+}
+
+/**
+ * Returns true if `node` goes into a call that is awaited, and its result is
+ * likely to be still open when it leaves the function: to end its context then
+ * would break it.
+ */
+export function leavesOpen(
+  file: SourceFile,
+  node: Node,
+  owner: FunctionNode | undefined,
+): boolean {
+  let wait: Node | undefined = parentOf(node);
+  while (
+    wait !== undefined &&
+    !(wait.type === "AwaitExpression" && functionAround(wait) === owner)
+  ) wait = parentOf(wait);
+  if (wait?.type !== "AwaitExpression" || !isOpenResult(wait.argument)) {
+    return false;
+  }
+  const declarator = parentOf(outermost(wait));
+  if (declarator?.type !== "VariableDeclarator") {
+    return !stays(wait, owner);
+  }
+  return file.bindings().some(({ declaration, references }) =>
+    declaration === declarator && references.some((id) => !stays(id, owner))
+  );
+}
+
+/** Returns true if the value of `node` is used up before `owner` returns. */
+function stays(node: Node, owner: FunctionNode | undefined): boolean {
+  const parent = parentOf(outermost(node));
+  if (
+    parent?.type === "MemberExpression" &&
+    plain.test(propertyName(parent) ?? "")
+  ) return true;
+  const fate = fateOf(node, owner);
+  return fate === "awaited" || fate === "read";
+}

@@ -18,11 +18,11 @@ import { outcomeOf } from "./outcome.ts";
 import { Random } from "./random.ts";
 import { unhandledIn } from "./unhandled.ts";
 
-/** What an attempt does, and how long it takes in ms. */
+/** The course of one attempt, and its duration in ms. */
 interface Step {
   does: "succeed" | "fail" | "throw" | "stall" | "heed";
   ms: number;
-  /** What retryIf says about its failure. */
+  /** The result of retryIf for its failure. */
   decision: boolean | number;
   /** The random part of the wait after it. */
   fraction: number;
@@ -44,7 +44,7 @@ interface Schedule {
 
 const BACKOFF = { first: 256, factor: 2, max: 4_096 };
 
-/** What comes of a run. */
+/** The outcome of a run. */
 interface Outcome {
   /** Times in ms at which the attempts began. */
   starts: number[];

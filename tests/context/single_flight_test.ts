@@ -410,6 +410,24 @@ Deno.test("singleFlight() lets what f has left behind call for the same key", as
   assertEquals(await call(left!, "a"), 2);
 });
 
+Deno.test("singleFlight() lets what a finished execution has left behind join the one that waited for it", async () => {
+  const release = Promise.withResolvers<void>();
+  let left: Context | undefined;
+  const inner = singleFlight((ctx, _key: string) => {
+    left = withoutCancel(ctx);
+  });
+  const outer = singleFlight(async (ctx, _key: string) => {
+    await inner(ctx, "i");
+    await release.promise;
+    return "outer";
+  });
+  const result = outer(background(), "o");
+  await turn();
+  const joined = outer(left!, "o");
+  release.resolve();
+  assertEquals([await result, await joined], ["outer", "outer"]);
+});
+
 Deno.test("singleFlight() works under a custom context", async () => {
   const { executions, call } = recorded();
   const inner = withCancel(background());

@@ -3,7 +3,7 @@
 import { cause } from "./cause.ts";
 import type { CancelableContext, Context } from "./context.ts";
 import { createKey, type Key } from "./key.ts";
-import { assertContext, Node } from "./tree.ts";
+import { assertContext, Watch } from "./tree.ts";
 import { withCancel } from "./with_cancel.ts";
 import { withValue } from "./with_value.ts";
 import { withoutCancel } from "./without_cancel.ts";
@@ -123,7 +123,7 @@ interface Caller<T> {
   /** Scope that the call was made in, if `f` of another flight made it. */
   readonly scope: Scope | undefined;
   /** Watches the caller's ctx. Set right after the caller has joined. */
-  leaf: Node | undefined;
+  watch: Watch | undefined;
 }
 
 /** One execution of `f`, and the calls that wait for it. */
@@ -157,15 +157,13 @@ class Flight<T> {
       }
       scope.add(this.#scope);
     }
-    const caller: Caller<T> = { resolve, reject, scope, leaf: undefined };
+    const caller: Caller<T> = { resolve, reject, scope, watch: undefined };
     this.#callers.add(caller);
-    caller.leaf = Node.watch(ctx, {
-      fire: (ending) => {
-        this.#remove(caller);
-        reject(ctx.err ?? ending.err);
-        if (this.#callers.size === 0) this.#end(cause(ctx));
-      },
-    });
+    caller.watch = new Watch(ctx, (ending) => {
+      this.#remove(caller);
+      reject(ctx.err ?? ending.err);
+      if (this.#callers.size === 0) this.#end(cause(ctx));
+    }).start();
   }
 
   /** Calls `f`, unless its only caller has already given up. */
@@ -179,7 +177,7 @@ class Flight<T> {
 
   #settle(tell: (caller: Caller<T>) => void): void {
     for (const caller of this.#callers) {
-      Node.unwatch(caller.leaf!);
+      caller.watch?.stop();
       this.#remove(caller);
       tell(caller);
     }

@@ -139,10 +139,12 @@ class Walk {
     const { settles, settledIf } = this.#questions;
     const head = headOf(loop);
     const first = loop.type === "ForStatement" ? loop.init : head;
-    const runsFirst = loop.type === "DoWhileStatement";
-    if (!runsFirst && first !== null && settles(first)) return none;
+    const testsLast = loop.type === "DoWhileStatement";
+    if (!testsLast && first !== null && settles(first)) return none;
     const body = this.#statement(loop.body);
-    const ends = !runsFirst || body.end || body.jumps.has("continue");
+    // A loop that counts is taken to run at least once.
+    const runs = testsLast || loop.type === "ForStatement";
+    const ends = !runs || body.end || body.jumps.has("continue");
     const settled = head !== null && settledIf(head) === false;
     const jumps = new Set(body.jumps);
     jumps.delete("continue");

@@ -3,6 +3,8 @@
 import { calledName, isGroup, ownedMaker } from "./contexts.ts";
 import {
   type Call,
+  calleeName,
+  type FunctionNode,
   type Identifier,
   isFunction,
   type Node,
@@ -12,12 +14,15 @@ import {
 } from "./source_file.ts";
 
 /**
- * - `root`: `background()` or `todo()`, which hold on to nothing;
+ * - `root`: a context that is never done, and so holds on to nothing;
  * - `owned`: a context or group that the same function makes and must end itself,
  *   unless the child is made over and over in a loop without a known end;
  * - `other`: any other context, such as a parameter.
  */
 export type Holder = "root" | "owned" | "other";
+
+/** Functions whose contexts hold on to nothing. */
+const roots = new Set(["background", "todo", "withoutCancel"]);
 
 /** Returns the holder of the context that `call` makes. */
 export function holderOf(
@@ -44,11 +49,12 @@ export function holderOf(
 
   /** The parent is the first argument; `withSignal` joins others to it. */
   function ofArguments(call: Call): Holder {
-    const name = calledName(file, call);
-    if (name === "background" || name === "todo") return "root";
+    // From any module, so that another copy of this package is known as well.
+    const name = calledName(file, call) ?? calleeName(call);
+    if (name !== undefined && roots.has(name)) return "root";
     const holders = call.arguments.map(of);
     if (holders.includes("owned")) return "owned";
-    return name === undefined ? "other" : holders[0] ?? "other";
+    return holders[0] ?? "other";
   }
 
   function ofVariable(id: Identifier): Holder {
@@ -66,9 +72,16 @@ export function holderOf(
 /** The innermost function, or loop without a known end, around `node`. */
 function repeatedIn(node: Node): Node | undefined {
   for (let n = parentOf(node); n !== undefined; n = parentOf(n)) {
-    if (isFunction(n) || isOpenEnded(n)) return n;
+    if (isFunction(n) ? !isOverList(n) : isOpenEnded(n)) return n;
   }
   return undefined;
+}
+
+/** Returns true for the function that `map` and its like call for each item. */
+function isOverList(fn: FunctionNode): boolean {
+  const call = parentOf(fn);
+  return call?.type === "CallExpression" && call.callee !== fn &&
+    /^(?:filter|flatMap|forEach|from|map)$/.test(calleeName(call) ?? "");
 }
 
 function isOpenEnded(node: Node): boolean {

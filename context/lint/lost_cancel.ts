@@ -3,7 +3,7 @@
 import { addAwait } from "./add_await.ts";
 import { isCancelableContextType, ownedMaker } from "./contexts.ts";
 import { settledOnEveryPath } from "./every_path.ts";
-import { holderOf } from "./holder.ts";
+import { type Holder, holderOf } from "./holder.ts";
 import { isOpenResult, leavesOpen } from "./open_result.ts";
 import { type Finding, rule } from "./rule.ts";
 import {
@@ -32,10 +32,8 @@ export const lostCancel: Deno.lint.Rule = rule((file, report) => {
     if (maker === undefined || holder === "owned") continue;
     const parent = parentOf(outermost(call));
     const finding = parent?.type === "VariableDeclarator"
-      ? inVariable(file, parent, maker)
-      : inExpression(file, call, maker);
-    // Nothing holds on to a child of a root, so what is reported can be fixed.
-    if (holder === "root" && finding?.fix === undefined) continue;
+      ? inVariable(file, parent, maker, holder)
+      : inExpression(file, call, maker, holder);
     if (finding !== undefined) report(finding);
   }
 });
@@ -47,12 +45,13 @@ function inExpression(
   file: SourceFile,
   call: Node,
   maker: string,
+  holder: Holder,
 ): Finding | undefined {
+  if (holder === "root") return undefined;
   const use = useOf(file, call, functionAround(call));
-  const dropped = parentOf(outermost(call))?.type === "ExpressionStatement";
-  if (!dropped && (use.kind === "ends" || isOwned(use, maker))) {
-    return undefined;
-  }
+  const isDropped = parentOf(outermost(call))?.type === "ExpressionStatement";
+  const isLost = use.kind === "lends" && !isOwned(use, maker);
+  if (!isDropped && !isLost) return undefined;
   return {
     range: call.range,
     message: `This context of \`${maker}\` is never canceled`,
@@ -64,21 +63,27 @@ function inVariable(
   file: SourceFile,
   declarator: Deno.lint.VariableDeclarator,
   maker: string,
+  holder: Holder,
 ): Finding | undefined {
   const { id, parent: declaration } = declarator;
   if (declaration.kind.endsWith("using")) return undefined;
   if (parentOf(declaration)?.type === "ExportNamedDeclaration") {
     return undefined;
   }
-  if (id.type === "ObjectPattern") return inPattern(id, maker);
+  if (id.type === "ObjectPattern") return inPattern(id, maker, holder);
   const binding = id.type === "Identifier" ? file.resolve(id) : undefined;
   if (binding === undefined) return undefined;
   const owner = functionAround(declaration);
   const uses = binding.references.map((node) => useOf(file, node, owner));
   if (uses.some((use) => isOwned(use, maker))) return undefined;
   const fix = fixOf(file, binding, declaration, uses);
-  // The contexts of a module may be meant to live as long as the program.
-  if (owner === undefined && fix === undefined) return undefined;
+  // The contexts of a module may be meant to live as long as the program, and
+  // nothing holds on to a child of a root but the work under it.
+  const mayLive = owner === undefined || holder === "root";
+  if (mayLive && fix === undefined) return undefined;
+  if (holder === "root" && !uses.some(({ kind }) => kind === "lends")) {
+    return undefined;
+  }
   if (endsOnEveryPath(declaration, uses)) return undefined;
   const { name } = binding.id;
   return {
@@ -96,12 +101,13 @@ function inVariable(
 function inPattern(
   pattern: Deno.lint.ObjectPattern,
   maker: string,
+  holder: Holder,
 ): Finding | undefined {
   const kept = pattern.properties.every((property) =>
     property.type === "Property" && !property.computed &&
     property.key.type === "Identifier" && property.key.name !== "cancel"
   );
-  return kept
+  return kept && holder !== "root"
     ? {
       range: pattern.range,
       message: `This context of \`${maker}\` is never canceled`,

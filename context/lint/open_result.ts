@@ -15,7 +15,7 @@ import {
 
 /** Names of functions whose result is still open: a response, a connection. */
 const opening =
-  /fetch|request|open|connect|dial|stream|subscribe|listen|watch/i;
+  /fetch|request|open|connect|dial|stream|subscribe|listen|watch|start|spawn|create/i;
 
 /** Properties of a response that need no body. */
 const plain = /^(?:headers|ok|redirected|status|statusText|type|url)$/;

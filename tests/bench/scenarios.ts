@@ -166,6 +166,7 @@ function commonParentCancel(): Scenario {
       const values = new Map([[key, "value"]]);
       return {
         ours: repeat((i) => {
+          // deno-lint-ignore curfew/lost-cancel -- a throw ends the process
           const ctx = withCancel(shared);
           if (ctx.value(key) !== "value") throw new Error("a value is lost");
           const x = busy(i);
@@ -331,6 +332,7 @@ function fanOutSignals(): Scenario {
     go: "FanOutDone",
     goTimes: fanOut,
     setUp: () => ({
+      // deno-lint-ignore curfew/lost-cancel -- ends with the parent
       ours: fanOutOurs((parent) => withCancel(parent).signal),
       platform: fanOutPlatform(() => {}),
     }),

@@ -31,6 +31,7 @@ const derive: { [name: string]: (parent: Context) => Context } = {
   "withCancel() of withValue()": (parent) =>
     withCancel(withValue(parent, key, "value")),
   "withValue() of withCancel()": (parent) =>
+    // deno-lint-ignore curfew/lost-cancel -- ends with the parent
     withValue(withCancel(parent), key, "value"),
   "withCancel() of a second wrapper": (parent) =>
     withCancel(new Wrapper(parent)),

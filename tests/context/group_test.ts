@@ -127,6 +127,7 @@ for (const [how, task] of failures) {
 
   Deno.test(`group leaves no rejection unhandled when a task ${how}`, async () => {
     const reasons = await unhandledIn(async () => {
+      // deno-lint-ignore curfew/floating-group -- the test needs it floating
       const tasks = group(background(), { limit: 1 });
       tasks.go(task);
       tasks.go(task);

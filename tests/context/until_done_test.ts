@@ -94,7 +94,7 @@ for (const [name, make] of iterables) {
   });
 
   Deno.test(`untilDone() ends quietly in the middle of ${name} once ctx is done`, async () => {
-    const ctx = withCancel(background());
+    using ctx = withCancel(background());
     const items: number[] = [];
     for await (const item of untilDone(ctx, make())) {
       items.push(item);
@@ -216,7 +216,7 @@ Deno.test("untilDone() does not wait for a stuck async generator at the end of c
 });
 
 Deno.test("untilDone() lets a generator clean up once ctx is done", async () => {
-  const ctx = withCancel(background());
+  using ctx = withCancel(background());
   let closed = false;
   const source = (async function* () {
     try {
@@ -335,7 +335,7 @@ Deno.test("untilDone() throws the error of an item that rejects, whatever return
 });
 
 Deno.test("untilDone() accepts an iterator without return()", async () => {
-  const ctx = withCancel(background());
+  using ctx = withCancel(background());
   const endless = {
     [Symbol.asyncIterator]: () => ({
       next: () => Promise.resolve({ done: false, value: 7 }),

@@ -53,6 +53,7 @@ atScale(
     for (let i = 0; i < n; i++) {
       listen(contexts[i]!, () => {
         counts.told++;
+        // deno-lint-ignore curfew/lost-cancel -- done from the start
         const step = withTimeout(contexts[(i + 1) % n]!, hour);
         if (step.err === root.err) counts.done++;
       });

@@ -212,6 +212,41 @@ testRule("lost-cancel", {
         const wrapper = new Wrapper(inner);
         await sleep(withTimeout(wrapper, 500), 100);
       }`,
+    "a context that is looked at and dropped": `
+      function f(ctx: Context) {
+        g(withCancel(ctx).err, withTimeout(ctx, 5).deadline);
+        g(cause(withCancel(ctx)), remaining(withTimeout(ctx, 5)));
+      }`,
+    "a cancel in a loop that counts": `
+      async function f(ctx: Context) {
+        const child = withCancel(ctx);
+        await g(child);
+        for (let i = 0; i < 3; i++) child.cancel(i);
+      }`,
+    "a child for each item of a list": `
+      async function f(ctx: Context) {
+        using session = withCancel(ctx);
+        const waits = xs.map((x) => sleep(withTimeout(session, 500), x));
+        xs.forEach((x) => sleep(withTimeout(session, 500), x));
+        await Promise.all(waits);
+      }`,
+    "a child of a context of another copy of the package": `
+      async function f() {
+        const root = other.withCancel(other.background());
+        const child = withCancel(root);
+        const work = g(child.signal);
+      }`,
+    "a child of a root under which nothing runs": `
+      function f(signal: AbortSignal) {
+        const ctx = withSignal(background(), signal);
+        return cause(ctx) === ctx.err;
+      }`,
+    "a child of a context that is cut off from its parent": `
+      function f(ctx: Context) {
+        const child = withCancel(withoutCancel(ctx));
+        const work = g(child.signal);
+        const { signal } = withCancel(background());
+      }`,
     "a child of a root that using does not suit": `
       function f() {
         const ctx = withCancel(background());

@@ -134,9 +134,11 @@ test("sleep() and every() keep the process alive until they are over", async () 
   }
   assert.equal(ticks.length, 3);
   assert.deepEqual(snapshot(ctx).afterFuncs, 0);
+  ctx.cancel();
 });
 
 test("orDone() and untilDone() end with ctx", async () => {
+  // deno-lint-ignore curfew/lost-cancel -- ends at its deadline
   const ctx = withTimeout(background(), 5);
   await assert.rejects(
     () => orDone(ctx, new Promise(() => {})),

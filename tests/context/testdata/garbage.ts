@@ -29,6 +29,7 @@ function within<T>(f: () => T): T {
 const programs: Record<string, () => Promise<void>> = {
   async middle() {
     const root = withCancel(background());
+    // deno-lint-ignore curfew/lost-cancel -- the garbage collector has it
     const child = within(() => withCancel(withCancel(withCancel(root))));
     await collect();
     root.cancel("root's cause");

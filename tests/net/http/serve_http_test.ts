@@ -916,6 +916,7 @@ Deno.test("softDone() leaves nothing on the server when its request is over", as
   const ctx = withCancel(background());
   const waits: Promise<void>[] = [];
   const server = serveHttp(ctx, here, (requestCtx) => {
+    // deno-lint-ignore curfew/lost-cancel -- ends with the request
     waits.push(softDone(requestCtx), softDone(withCancel(requestCtx)));
     return new Response("x");
   });

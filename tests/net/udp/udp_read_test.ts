@@ -83,7 +83,7 @@ Deno.test("udpRead() rejects if other code closes the socket, and leaves ctx alo
 });
 
 Deno.test("udpRead() rejects if the socket fails, and leaves ctx alone", async () => {
-  const ctx = withCancel(background());
+  using ctx = withCancel(background());
   const conn = listenUdp();
   const failure = new Deno.errors.NotConnected("the network is gone");
   conn.receive = () => Promise.reject(failure);

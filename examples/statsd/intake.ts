@@ -9,10 +9,10 @@ import {
   type CancelableContext,
   cause,
   type Context,
+  draining,
   serveTcp,
   serveUdp,
   sleep,
-  softDone,
   udpRead,
   withCancel,
   withoutCancel,
@@ -341,7 +341,7 @@ async function* chunks(
 ): AsyncGenerator<Uint8Array> {
   const buffer = new Uint8Array(16_384);
   let closed = false;
-  softDone(ctx).then(() => {
+  afterFunc(draining(ctx), () => {
     closed = true;
     conn.close();
   });

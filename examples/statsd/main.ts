@@ -188,7 +188,7 @@ async function logRefusals(ctx: Context, aggregate: Aggregate): Promise<void> {
     if (others > 0) log.debug(`refused ${others} others`);
   };
   for await (const _ of every(ctx, 1_000)) logNews();
-  // What came since the last second.
+  // Those since the last second.
   logNews();
 }
 

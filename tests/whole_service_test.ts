@@ -97,6 +97,17 @@ class Load {
   }
 }
 
+Deno.test("the whole service has no type errors", async () => {
+  const folder = await Deno.makeTempDir();
+  const config = new URL("deno.json", root).pathname;
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["check", "--config", config, await programFromDocs(folder)],
+    env: { NO_COLOR: "1" },
+  }).output();
+  assert(success, new TextDecoder().decode(stderr));
+  await Deno.remove(folder, { recursive: true });
+});
+
 const ignore = !hasPostgres || Deno.build.os === "windows";
 if (!hasPostgres) {
   console.log("left out: the whole service (needs PostgreSQL's initdb)");
@@ -162,7 +173,7 @@ Deno.test({
     assertEquals(code, 130);
     assertMatch(
       stderr,
-      /^main: SIGINT received after SIGTERM, exit 130; still running: service\(\)/,
+      /^main: SIGINT received after SIGTERM, exit 130; still running: service\(\), serveHttp 127\.0\.0\.1:\d+, serveHttp 127\.0\.0\.1:\d+\n$/,
     );
     await Deno.remove(folder, { recursive: true });
   },

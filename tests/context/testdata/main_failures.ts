@@ -235,7 +235,7 @@ const programs: Record<string, () => unknown> = {
   "serveHttp()": () =>
     main((ctx) => {
       const server = serveHttp(ctx, local, () => new Response("hello"));
-      const { port } = server.addr as Deno.NetAddr;
+      const { port } = server.addr;
       setTimeout(async () => {
         const reply = await fetch(`http://127.0.0.1:${port}/`);
         console.log(await reply.text());
@@ -256,14 +256,14 @@ const programs: Record<string, () => unknown> = {
       const server = serveUdp(ctx, local, async (_ctx, datagram) => {
         await datagram.reply(new TextEncoder().encode("hello"));
       });
-      setTimeout(() => ask(server.addr as Deno.NetAddr));
+      setTimeout(() => ask(server.addr));
     }),
   "udpPeers()": () =>
     main((ctx) => {
       const server = udpPeers(ctx, local, async (_ctx, peer) => {
         await peer.send(new TextEncoder().encode("hello"));
       });
-      setTimeout(() => ask(server.addr as Deno.NetAddr));
+      setTimeout(() => ask(server.addr));
     }),
   "group()": () =>
     main((ctx) => {

@@ -1,8 +1,11 @@
 /** The soft moment, for handlers that want to know. */
 
 import type { Context } from "../context/context.ts";
-import { drainingKey } from "../context/draining.ts";
+import { createKey, type Key } from "../context/key.ts";
 import { assertContext, Watch } from "../context/tree.ts";
+
+/** The context of the server, which is done at its soft moment. */
+export const servingKey: Key<Context> = createKey("serving");
 
 /**
  * The soft moment of the server that `ctx` comes from. A handler's own context is
@@ -43,7 +46,7 @@ import { assertContext, Watch } from "../context/tree.ts";
  */
 export function softDone(ctx: Context): Promise<void> {
   assertContext("softDone", ctx);
-  const serving = ctx.value(drainingKey);
+  const serving = ctx.value(servingKey);
   return new Promise((resolve) => {
     // The server lives on when ctx is done: nothing may stay behind on it.
     const leaves: Watch[] = [];

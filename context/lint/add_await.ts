@@ -1,6 +1,6 @@
 /** The fix that waits for a promise. */
 
-import type { Node } from "./source_file.ts";
+import type { Node } from "./nodes.ts";
 
 /** Expressions that `await` can be put before without parentheses. */
 const tight = new Set<Node["type"]>([

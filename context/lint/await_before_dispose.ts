@@ -2,18 +2,17 @@
 
 import { addAwait } from "./add_await.ts";
 import { isGroup, ownedMaker } from "./contexts.ts";
-import { isOpenResult } from "./open_result.ts";
-import { hasPromiseType, returnsPromise } from "./promises.ts";
-import { rule } from "./rule.ts";
 import {
-  type Binding,
   functionAround,
   type FunctionNode,
   isInside,
   type Node,
-  type SourceFile,
   unwrap,
-} from "./source_file.ts";
+} from "./nodes.ts";
+import { isOpenResult } from "./open_result.ts";
+import { hasPromiseType, returnsPromise } from "./promises.ts";
+import { rule } from "./rule.ts";
+import type { Binding, SourceFile } from "./source_file.ts";
 import { useOf } from "./uses.ts";
 
 /**
@@ -54,7 +53,7 @@ export const awaitBeforeDispose: Deno.lint.Rule = rule((file, report) => {
   }
 });
 
-/** The contexts and groups that end as `statement` leaves their block. */
+/** Returns the contexts and groups that end as `statement` leaves their block. */
 function endedBy(
   file: SourceFile,
   statement: Deno.lint.ReturnStatement,
@@ -85,7 +84,7 @@ function endedBy(
   });
 }
 
-/** The expressions of which `value` is one. */
+/** Returns the expressions of which `value` is one. */
 function results(value: Node): Node[] {
   const node = unwrap(value);
   switch (node.type) {

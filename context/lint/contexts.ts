@@ -2,15 +2,14 @@
 
 import { importedName, importedTypeName } from "./imports.ts";
 import {
-  type Binding,
   type FunctionNode,
   isFunction,
   type Node,
   parentOf,
   propertyName,
-  type SourceFile,
   unwrap,
-} from "./source_file.ts";
+} from "./nodes.ts";
+import type { Binding, SourceFile } from "./source_file.ts";
 
 /** Functions whose result must be canceled. */
 const owned = new Set([
@@ -49,7 +48,7 @@ const callers = new Set([
 const groupCallers = new Set(["go", "run", "tryGo"]);
 
 /**
- * The name of the function that makes `node`, a context that must be canceled.
+ * Returns the name of the function that makes `node`, a context that must be canceled.
  * One with a time limit of zero is done from the start.
  */
 export function ownedMaker(file: SourceFile, node: Node): string | undefined {
@@ -61,7 +60,7 @@ export function ownedMaker(file: SourceFile, node: Node): string | undefined {
   return isOver ? undefined : name;
 }
 
-/** The name of the export of this package that `node` calls. */
+/** Returns the name of the export of this package that `node` calls. */
 export function calledName(file: SourceFile, node: Node): string | undefined {
   const call = unwrap(node);
   return call.type === "CallExpression"
@@ -134,7 +133,7 @@ export function isGroup(file: SourceFile, node: Node): boolean {
     declaration.init !== null && calledName(file, declaration.init) === "group";
 }
 
-/** The parameters of `fn` that are contexts. */
+/** Returns the parameters of `fn` that are contexts. */
 export function contextParameters(
   file: SourceFile,
   fn: FunctionNode,

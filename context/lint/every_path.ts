@@ -1,6 +1,6 @@
 /** Control flow: the ways by which execution leaves a list of statements. */
 
-import { headOf, type Loop, type Node } from "./source_file.ts";
+import { headOf, type Loop, type Node } from "./nodes.ts";
 
 type Statement = Deno.lint.Statement;
 
@@ -56,7 +56,7 @@ class Walk {
     return { end: true, jumps };
   }
 
-  #statement(statement: Statement | null): Ways {
+  #statement(statement: Statement | null, label?: string): Ways {
     // The linter has no node for an empty statement.
     if (statement === null) return through;
     switch (statement.type) {
@@ -73,12 +73,11 @@ class Walk {
       case "ForStatement":
       case "ForInStatement":
       case "ForOfStatement":
-        return this.#loop(statement);
-      case "LabeledStatement":
-        return landing(this.#statement(statement.body), [
-          `break ${statement.label.name}`,
-          `continue ${statement.label.name}`,
-        ]);
+        return this.#loop(statement, label);
+      case "LabeledStatement": {
+        const { body, label: { name } } = statement;
+        return landing(this.#statement(body, name), `break ${name}`);
+      }
       case "ReturnStatement":
         return this.#jump(statement, "return");
       case "ThrowStatement":
@@ -116,7 +115,7 @@ class Walk {
       const rest = cases.slice(index).flatMap(({ consequent }) => consequent);
       ways = either(ways, this.sequence(rest));
     });
-    return landing(ways, ["break"]);
+    return landing(ways, "break");
   }
 
   #try({ block, handler, finalizer }: Deno.lint.TryStatement): Ways {
@@ -135,21 +134,23 @@ class Walk {
     return last.end ? { end: ways.end, jumps: either(ways, last).jumps } : last;
   }
 
-  #loop(loop: Loop): Ways {
+  #loop(loop: Loop, label: string | undefined): Ways {
     const { settles, settledIf } = this.#questions;
     const head = headOf(loop);
-    const first = loop.type === "ForStatement" ? loop.init : head;
+    const init = loop.type === "ForStatement" ? loop.init : null;
     const testsLast = loop.type === "DoWhileStatement";
-    if (!testsLast && first !== null && settles(first)) return none;
+    if (init !== null && settles(init)) return none;
+    const settlesInHead = head !== null && settles(head);
+    if (settlesInHead && !testsLast) return none;
     const body = this.#statement(loop.body);
     // A loop that counts is taken to run at least once.
     const runs = testsLast || loop.type === "ForStatement";
-    const ends = !runs || body.end || body.jumps.has("continue");
-    const settled = head !== null && settledIf(head) === false;
-    const jumps = new Set(body.jumps);
-    jumps.delete("continue");
-    const end = ends && !settled && !isEndless(loop);
-    return landing({ end, jumps }, ["break"]);
+    const round = landing(body, "continue", `continue ${label}`);
+    const tested = !runs || round.end;
+    const settled = settlesInHead ||
+      head !== null && settledIf(head) === false;
+    const end = tested && !settled && !isEndless(loop);
+    return landing({ end, jumps: round.jumps }, "break");
   }
 }
 
@@ -167,8 +168,8 @@ function either(a: Ways, b: Ways): Ways {
   return { end: a.end || b.end, jumps: new Set([...a.jumps, ...b.jumps]) };
 }
 
-/** The ways out of a statement that is itself where some jumps lead. */
-function landing({ end, jumps }: Ways, names: readonly string[]): Ways {
+/** Returns the ways out of a statement at whose end some of its jumps lead. */
+function landing({ end, jumps }: Ways, ...names: string[]): Ways {
   const left = new Set(jumps);
   const landed = names.filter((name) => left.delete(name)).length > 0;
   return { end: end || landed, jumps: left };

@@ -5,7 +5,7 @@ import {
   type FunctionNode,
   type Node,
   parentOf,
-} from "./source_file.ts";
+} from "./nodes.ts";
 
 /**
  * - `awaited`: by `await`, by a loop over it, or by the `yield` of an async

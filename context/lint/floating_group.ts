@@ -1,18 +1,17 @@
 /** The rule `curfew/floating-group`. */
 
 import { calledName } from "./contexts.ts";
-import { type Finding, rule } from "./rule.ts";
 import {
-  type Binding,
   functionAround,
   isInside,
   type Node,
   outermost,
   parentOf,
   propertyName,
-  type SourceFile,
   unwrap,
-} from "./source_file.ts";
+} from "./nodes.ts";
+import { type Finding, rule } from "./rule.ts";
+import type { Binding, SourceFile } from "./source_file.ts";
 
 /** Members of a group that neither wait for it nor let it go. */
 const working = new Set(["active", "ctx", "go", "run", "tryGo"]);
@@ -74,7 +73,7 @@ function inVariable(
   };
 }
 
-/** The member of a group that `id` is used for; undefined for any other use. */
+/** Returns the member of a group that `id` is used for; undefined for any other use. */
 function memberOf(id: Node): string | undefined {
   const expression = outermost(id);
   const parent = parentOf(expression);

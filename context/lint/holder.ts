@@ -9,9 +9,9 @@ import {
   isFunction,
   type Node,
   parentOf,
-  type SourceFile,
   unwrap,
-} from "./source_file.ts";
+} from "./nodes.ts";
+import type { SourceFile } from "./source_file.ts";
 
 /**
  * - `root`: a context that is never done, and so holds on to nothing;
@@ -69,7 +69,7 @@ export function holderOf(
   }
 }
 
-/** The innermost function, or loop without a known end, around `node`. */
+/** Returns the innermost function, or loop without a known end, around `node`. */
 function repeatedIn(node: Node): Node | undefined {
   for (let n = parentOf(node); n !== undefined; n = parentOf(n)) {
     if (isFunction(n) ? !isOverList(n) : isOpenEnded(n)) return n;

@@ -1,11 +1,7 @@
 /** The names in a file that come from this package. */
 
-import {
-  type Node,
-  propertyName,
-  type SourceFile,
-  unwrap,
-} from "./source_file.ts";
+import { type Node, propertyName, unwrap } from "./nodes.ts";
+import type { SourceFile } from "./source_file.ts";
 
 /** The root of this package: a folder if it is a checkout. */
 const root = new URL("../../", import.meta.url).href;
@@ -37,7 +33,7 @@ export function isThisPackage(specifier: string, filename: string): boolean {
   return /^(?:mod\.ts$|(?:context|net)\/)/.test(href.slice(root.length));
 }
 
-/** The exported name that `node` refers to, such as "withTimeout". */
+/** Returns the exported name that `node` refers to, such as "withTimeout". */
 export function importedName(file: SourceFile, node: Node): string | undefined {
   const expression = unwrap(node);
   if (expression.type === "Identifier") {
@@ -55,7 +51,7 @@ export function importedName(file: SourceFile, node: Node): string | undefined {
   return propertyName(expression);
 }
 
-/** The exported name of a type, such as "Context". */
+/** Returns the exported name of a type, such as "Context". */
 export function importedTypeName(
   file: SourceFile,
   type: Node,

@@ -4,20 +4,19 @@ import { addAwait } from "./add_await.ts";
 import { isCancelableContextType, ownedMaker } from "./contexts.ts";
 import { settledOnEveryPath } from "./every_path.ts";
 import { type Holder, holderOf } from "./holder.ts";
-import { isOpenResult, leavesOpen } from "./open_result.ts";
-import { type Finding, rule } from "./rule.ts";
 import {
-  type Binding,
   functionAround,
   type FunctionNode,
   isInside,
   type Node,
   outermost,
   parentOf,
-  type SourceFile,
   unwrap,
-} from "./source_file.ts";
-import { type Use, useOf } from "./uses.ts";
+} from "./nodes.ts";
+import { isOpenResult, leavesOpen } from "./open_result.ts";
+import { type Finding, rule } from "./rule.ts";
+import type { Binding, SourceFile } from "./source_file.ts";
+import { receiverOf, type Use, useOf } from "./uses.ts";
 
 /**
  * Reports a context that its maker must cancel and does not: it is neither
@@ -117,9 +116,13 @@ function inPattern(
 }
 
 /** Returns true if `use` leaves the context to other code, or to its time limit. */
-function isOwned({ kind, fate }: Use, maker: string): boolean {
-  return kind === "hands over" ||
-    kind === "lends" && fate === "discarded" && withTimeLimit.has(maker);
+function isOwned({ kind, fate, node }: Use, maker: string): boolean {
+  if (kind !== "lends" || !withTimeLimit.has(maker)) {
+    return kind === "hands over";
+  }
+  // A listener, or a signal that is returned, is meant to last until then.
+  return fate === "discarded" ||
+    fate === "returned" && receiverOf(node) === undefined;
 }
 
 function endsOnEveryPath(
@@ -139,7 +142,7 @@ function endsOnEveryPath(
   });
 }
 
-/** The outcome of `condition` that means that the context is done. */
+/** Returns the outcome of `condition` that means that the context is done. */
 function doneIf(condition: Node, uses: readonly Use[]): boolean | undefined {
   const node = unwrap(condition);
   if (node.type === "LogicalExpression") {
@@ -161,7 +164,7 @@ function isNothing(node: Node): boolean {
     node.type === "Literal" && node.value === null;
 }
 
-/** The fix, if all work that has the context is over when its block is left. */
+/** Returns the fix, if all work that has the context is over when its block is left. */
 function fixOf(
   file: SourceFile,
   { id }: Binding,
@@ -199,7 +202,7 @@ function isOver({ kind, fate, inClosure }: Use): boolean {
     (kind === "reads" || kind === "asks") && !inClosure;
 }
 
-/** The value that `owner`, an async function, returns and `use` is part of. */
+/** Returns the value that `owner`, an async function, returns and `use` is part of. */
 function returnedValue(
   { node, fate }: Use,
   owner: FunctionNode | undefined,

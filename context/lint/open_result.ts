@@ -9,9 +9,9 @@ import {
   outermost,
   parentOf,
   propertyName,
-  type SourceFile,
   unwrap,
-} from "./source_file.ts";
+} from "./nodes.ts";
+import type { SourceFile } from "./source_file.ts";
 
 /** Names of functions whose result is still open: a response, a connection. */
 const opening =
@@ -37,21 +37,23 @@ export function leavesOpen(
   node: Node,
   owner: FunctionNode | undefined,
 ): boolean {
-  let wait: Node | undefined = parentOf(node);
-  while (
-    wait !== undefined &&
-    !(wait.type === "AwaitExpression" && functionAround(wait) === owner)
-  ) wait = parentOf(wait);
-  if (wait?.type !== "AwaitExpression" || !isOpenResult(wait.argument)) {
-    return false;
-  }
+  const wait = awaitAround(node, owner);
+  if (wait === undefined || !isOpenResult(wait.argument)) return false;
   const declarator = parentOf(outermost(wait));
-  if (declarator?.type !== "VariableDeclarator") {
-    return !stays(wait, owner);
-  }
+  if (declarator?.type !== "VariableDeclarator") return !stays(wait, owner);
   return file.bindings().some(({ declaration, references }) =>
     declaration === declarator && references.some((id) => !stays(id, owner))
   );
+}
+
+function awaitAround(
+  node: Node,
+  owner: FunctionNode | undefined,
+): Deno.lint.AwaitExpression | undefined {
+  for (let n = parentOf(node); n !== undefined; n = parentOf(n)) {
+    if (n.type === "AwaitExpression" && functionAround(n) === owner) return n;
+  }
+  return undefined;
 }
 
 /** Returns true if the value of `node` is used up before `owner` returns. */

@@ -6,23 +6,20 @@ import {
   isContext,
   isContextBinding,
 } from "./contexts.ts";
-import { returnsPromise } from "./promises.ts";
-import { rule } from "./rule.ts";
 import {
-  type Binding,
   functionAround,
   type FunctionNode,
   headOf,
   isInside,
-  isMentioned,
   type Node,
   outermost,
   parentOf,
-  propertyName,
-  type SourceFile,
   statementAround,
-} from "./source_file.ts";
-import { useOf } from "./uses.ts";
+} from "./nodes.ts";
+import { returnsPromise } from "./promises.ts";
+import { rule } from "./rule.ts";
+import { type Binding, isMentioned, type SourceFile } from "./source_file.ts";
+import { receiverOf, useOf } from "./uses.ts";
 
 /**
  * Reports work that a function waits for, although it does not end with the
@@ -58,7 +55,7 @@ export const parentContext: Deno.lint.Rule = rule((file, report) => {
   }
 });
 
-/** The context that should take the place of `node`, if there is one. */
+/** Returns the context that should take the place of `node`, if there is one. */
 function ownContext(
   file: SourceFile,
   node: Node,
@@ -74,7 +71,7 @@ function ownContext(
   return isMeant(file, node, own, fn) ? undefined : own;
 }
 
-/** The innermost function with a context of its own in whose body `node` is. */
+/** Returns the innermost function with a context of its own in whose body `node` is. */
 function functionWithContext(
   file: SourceFile,
   node: Node,
@@ -88,7 +85,7 @@ function functionWithContext(
 
 /** Returns true if `fn`, or its caller, waits for the work under `node`. */
 function isWaitedFor(file: SourceFile, node: Node, fn: FunctionNode): boolean {
-  const call = callWith(node);
+  const call = receiverOf(node);
   if (call === undefined) return false;
   if (isContext(file, call)) {
     const declarator = parentOf(outermost(call));
@@ -99,24 +96,6 @@ function isWaitedFor(file: SourceFile, node: Node, fn: FunctionNode): boolean {
   if (kind !== "lends" && kind !== "hands over") return false;
   return fate === "awaited" ||
     fate === "returned" && returnsPromise(file, call) !== false;
-}
-
-/** The call that is given the context at `node`, or its signal. */
-function callWith(node: Node): Deno.lint.CallExpression | undefined {
-  let child = outermost(node);
-  let parent = parentOf(child);
-  if (parent?.type === "MemberExpression") {
-    if (propertyName(parent) !== "signal") return undefined;
-    child = outermost(parent);
-    parent = parentOf(child);
-  }
-  while (parent?.type === "Property" || parent?.type === "ObjectExpression") {
-    child = parent;
-    parent = parentOf(child);
-  }
-  return parent?.type === "CallExpression" && parent.callee !== child
-    ? parent
-    : undefined;
 }
 
 /**

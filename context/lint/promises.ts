@@ -4,13 +4,12 @@ import { isGroup } from "./contexts.ts";
 import { importedName } from "./imports.ts";
 import {
   type Call,
-  functionCalled,
   type FunctionNode,
   type Node,
   propertyName,
-  type SourceFile,
   unwrap,
-} from "./source_file.ts";
+} from "./nodes.ts";
+import { functionCalled, type SourceFile } from "./source_file.ts";
 
 /** Functions of this package that return a promise. */
 const waiting = new Set([

@@ -1,7 +1,8 @@
 /** The frame that all rules share. */
 
 import { importsThisPackage } from "./imports.ts";
-import { type Node, SourceFile } from "./source_file.ts";
+import type { Node } from "./nodes.ts";
+import { SourceFile } from "./source_file.ts";
 
 /** A finding of a rule. */
 export interface Finding {

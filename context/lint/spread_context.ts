@@ -1,14 +1,9 @@
 /** The rule `curfew/spread-context`. */
 
 import { isContext } from "./contexts.ts";
+import { type Call, type Node, propertyName, unwrap } from "./nodes.ts";
 import { type Finding, rule } from "./rule.ts";
-import {
-  type Call,
-  type Node,
-  propertyName,
-  type SourceFile,
-  unwrap,
-} from "./source_file.ts";
+import type { SourceFile } from "./source_file.ts";
 
 /** Modules whose functions copy their options. */
 const copying =
@@ -67,7 +62,7 @@ const simple = new Set<Node["type"]>([
   "MemberExpression",
 ]);
 
-/** The index of the first argument that `call` copies; Infinity if it has none. */
+/** Returns the index of the first argument that `call` copies; Infinity if it has none. */
 function firstCopied(file: SourceFile, call: Call): number {
   const callee = unwrap(call.callee);
   const object = callee.type === "MemberExpression"

@@ -6,23 +6,21 @@ import {
   isContextBinding,
 } from "./contexts.ts";
 import { isEndless, settledOnEveryPath } from "./every_path.ts";
-import { rule } from "./rule.ts";
 import {
-  type Binding,
   calleeName,
   classAround,
   functionAround,
   type FunctionNode,
   isFunction,
   isInside,
-  isMentioned,
   type Loop,
   type Node,
   parentOf,
   propertyName,
-  type SourceFile,
   statementAround,
-} from "./source_file.ts";
+} from "./nodes.ts";
+import { rule } from "./rule.ts";
+import { type Binding, isMentioned, type SourceFile } from "./source_file.ts";
 
 /** Names of functions that wait for a time. */
 const timers = /^(?:delay|pause|setTimeout|sleep)$/i;
@@ -87,7 +85,7 @@ function waitsForTime(file: SourceFile, loop: Loop): boolean {
   );
 }
 
-/** The innermost context that `loop` could use and that may be done one day. */
+/** Returns the innermost context that `loop` could use and that may be done one day. */
 function contextAt(file: SourceFile, loop: Loop): Binding | undefined {
   return file.bindings().findLast((binding) => {
     const { declaration, id, scope } = binding;
@@ -147,7 +145,7 @@ function isTied(file: SourceFile, loop: Loop, { scope }: Binding): boolean {
       );
 }
 
-/** The largest part of `scope` that has `node` in it and not the loop. */
+/** Returns the largest part of `scope` that has `node` in it and not the loop. */
 function outermostBeside(node: Node, loop: Loop, scope: Node): Node {
   let part = node;
   for (let n = parentOf(node); n !== undefined; n = parentOf(n)) {

@@ -7,15 +7,14 @@ import {
   type Call,
   calleeName,
   functionAround,
-  functionCalled,
   type FunctionNode,
   type Node,
   outermost,
   parentOf,
   propertyName,
-  type SourceFile,
   unwrap,
-} from "./source_file.ts";
+} from "./nodes.ts";
+import { functionCalled, type SourceFile } from "./source_file.ts";
 
 /** One use of a context by the function that made it, or by its closures. */
 export interface Use {
@@ -73,6 +72,24 @@ export function useOf(
     : { node, kind, fate, inClosure };
 }
 
+/** Returns the call that is given the context at `node` itself, or its signal. */
+export function receiverOf(node: Node): Deno.lint.CallExpression | undefined {
+  let child = outermost(node);
+  let parent = parentOf(child);
+  if (parent?.type === "MemberExpression") {
+    if (propertyName(parent) !== "signal") return undefined;
+    child = outermost(parent);
+    parent = parentOf(child);
+  }
+  while (parent?.type === "Property" || parent?.type === "ObjectExpression") {
+    child = parent;
+    parent = parentOf(child);
+  }
+  return parent?.type === "CallExpression" && parent.callee !== child
+    ? parent
+    : undefined;
+}
+
 function kindOf(file: SourceFile, node: Node, fate: Fate): Use["kind"] {
   const expression = outermost(node);
   const parent = parentOf(expression);
@@ -94,7 +111,7 @@ function kindOf(file: SourceFile, node: Node, fate: Fate): Use["kind"] {
   }
 }
 
-/** The use that `ctx.property` makes of `ctx`. */
+/** Returns the use that `ctx.property` makes of `ctx`. */
 function kindOfMember(member: Deno.lint.MemberExpression): Use["kind"] {
   const expression = outermost(member);
   const parent = parentOf(expression);
@@ -123,7 +140,7 @@ function kindOfMember(member: Deno.lint.MemberExpression): Use["kind"] {
 
 const stateOfSignal = new Set(["aborted", "reason", "throwIfAborted"]);
 
-/** The use that `call` makes of its argument, a context. */
+/** Returns the use that `call` makes of its argument, a context. */
 function kindOfArgument(
   file: SourceFile,
   call: Call,

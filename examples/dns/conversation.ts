@@ -6,10 +6,11 @@
 
 import {
   type Context,
-  draining,
   group,
   isCanceled,
   orDone,
+  softDone,
+  withCancel,
   withTimeout,
 } from "@curfew/context";
 import type { Desk } from "./desk.ts";
@@ -39,7 +40,8 @@ export async function converse(
 ): Promise<void> {
   const writer = conn.writable.getWriter();
   await using queries = group(ctx, { limit: CONNECTION_QUERIES });
-  const reading = draining(queries.ctx);
+  using reading = withCancel(queries.ctx);
+  softDone(ctx).then(() => reading.cancel());
   for (;;) {
     const message = await nextMessage(reading, conn, patience);
     if (message === undefined) break;

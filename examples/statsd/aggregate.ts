@@ -35,13 +35,7 @@ import { labelText, legalLabel, legalName, lineNames } from "./expose.ts";
 import type { Reason, Sample, Sink, Skipped } from "./parse.ts";
 import { parseTags, REASONS } from "./parse.ts";
 import { RefusalLog } from "./refusals.ts";
-import type {
-  Buckets,
-  Budget,
-  Series,
-  SeriesKind,
-  SetSeries,
-} from "./series.ts";
+import type { Budget, Series, SeriesKind, SetSeries } from "./series.ts";
 import { newSeries } from "./series.ts";
 import { SpellingTable } from "./spellings.ts";
 
@@ -52,7 +46,6 @@ export const REFUSALS = [
   "too_many_tags",
   "series_limit",
   "member_limit",
-  "bucket_limit",
 ] as const;
 
 /** Reason for refusing a well-formed sample. */
@@ -68,17 +61,17 @@ export interface AggregateOptions {
   /** Maximum number of observations kept for the quantiles of one series; 1,024 by
    * default. */
   readonly maxObservations?: number;
-  /** Maximum number of observations, or native buckets, of all series together,
-   * beyond the first of each; an observation with a weight counts twice. 10 per
-   * series by default, and at least 1,000,000. */
+  /** Maximum number of observations of all series together, beyond the first of
+   * each; one with a weight counts twice. 10 per series by default, and at least
+   * 1,000,000. */
   readonly maxAllObservations?: number;
   /** Maximum number of characters of names, labels and members; a name counts as
    * often as it is kept. 384 per series by default, and at least 4,000,000.
    * Spellings may take as many again. */
   readonly maxText?: number;
-  /** Buckets of timings, with bounds in the unit that is exposed; summaries by
-   * default. */
-  readonly buckets?: Buckets;
+  /** Upper bounds of the buckets of histograms, ascending, in the unit that is
+   * exposed; summaries by default. */
+  readonly buckets?: readonly number[] | undefined;
   /** Number of sweeps in a row without a sample after which a series is removed;
    * Infinity by default. */
   readonly idleSweeps?: number;
@@ -106,7 +99,7 @@ export class Aggregate implements Sink {
   readonly #maxSeries: number;
   readonly #maxObservations: number;
   readonly #maxText: number;
-  readonly #buckets: Buckets;
+  readonly #buckets: readonly number[] | undefined;
   readonly #idleSweeps: number;
   readonly #random: () => number;
   readonly #budget: Budget;
@@ -260,21 +253,19 @@ export class Aggregate implements Sink {
         }
         this.#events.set++;
         break;
-      default: {
+      default:
         if (series.kind !== "timing") {
           return this.#conflict(sample, series.kind);
         }
-        const taken = series.observe(
+        series.observe(
           value,
           kind === "timing",
           rate === 1 ? 1 : Math.round(1 / rate),
-          this.#budget,
           this.#maxObservations,
+          this.#budget,
           this.#random,
         );
-        if (!taken) return this.error("bucket_limit");
         this.#events.timing++;
-      }
     }
     series.writes++;
   }
@@ -564,7 +555,7 @@ function seriesKind({ kind }: Sample): SeriesKind {
 
 function exposedType(
   kind: SeriesKind,
-  buckets: Buckets,
+  buckets: readonly number[] | undefined,
 ): Family["type"] {
   switch (kind) {
     case "counter":

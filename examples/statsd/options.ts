@@ -6,7 +6,6 @@
 
 import { LOG_LEVELS, type LogLevel } from "./log.ts";
 import { TAG_STYLES, type TagStyle } from "./parse.ts";
-import type { Buckets } from "./series.ts";
 
 /** Text printed for `--help`. */
 export const USAGE =
@@ -21,8 +20,7 @@ Usage: deno task start [options]
   --tag-style STYLE,... tags to read: dogstatsd, influxdb, librato, signalfx;
                         none for no tags                     (all)
   --buckets B,B,...     upper bounds of the buckets of histograms, ascending,
-                        timings in seconds; native for native histograms
-                                                             (summaries)
+                        timings in seconds                   (summaries)
   --max-series NUMBER   series beyond which new ones are refused (100000)
   --ttl SECONDS         age at which a series without samples is removed
                                                              (never)
@@ -57,8 +55,8 @@ export interface Options {
   http: Endpoint;
   /** Tag styles to read. */
   tagStyle: TagStyle[];
-  /** Buckets of histograms; undefined for summaries. */
-  buckets: Buckets;
+  /** Upper bounds of the buckets of histograms; undefined for summaries. */
+  buckets: number[] | undefined;
   /** Maximum number of series. */
   maxSeries: number;
   /** Time in ms after which a series without samples is removed. */
@@ -192,8 +190,7 @@ function readPath(flag: string, text: string): string {
   throw new RangeError(`${flag} must be the path of a socket`);
 }
 
-function readBuckets(flag: string, text: string): Buckets {
-  if (text === "native") return text;
+function readBuckets(flag: string, text: string): number[] {
   const bounds = text.split(",").map((bound) =>
     bound.trim() === "" ? NaN : Number(bound)
   );
@@ -203,8 +200,8 @@ function readBuckets(flag: string, text: string): Buckets {
     );
   if (good) return bounds;
   throw new RangeError(
-    `${flag} must be native, or at most 100 numbers, each above the one ` +
-      `before, such as 0.01,0.1,1; got "${text}"`,
+    `${flag} must be at most 100 numbers, each above the one before, ` +
+      `such as 0.01,0.1,1; got "${text}"`,
   );
 }
 

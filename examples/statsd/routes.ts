@@ -1,5 +1,5 @@
 /**
- * Routes of the HTTP server.
+ * What is answered over HTTP.
  *
  * @module
  */
@@ -11,36 +11,31 @@ import {
   withTimeout,
 } from "@curfew/context";
 import { CONTENT_TYPES, type Format } from "./expose.ts";
-import { PROTOBUF } from "./expose_protobuf.ts";
 import { acceptsGzip, chooseFormat } from "./negotiate.ts";
 
-/** The service, as the routes see it. */
+/** What the routes ask the service. */
 export interface Service {
-  /** Address that the HTTP server is bound to. */
+  /** The address its HTTP server is bound to. */
   readonly hostname: string;
-  /** True if it has native histograms. */
-  readonly native: boolean;
-  /** Tells whether it is ready for traffic. */
+  /** Whether it wants more. */
   isReady(): boolean;
-  /** Yields the metrics in a text format, in pieces. */
+  /** Everything there is to expose, piece by piece. */
   exposition(format: Format): Iterable<string>;
-  /** Yields the metrics as protobuf messages. */
-  messages(): Iterable<Uint8Array<ArrayBuffer>>;
-  /** Returns the page. */
+  /** The page. */
   page(): Response;
-  /** Returns the events that keep the page up to date. */
+  /** What keeps the page up to date. */
   readonly events: HttpHandler;
-  /** Ends the service; undefined if clients may not. */
+  /** Asks it to end; undefined where that is not allowed. */
   readonly quit: (() => void) | undefined;
 }
 
-/** Maximum number of scrapes at a time. */
+/** How many scrapes may be under way. */
 export const MAX_SCRAPES = 10;
 
-/** Maximum time of a scrape, in ms. */
+/** How long, in ms, a scrape may take. */
 const SCRAPE_TIME = 30_000;
 
-/** Returns a handler for all requests to `service`. */
+/** A handler for everything that `service` is asked. */
 export function routesOf(service: Service): HttpHandler {
   const routes: Record<string, Record<string, HttpHandler>> = {
     "/": { GET: () => service.page() },
@@ -54,11 +49,11 @@ export function routesOf(service: Service): HttpHandler {
   };
   return (ctx, request) => {
     const url = URL.parse(request.url);
-    if (url === null) return text(400, "the Host header is malformed");
+    if (url === null) return text(400, "the Host header is no name of a host");
     const { hostname, pathname } = url;
-    // Any name can be made to resolve to this machine (DNS rebinding).
+    // A name of somebody else's can be made to lead to this machine (DNS rebinding).
     if (isLoopback(service.hostname) && !isLoopback(hostname)) {
-      return text(421, "this host answers loopback names only");
+      return text(421, "this is not the host that you are looking for");
     }
     const route = Object.hasOwn(routes, pathname) ? routes[pathname] : {};
     const methods = Object.keys(route ?? {});
@@ -72,9 +67,9 @@ export function routesOf(service: Service): HttpHandler {
 }
 
 /**
- * Answers with 503 while `count` requests are in flight. After `ms` the ctx of a
- * request is done and it counts no more: a client that does not read must not keep
- * out those that do.
+ * Answers with 503 what is asked while `count` others are being answered. One is
+ * given `ms`: then its ctx is done and the next may come, for a client that does
+ * not read must not keep out those that do.
  */
 function atMost(count: number, ms: number, handler: HttpHandler): HttpHandler {
   let underWay = 0;
@@ -92,19 +87,13 @@ function metricsOf(service: Service): HttpHandler {
 }
 
 function metrics(ctx: Context, service: Service, request: Request): Response {
-  const accept = request.headers.get("accept");
-  const format = chooseFormat(accept, service.native);
+  const format = chooseFormat(request.headers.get("accept"));
   const headers = new Headers({
-    "content-type": format === "protobuf" ? PROTOBUF : CONTENT_TYPES[format],
+    "content-type": CONTENT_TYPES[format],
     "vary": "accept, accept-encoding",
   });
-  // The signal cuts a scrape short, which must not look complete.
-  const { signal } = ctx;
-  const body: ReadableStream<Uint8Array<ArrayBuffer>> = format === "protobuf"
-    ? ReadableStream.from(service.messages())
-      .pipeThrough(new TransformStream(), { signal })
-    : ReadableStream.from(service.exposition(format))
-      .pipeThrough(new TextEncoderStream(), { signal });
+  const body = ReadableStream.from(service.exposition(format))
+    .pipeThrough(new TextEncoderStream(), { signal: ctx.signal });
   if (!acceptsGzip(request.headers.get("accept-encoding"))) {
     return new Response(body, { headers });
   }
@@ -116,13 +105,13 @@ function metrics(ctx: Context, service: Service, request: Request): Response {
 
 function quit(service: Service, request: Request): Response {
   if (service.quit === undefined) return text(403, "start with --lifecycle");
-  // A page of another site can send a POST without reading the response.
+  // A page of somebody else's can send a POST, and does not have to see the answer.
   if (!isOwnPage(request)) return text(403, "not from another site");
   service.quit();
   return text(200, "stopping");
 }
 
-/** Tells whether a request comes from no page, or from one of this service. */
+/** Whether a request is from no page, or from one of this service. */
 function isOwnPage({ headers, url }: Request): boolean {
   const site = headers.get("sec-fetch-site") ?? "none";
   const { origin } = new URL(url);
@@ -131,7 +120,7 @@ function isOwnPage({ headers, url }: Request): boolean {
 }
 
 function isLoopback(hostname: string): boolean {
-  // The last one is 127.0.0.0/8 as IPv6 addresses, in both spellings.
+  // The last one is 127.0.0.0/8 among the addresses of IPv6, in either spelling.
   return hostname === "localhost" || /^\[?::1\]?$/.test(hostname) ||
     /^127\.\d+\.\d+\.\d+$/.test(hostname) ||
     /^\[?::ffff:(127\.[\d.]+|7f[\da-f]{2}:[\da-f]{1,4})\]?$/.test(hostname);

@@ -50,6 +50,31 @@ testRule("await-before-dispose", {
         using file = open(ctx);
         return load(file);
       }`,
+    "variables that are no contexts": `
+      async function f(ctx: Context) {
+        using a = open(), b = withTimeout(ctx, 5);
+        let c;
+        const { err } = withTimeout(ctx, 5);
+        await each(async () => {
+          using step = withTimeout(ctx, 500);
+          await load(step);
+        });
+        return load(a, c, err);
+      }`,
+    "a try of another function": `
+      async function f(ctx: Context) {
+        const step = withTimeout(ctx, 500);
+        try {
+          await each(() => {
+            return load(step);
+          });
+        } finally {
+          step.cancel();
+        }
+      }`,
+    "a function without a body of its own": `
+      const f = (ctx: Context) => load(ctx);
+      return load(root);`,
     "state that is only read": `
       async function f(ctx: Context) {
         using step = withTimeout(ctx, 500);
@@ -219,6 +244,15 @@ testRule("await-before-dispose", {
         if (b) return await retry(step, (ctx) => load(ctx));
         return await orDone(step, promise);
       }`,
+    },
+    "a call of an async function in the file": {
+      code: `
+      function f(ctx: Context) {
+        using step = withTimeout(ctx, 500);
+        if (a) return «(async (ctx: Context) => {})(step)»;
+        return «load(step)»;
+      }
+      const load = async (ctx: Context) => {};`,
     },
     "a response, which has to be read as well": {
       code: `

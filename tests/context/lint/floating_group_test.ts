@@ -40,6 +40,12 @@ testRule("floating-group", {
         readonly #tasks = group(background());
       }
       const make = (ctx: Context) => group(ctx);`,
+    "members of a group": `
+      function f(ctx: Context) {
+        const { ctx: own } = group(ctx);
+        const [tasks] = group(ctx);
+        tasks.go(g);
+      }`,
     "an exported group": `
       export const tasks = group(background());
       tasks.go(g);`,

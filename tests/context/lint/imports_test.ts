@@ -164,6 +164,11 @@ const uses: [name: string, code: string, reported: boolean][] = [
     false,
   ],
   [
+    "a var at the top",
+    `import { group } from "@curfew/context"; if (x) { var group = 1; } group(ctx);`,
+    true,
+  ],
+  [
     "a let of another block",
     `import { group } from "@curfew/context"; { let group; } group(ctx);`,
     true,

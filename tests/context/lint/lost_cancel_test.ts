@@ -45,6 +45,21 @@ testRule("lost-cancel", {
     "an export by name": `
       const root = withCancel(parent);
       export { root };`,
+    "a context under an assertion": `
+      function f(ctx: Context) {
+        const a = withCancel(ctx);
+        const b = withCancel(ctx);
+        const c = withCancel(ctx);
+        const d = withCancel(ctx);
+        own(<Context> a);
+        own(b!);
+        own(c satisfies Context);
+        return d as Context;
+      }`,
+    "a pattern that takes nothing by name": `
+      function f(ctx: Context) {
+        const [a] = withCancel(ctx);
+      }`,
     "a context in a list": `
       function f(ctx: Context) {
         const child = withCancel(ctx);
@@ -85,6 +100,12 @@ testRule("lost-cancel", {
         bus.addEventListener("message", g, { signal: limit.signal });
         bus.addEventListener("close", g, { signal: withDeadline(ctx, at).signal });
       }`,
+    "a signal that is returned, and ends by itself": `
+      const limit = (ctx: Context) => withTimeout(ctx, 500).signal;
+      function options(ctx: Context) {
+        const step = withDeadline(ctx, at);
+        return { signal: step.signal, method: "POST" };
+      }`,
     "cancel handed on": `
       function f(ctx: Context) {
         const child = withCancel(ctx);
@@ -95,6 +116,13 @@ testRule("lost-cancel", {
         const child = withCancel(ctx);
         setTimeout(() => child.cancel(), 100);
         await g(child);
+      }`,
+    "a closure that returns it": `
+      function f(ctx: Context) {
+        const child = withCancel(ctx);
+        later(() => child);
+        const other = withCancel(ctx);
+        later((x) => x ? other : ctx);
       }`,
     "cancel destructured": `
       function f(ctx: Context) {
@@ -178,7 +206,103 @@ testRule("lost-cancel", {
         if (child.err !== undefined) return;
         if (child.signal.aborted || x) return;
         if (isCanceled(child, error)) return;
+        if (x && undefined !== child.err) return;
+        if (cause(child) instanceof Error) return;
+        if (child.err?.name === "AbortError") return;
+        if (null == child.err) child.cancel();
+      }
+      async function g(ctx: Context) {
+        const child = withCancel(ctx);
+        await sleep(child, 5);
         if (!child.err) child.cancel();
+      }
+      async function h(ctx: Context) {
+        const child = withCancel(ctx);
+        await sleep(child, 5);
+        if (child.err === undefined) return child.cancel();
+        else if (x) return;
+      }`,
+    "cancel before a jump to a label": `
+      async function f(ctx: Context) {
+        const child = withCancel(ctx);
+        outer: for (;;) {
+          for (;;) {
+            if (await g(child)) continue outer;
+            child.cancel();
+            break outer;
+          }
+        }
+        block: {
+          if (x) break block;
+        }
+      }`,
+    "cancel in an exit": `
+      async function f(ctx: Context) {
+        const child = withCancel(ctx);
+        if (await g(child)) return child.cancel();
+        throw child.cancel();
+      }`,
+    "cancel in a condition": `
+      async function f(ctx: Context) {
+        const a = withCancel(ctx);
+        if (stop(a.cancel())) return;
+      }
+      async function g(ctx: Context) {
+        const b = withCancel(ctx);
+        switch (stop(b.cancel())) { case 1: return; }
+      }
+      async function h(ctx: Context) {
+        const c = withCancel(ctx);
+        while (stop(c.cancel())) return;
+      }
+      async function i(ctx: Context) {
+        const d = withCancel(ctx);
+        for (d.cancel(); x; ) return;
+      }
+      async function j(ctx: Context) {
+        const e = withCancel(ctx);
+        for (const y of stop(e.cancel())) return;
+      }
+      async function k(ctx: Context) {
+        const h = withCancel(ctx);
+        do { if (x) continue; await g(); } while (stop(h.cancel()));
+      }
+      async function l(ctx: Context) {
+        const i = withCancel(ctx);
+        for (; stop(i.cancel()); ) return;
+      }`,
+    "cancel in a branch that every path takes": `
+      async function f(ctx: Context) {
+        const child = withCancel(ctx);
+        try {
+          child.cancel();
+          await g(child);
+        } catch {
+          return;
+        }
+      }`,
+    "a return in finally": `
+      async function f(ctx: Context) {
+        const child = withCancel(ctx);
+        try {
+          if (await g(child)) return;
+        } finally {
+          for (;;) {
+            child.cancel();
+            break;
+          }
+        }
+      }`,
+    "a loop that never ends": `
+      async function f(ctx: Context) {
+        const child = withCancel(ctx);
+        for (;;) await g(child);
+      }
+      async function h(ctx: Context) {
+        const child = withCancel(ctx);
+        do {
+          if (await g(child)) continue;
+        } while (true);
       }`,
     "a loop that runs until it is done": `
       async function f(ctx: Context) {
@@ -477,6 +601,76 @@ testRule("lost-cancel", {
         }));
       }`,
     },
+    "work of which only the result is looked at": {
+      code: `
+      async function f(ctx: Context) {
+        const «a» = withCancel(ctx);
+        if (g(a.signal)) return 1;
+        return g(a.signal) ? 1 : map[g(a.signal)];
+      }
+      async function* h(ctx: Context) {
+        const «b» = withCancel(ctx);
+        yield g(b.signal);
+        switch (g(b.signal)) {
+          case g(b.signal):
+        }
+        do {} while (g(b.signal));
+        while (g(b.signal)) for (; g(b.signal); );
+        throw -g(b.signal);
+      }`,
+      fixed: `
+      async function f(ctx: Context) {
+        using a = withCancel(ctx);
+        if (g(a.signal)) return 1;
+        return g(a.signal) ? 1 : map[g(a.signal)];
+      }
+      async function* h(ctx: Context) {
+        using b = withCancel(ctx);
+        yield g(b.signal);
+        switch (g(b.signal)) {
+          case g(b.signal):
+        }
+        do {} while (g(b.signal));
+        while (g(b.signal)) for (; g(b.signal); );
+        throw -g(b.signal);
+      }`,
+    },
+    "work that nothing waits for": {
+      code: `
+      async function f(ctx: Context) {
+        const «a» = withCancel(ctx);
+        void g(a.signal);
+      }
+      async function h(ctx: Context) {
+        const «b» = withCancel(ctx);
+        x = (g(b.signal), 1);
+      }
+      async function i(ctx: Context) {
+        const «c» = withCancel(ctx);
+        for (; ; g(c.signal)) break;
+      }
+      function* j(ctx: Context) {
+        const «d» = withCancel(ctx);
+        yield g(d.signal);
+      }
+      async function k(ctx: Context) {
+        const «e» = withCancel(ctx);
+        x = (1, g(e.signal));
+      }
+      async function l(ctx: Context) {
+        const «h» = withCancel(ctx);
+        function run() { return g(h.signal); }
+        await run();
+      }
+      async function m(ctx: Context) {
+        const «i» = withCancel(ctx);
+        await each((x = g(i.signal)) => 1);
+      }
+      async function n(ctx: Context) {
+        const «j» = withCancel(ctx);
+        for (const x of xs) y = g(j.signal);
+      }`,
+    },
     "a closure that may run later": {
       code: `
       async function f(ctx: Context) {
@@ -588,6 +782,124 @@ testRule("lost-cancel", {
         }
       }`,
     },
+    "jumps that pass a cancel": {
+      code: `
+      async function f(ctx: Context) {
+        outer: for (const x of xs) {
+          const «a» = withCancel(ctx);
+          for (const y of ys) if (await g(a, y)) continue outer;
+          a.cancel();
+        }
+        outer: for (const x of xs) {
+          const «b» = withCancel(ctx);
+          for (const y of ys) if (await g(b, y)) break outer;
+          b.cancel();
+        }
+        const «c» = withCancel(ctx);
+        block: {
+          if (await g(c)) break block;
+          c.cancel();
+        }
+      }`,
+      fixed: `
+      async function f(ctx: Context) {
+        outer: for (const x of xs) {
+          using a = withCancel(ctx);
+          for (const y of ys) if (await g(a, y)) continue outer;
+          a.cancel();
+        }
+        outer: for (const x of xs) {
+          using b = withCancel(ctx);
+          for (const y of ys) if (await g(b, y)) break outer;
+          b.cancel();
+        }
+        using c = withCancel(ctx);
+        block: {
+          if (await g(c)) break block;
+          c.cancel();
+        }
+      }`,
+    },
+    "paths that a statement leaves open": {
+      code: `
+      async function f(ctx: Context) {
+        const «a» = withCancel(ctx), «b» = withCancel(ctx), «c» = withCancel(ctx);
+        const «d» = withCancel(ctx), «e» = withCancel(ctx), «h» = withCancel(ctx);
+        const «i» = withCancel(ctx), «j» = withCancel(ctx), «k» = withCancel(ctx);
+        await g(a, b, c, d, e, h, i, j, k);
+        if (x) a.cancel();
+        switch (x) { case 1: b.cancel(); }
+        switch (x) { case 1: break; default: c.cancel(); }
+        while (x) d.cancel();
+        for (const y of ys) e.cancel();
+        do { if (x) break; h.cancel(); } while (x);
+        while (true) { if (x) break; }
+        for (;;) { if (y) break; i.cancel(); }
+        try { await g(); } finally { if (x) j.cancel(); }
+        if (k.err === 5) k.cancel();
+        for (; x; );
+      }`,
+    },
+    "paths through finally": {
+      code: `
+      async function f(ctx: Context) {
+        const «child» = withCancel(ctx);
+        try {
+          child.cancel();
+        } finally {
+          if (x) return;
+        }
+      }
+      async function h(ctx: Context) {
+        const «child» = withCancel(ctx);
+        try {
+          if (await g(child)) return;
+          child.cancel();
+        } finally {
+          log();
+        }
+      }`,
+      fixed: `
+      async function f(ctx: Context) {
+        using child = withCancel(ctx);
+        try {
+          child.cancel();
+        } finally {
+          if (x) return;
+        }
+      }
+      async function h(ctx: Context) {
+        using child = withCancel(ctx);
+        try {
+          if (await g(child)) return;
+          child.cancel();
+        } finally {
+          log();
+        }
+      }`,
+    },
+    "a throw that is caught": {
+      code: `
+      async function f(ctx: Context) {
+        const «child» = withCancel(ctx);
+        try {
+          if (await g(child)) throw new Error("no");
+          child.cancel();
+        } catch {
+          console.log("caught");
+        }
+      }`,
+      fixed: `
+      async function f(ctx: Context) {
+        using child = withCancel(ctx);
+        try {
+          if (await g(child)) throw new Error("no");
+          child.cancel();
+        } catch {
+          console.log("caught");
+        }
+      }`,
+    },
     "a continue": {
       code: `
       async function f(ctx: Context) {
@@ -652,6 +964,10 @@ testRule("lost-cancel", {
         return withValue(«withCancel(ctx)», key, 1);
       }`,
       message: "This context of `withTimeout` is never canceled",
+    },
+    "a signal that is returned, and nothing ends": {
+      code: `
+      const limit = (ctx: Context) => «withCancel(ctx)».signal;`,
     },
     "a pattern without cancel": {
       code: `

@@ -23,10 +23,10 @@ export interface Tables {
 
 /** The import that every row starts with, unless it has its own. */
 const imports = `import {
-  afterFunc, background, type CancelableContext, type Context, draining, every,
-  group, type Group, main, notifyContext, orDone, remaining, retry, serveHttp,
-  serveTcp, sleep, todo, withCancel, withDeadline, withoutCancel, withSignal,
-  withTimeout, withValue,
+  afterFunc, background, type CancelableContext, cause, type Context, draining,
+  every, group, type Group, isCanceled, main, notifyContext, orDone, remaining,
+  retry, serveHttp, serveTcp, sleep, todo, withCancel, withDeadline,
+  withoutCancel, withSignal, withTimeout, withValue,
 } from "@curfew/context";
 `;
 

@@ -34,6 +34,27 @@ testRule("spread-context", {
       import { background } from "@curfew/context";
       import { Object } from "./object.ts";
       Object.assign({}, background());`,
+    "values that are not known to be contexts": `
+      function f({ ctx }: Options, own: Other.Context, pair: [Context]) {
+        const tasks = makeGroup();
+        const { err } = withCancel(background());
+        const loop = other, other = loop;
+        let later;
+        return [
+          { ...ctx }, { ...own }, { ...pair }, { ...tasks.ctx }, { ...err },
+          { ...loop }, { ...later }, { ...this.ctx }, { ...make().ctx },
+          { ...group(ctx).active }, { ...(x ? ctx : own) },
+        ];
+      }
+      const server = listen();
+      server.onShutdown((ctx) => ({ ...ctx }));
+      make().onShutdown((ctx) => ({ ...ctx }));
+      server.go((ctx) => ({ ...ctx }));
+      afterFunc(root, (ctx) => ({ ...ctx }));
+      main((ctx, other) => ({ ...other }));
+      ((ctx) => ({ ...ctx }))(1);
+      main()((ctx) => ({ ...ctx }));
+      const union = (ctx: Context | Other) => ({ ...ctx });`,
     "functions that do not copy": `
       import { background, withCancel } from "@curfew/context";
       import { get } from "./http.ts";

@@ -45,6 +45,8 @@ export { sleep } from "./sleep.ts";
 export { every } from "./every.ts";
 export { orDone, type OrDoneOptions } from "./or_done.ts";
 export { untilDone } from "./until_done.ts";
+export { type Backoff, retry, type RetryOptions } from "./retry.ts";
+export { singleFlight, type SingleFlightOptions } from "./single_flight.ts";
 export { WaitGroup } from "./wait_group.ts";
 export { type Group, group, type GroupOptions } from "./group.ts";
 export {

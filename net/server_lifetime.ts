@@ -4,6 +4,7 @@ import { afterFunc } from "../context/after_func.ts";
 import { background } from "../context/background.ts";
 import { cause } from "../context/cause.ts";
 import type { CancelableContext, Context } from "../context/context.ts";
+import { drainingKey } from "../context/draining.ts";
 import { type Owner, ownerOf } from "../context/owner.ts";
 import { remaining } from "../context/remaining.ts";
 import { withCancel } from "../context/with_cancel.ts";
@@ -19,7 +20,6 @@ import type {
   ServerState,
   ShutdownOptions,
 } from "./server.ts";
-import { servingKey } from "./soft_done.ts";
 
 /** Work that a {@linkcode ServerLifetime} starts, drains and cuts. */
 export interface ServerWork<Report> {
@@ -69,13 +69,16 @@ export function assertTimes(
  * 3. `#working` is done when the grace period is over. `handlers` is a child of it
  *    with the values of the caller's ctx; the contexts of all work in flight
  *    derive from that one.
+ *
+ * `withGrace` would do for 2 and 3 if `shutdown()` could not shorten the grace
+ * period, and if handlers did not want to read in their cause that it is over.
  */
 export class ServerLifetime<Addr extends ServerAddr, Report> {
   /** Name of the function that made the server, for messages. */
   readonly name: string;
   /** Address on which the server listens. */
   readonly addr: Addr;
-  /** Done when the drain begins. */
+  /** Done when the drain begins; what `draining(ctx)` of a handler ends with. */
   readonly draining: CancelableContext;
   /** Parent of the contexts of all handlers. */
   readonly handlers: Context;
@@ -118,7 +121,7 @@ export class ServerLifetime<Addr extends ServerAddr, Report> {
     const values = withoutCancel(ctx);
     this.draining = this.#lameDuck === 0 ? this.#stopping : withCancel(values);
     this.#working = withCancel(values);
-    this.handlers = withValue(this.#working, servingKey, this.draining);
+    this.handlers = withValue(this.#working, drainingKey, this.draining);
   }
 
   /**

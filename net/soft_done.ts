@@ -1,11 +1,8 @@
 /** The soft moment, for handlers that want to know. */
 
 import type { Context } from "../context/context.ts";
-import { createKey, type Key } from "../context/key.ts";
+import { drainingKey } from "../context/draining.ts";
 import { assertContext, Watch } from "../context/tree.ts";
-
-/** The context of the server, which is done at its soft moment. */
-export const servingKey: Key<Context> = createKey("serving");
 
 /**
  * The soft moment of the server that `ctx` comes from. A handler's own context is
@@ -46,7 +43,7 @@ export const servingKey: Key<Context> = createKey("serving");
  */
 export function softDone(ctx: Context): Promise<void> {
   assertContext("softDone", ctx);
-  const serving = ctx.value(servingKey);
+  const serving = ctx.value(drainingKey);
   return new Promise((resolve) => {
     // The server lives on when ctx is done: nothing may stay behind on it.
     const leaves: Watch[] = [];

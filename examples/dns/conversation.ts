@@ -6,11 +6,10 @@
 
 import {
   type Context,
+  draining,
   group,
   isCanceled,
   orDone,
-  softDone,
-  withCancel,
   withTimeout,
 } from "@curfew/context";
 import type { Desk } from "./desk.ts";
@@ -40,8 +39,7 @@ export async function converse(
 ): Promise<void> {
   const writer = conn.writable.getWriter();
   await using queries = group(ctx, { limit: CONNECTION_QUERIES });
-  using reading = withCancel(queries.ctx);
-  softDone(ctx).then(() => reading.cancel());
+  const reading = draining(queries.ctx);
   for (;;) {
     const message = await nextMessage(reading, conn, patience);
     if (message === undefined) break;

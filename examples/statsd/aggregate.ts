@@ -35,7 +35,13 @@ import { labelText, legalLabel, legalName, lineNames } from "./expose.ts";
 import type { Reason, Sample, Sink, Skipped } from "./parse.ts";
 import { parseTags, REASONS } from "./parse.ts";
 import { RefusalLog } from "./refusals.ts";
-import type { Budget, Series, SeriesKind, SetSeries } from "./series.ts";
+import type {
+  Buckets,
+  Budget,
+  Series,
+  SeriesKind,
+  SetSeries,
+} from "./series.ts";
 import { newSeries } from "./series.ts";
 import { SpellingTable } from "./spellings.ts";
 
@@ -46,6 +52,7 @@ export const REFUSALS = [
   "too_many_tags",
   "series_limit",
   "member_limit",
+  "bucket_limit",
 ] as const;
 
 /** Reason for refusing a well-formed sample. */
@@ -61,17 +68,17 @@ export interface AggregateOptions {
   /** Maximum number of observations kept for the quantiles of one series; 1,024 by
    * default. */
   readonly maxObservations?: number;
-  /** Maximum number of observations of all series together, beyond the first of
-   * each; one with a weight counts twice. 10 per series by default, and at least
-   * 1,000,000. */
+  /** Maximum number of observations, or native buckets, of all series together,
+   * beyond the first of each; an observation with a weight counts twice. 10 per
+   * series by default, and at least 1,000,000. */
   readonly maxAllObservations?: number;
   /** Maximum number of characters of names, labels and members; a name counts as
    * often as it is kept. 384 per series by default, and at least 4,000,000.
    * Spellings may take as many again. */
   readonly maxText?: number;
-  /** Upper bounds of the buckets of histograms, ascending, in the unit that is
-   * exposed; summaries by default. */
-  readonly buckets?: readonly number[] | undefined;
+  /** Buckets of timings, with bounds in the unit that is exposed; summaries by
+   * default. */
+  readonly buckets?: Buckets;
   /** Number of sweeps in a row without a sample after which a series is removed;
    * Infinity by default. */
   readonly idleSweeps?: number;
@@ -99,7 +106,7 @@ export class Aggregate implements Sink {
   readonly #maxSeries: number;
   readonly #maxObservations: number;
   readonly #maxText: number;
-  readonly #buckets: readonly number[] | undefined;
+  readonly #buckets: Buckets;
   readonly #idleSweeps: number;
   readonly #random: () => number;
   readonly #budget: Budget;
@@ -253,19 +260,21 @@ export class Aggregate implements Sink {
         }
         this.#events.set++;
         break;
-      default:
+      default: {
         if (series.kind !== "timing") {
           return this.#conflict(sample, series.kind);
         }
-        series.observe(
+        const taken = series.observe(
           value,
           kind === "timing",
           rate === 1 ? 1 : Math.round(1 / rate),
-          this.#maxObservations,
           this.#budget,
+          this.#maxObservations,
           this.#random,
         );
+        if (!taken) return this.error("bucket_limit");
         this.#events.timing++;
+      }
     }
     series.writes++;
   }
@@ -555,7 +564,7 @@ function seriesKind({ kind }: Sample): SeriesKind {
 
 function exposedType(
   kind: SeriesKind,
-  buckets: readonly number[] | undefined,
+  buckets: Buckets,
 ): Family["type"] {
   switch (kind) {
     case "counter":

@@ -1,6 +1,6 @@
 /**
- * The service with traffic of its own making, to look at: for ten seconds, or as
- * many as its argument says.
+ * The service with traffic of its own, for ten seconds or the number of seconds in its
+ * argument. At the end it explains the last line of the log.
  *
  * @module
  */
@@ -16,6 +16,7 @@ import {
 import { setUpLog } from "./log.ts";
 import { graceOf, serve } from "./main.ts";
 import { readOptions } from "./options.ts";
+import type { Totals } from "./telemetry.ts";
 
 const seconds = Number(Deno.args[0] ?? 10);
 if (!(seconds > 0) || Deno.args.length > 1) {
@@ -23,9 +24,17 @@ if (!(seconds > 0) || Deno.args.length > 1) {
   Deno.exit(2);
 }
 
-/** In ms. */
+/** Time in ms between two reports of the worker, and two bursts of requests. */
 const PAUSE = 20;
+/** Number of lines in a datagram. */
+const LINES = 10;
+/** Number of reports of the worker until a malformed one. */
+const MALFORMED = 25;
+
 const ROUTES = ["/", "/search", "/cart", "/checkout", "/login"];
+
+/** Numbers of what the demo has sent. */
+const sent = { datagrams: 0, reports: 0, malformed: 0 };
 
 const options = readOptions([
   ...["--udp", "0", "--tcp", "0", "--http", "0", "--lame-duck", "1"],
@@ -36,19 +45,20 @@ setUpLog();
 await main(async (parent) => {
   using ctx = withTimeout(parent, seconds * 1_000);
   await using traffic = group(ctx);
-  await serve(ctx, options, (url, [udp, tcp]) => {
-    console.log(`\nOpen ${url}/ now: it ends in ${seconds} s.\n`);
-    traffic.go((ctx) => overUdp(ctx, portOf(udp!.at)));
-    traffic.go((ctx) => overTcp(ctx, portOf(tcp!.at)));
+  const totals = await serve(ctx, options, (url, [udp, tcp]) => {
+    console.log(`\nOpen ${url}/ now: the demo ends in ${seconds} s.\n`);
+    traffic.go((ctx) => sendRequests(ctx, portOf(udp!.at)));
+    traffic.go((ctx) => sendReports(ctx, portOf(tcp!.at)));
   });
+  console.log(explanation(totals));
 }, { grace: graceOf(options) });
 
 function portOf(at: string): number {
   return Number(at.slice(at.lastIndexOf(":") + 1));
 }
 
-/** Requests of a shop, ten lines a packet. */
-async function overUdp(ctx: Context, port: number): Promise<void> {
+/** Sends requests of a shop over UDP. */
+async function sendRequests(ctx: Context, port: number): Promise<void> {
   const socket = Deno.listenDatagram({
     transport: "udp",
     hostname: "127.0.0.1",
@@ -57,28 +67,33 @@ async function overUdp(ctx: Context, port: number): Promise<void> {
   const to: Deno.NetAddr = { transport: "udp", hostname: "127.0.0.1", port };
   for await (const tick of every(ctx, PAUSE)) {
     const packets = 6 + 5 * Math.sin(tick / 40);
-    for (let i = 0; i < packets; i++) await socket.send(requests(10), to);
+    for (let i = 0; i < packets; i++, sent.datagrams++) {
+      await socket.send(requests(LINES), to);
+    }
   }
   socket.close();
 }
 
-/** A worker that reports its queue, and now and then something malformed. */
-async function overTcp(ctx: Context, port: number): Promise<void> {
+/** Sends reports of a worker over TCP: two lines each, sometimes two bad ones more. */
+async function sendReports(ctx: Context, port: number): Promise<void> {
   using conn = await dialTcp(ctx, { hostname: "127.0.0.1", port });
   const writer = conn.writable.getWriter();
   for await (const tick of every(ctx, PAUSE)) {
     const queue = Math.round(50 + 40 * Math.cos(tick / 60));
-    const bad = tick % 25 === 0 ? "worker.queue:many|g\nworker\n" : "";
-    await writer.write(
-      bytes(`worker.queue:${queue}|g\nworker.jobs:1:2|d|#kind:mail\n${bad}`),
-    );
+    const malformed = tick % MALFORMED === 0;
+    await writer.write(bytes(
+      `worker.queue:${queue}|g\nworker.jobs:1:2|d|#kind:mail\n` +
+        (malformed ? "worker.queue:many|g\nworker\n" : ""),
+    ));
+    sent.reports++;
+    if (malformed) sent.malformed++;
   }
 }
 
 function requests(count: number): Uint8Array<ArrayBuffer> {
   return bytes(
     Array.from({ length: count }, () => {
-      // The first routes are asked for most.
+      // The first routes are the most popular.
       const route = ROUTES[Math.floor(ROUTES.length * Math.random() ** 2)];
       const took = Math.round(400 * Math.random() ** 4);
       switch (Math.floor(6 * Math.random())) {
@@ -99,4 +114,47 @@ function requests(count: number): Uint8Array<ArrayBuffer> {
 
 function bytes(text: string): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(text);
+}
+
+/** Explains the totals by what was sent. */
+function explanation(
+  { lines, samples, errors, series, sockets }: Totals,
+): string {
+  const [udp, tcp] = sockets;
+  const overUdp = LINES * sent.datagrams;
+  const overTcp = 2 * (sent.reports + sent.malformed);
+  const lost = overUdp + overTcp - lines;
+  const unhandled = udp!.failed + udp!.dropped + tcp!.failed + tcp!.dropped;
+  const n = (number: number) => number.toLocaleString("en");
+  const times = sent.malformed === 1 ? "once" : `${n(sent.malformed)} times`;
+  const rows = [
+    [
+      n(lines),
+      `lines: the demo sent ${n(overUdp)} over UDP and ${n(overTcp)} over TCP`,
+    ],
+    [
+      "",
+      lost === 0 ? "and none was lost" : `and the kernel dropped ${n(lost)}`,
+    ],
+    [n(samples), "samples: one per line, except that each of the"],
+    ["", `${n(sent.reports)} lines worker.jobs:1:2|d carries two`],
+    ["", `and each of the ${n(errors)} malformed lines none`],
+    [n(errors), `errors: ${times} worker.queue:many|g, whose value`],
+    ["", `is no number, and ${times} worker, which is no line`],
+    [n(series), "series: http_requests by route and status, http_duration"],
+    ["", "and http_bytes by route, http_users, worker_queue"],
+    ["", "and worker_jobs"],
+    [
+      n(udp!.received),
+      `datagrams of ${LINES} lines over udp, in ${n(udp!.bytes)} bytes`,
+    ],
+    [
+      n(tcp!.received),
+      `connection over tcp, which carried ${n(tcp!.bytes)} bytes`,
+    ],
+    [n(unhandled), "failed or dropped after they had arrived"],
+  ];
+  return "\nThe service stopped because the time of the demo was over. " +
+    "Its numbers:\n\n" +
+    rows.map(([number, text]) => `${number!.padStart(9)}  ${text}`).join("\n");
 }

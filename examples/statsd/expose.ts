@@ -16,6 +16,7 @@
  * @module
  */
 
+import type { NativeHistogram } from "./native_buckets.ts";
 import { visible } from "./visible.ts";
 
 /** Format of an exposition. */
@@ -37,6 +38,8 @@ export interface Exposed {
   readonly quantile?: number;
   /** Upper bound of the bucket whose count the value is. */
   readonly le?: number;
+  /** Buckets of a native histogram, on the line of its bucket up to infinity. */
+  readonly native?: NativeHistogram;
   /** Any float, in the unit that the name of the family tells. */
   readonly value: number;
 }
@@ -97,7 +100,7 @@ export function* expose(
 }
 
 /** Tells whether a line is the last one of its series. */
-function isLast({ suffix, quantile }: Exposed): boolean {
+export function isLast({ suffix, quantile }: Exposed): boolean {
   return suffix === "_count" ||
     (suffix === undefined && quantile === undefined);
 }
@@ -229,6 +232,16 @@ export function labelText(
     text += `${text === "" ? "" : ","}${name}="${escapeValue(value)}"`;
   }
   return text;
+}
+
+/** Parses the text that {@link labelText} writes. */
+export function parseLabels(text: string): [name: string, value: string][] {
+  return text.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g).map(
+    ([, name, value]): [string, string] => [
+      name!,
+      value!.replace(/\\(.)/g, (_, char) => char === "n" ? "\n" : char),
+    ],
+  ).toArray();
 }
 
 function escapeValue(value: string): string {

@@ -9,11 +9,11 @@ import {
   type CancelableContext,
   cause,
   type Context,
+  draining,
   serveTcp,
   serveUdp,
   sleep,
-  softDone,
-  udpRead,
+  type UdpServer,
   withCancel,
   withoutCancel,
   withTimeout,
@@ -42,7 +42,7 @@ export interface IntakeStats {
 }
 
 /** Socket that takes StatsD. */
-export interface Intake extends AsyncDisposable {
+export interface Intake {
   /** Transport of the socket. */
   readonly transport: Transport;
   /** Address or path of the socket. */
@@ -84,7 +84,7 @@ export class CannotListen extends Error {
 
 function whatToDo(error: unknown): string {
   if (error instanceof Deno.errors.AddrInUse) {
-    return "it is in use: choose another one, or stop what uses it";
+    return "it is in use: choose another one, or free it first";
   }
   if (error instanceof Deno.errors.NotFound) {
     return "there is no such directory: create it first";
@@ -99,13 +99,9 @@ function whatToDo(error: unknown): string {
  *
  * @throws {CannotListen} If it fails.
  */
-export async function listening<T>(
-  flag: string,
-  at: string,
-  open: () => T | Promise<T>,
-): Promise<T> {
+export function listening<T>(flag: string, at: string, open: () => T): T {
   try {
-    return await open();
+    return open();
   } catch (error) {
     throw new CannotListen(flag, at, error);
   }
@@ -126,35 +122,32 @@ const MAX_CONNECTIONS = 1_000;
 
 type OnError = (message: string) => void;
 
-/** Opens the sockets of `options`, which drain when `ctx` is done. */
-export async function openIntakes(
+/**
+ * Opens the sockets of `options`, which drain when `ctx` is done.
+ *
+ * @throws {CannotListen} If one of them cannot be opened. The caller ends `ctx`,
+ * which closes the others.
+ */
+export function openIntakes(
   ctx: Context,
   { udp, tcp, unixgram, tagStyle }: Options,
   sink: Sink,
   onError: OnError,
-): Promise<Intake[]> {
+): Intake[] {
   const lines = { sink, syntax: tagSyntax(tagStyle) };
-  await using opened = new AsyncDisposableStack();
   const intakes: Intake[] = [];
-  const add = async (
-    flag: string,
-    at: string,
-    open: () => Intake | Promise<Intake>,
-  ) => {
-    intakes.push(opened.use(await listening(flag, at, open)));
+  const add = (flag: string, at: string, open: () => Intake) => {
+    intakes.push(listening(flag, at, open));
   };
-  await add("--udp", hostPort(udp), () => openUdp(ctx, udp, lines, onError));
+  add("--udp", hostPort(udp), () => openUdp(ctx, udp, lines, onError));
   if (tcp !== undefined) {
-    await add("--tcp", hostPort(tcp), () => openTcp(ctx, tcp, lines, onError));
+    add("--tcp", hostPort(tcp), () => openTcp(ctx, tcp, lines, onError));
   }
   if (unixgram !== undefined) {
-    await add("--unixgram", unixgram, async () => {
-      await takeOver(unixgram);
+    add("--unixgram", unixgram, () => {
       return openUnixgram(ctx, unixgram, lines, onError);
     });
   }
-  // If one cannot be opened, the others are closed.
-  opened.move();
   return intakes;
 }
 
@@ -170,104 +163,45 @@ function openUdp(
   { sink, syntax }: Lines,
   onError: OnError,
 ): Intake {
-  const server = serveUdp(
-    ctx,
-    {
-      ...endpoint,
-      grace: INTAKE_GRACE,
-      onError: (error) => onError(`udp: ${error}`),
-    },
-    (_ctx, { data }) => parsePacket(data, sink, syntax),
-  );
+  const options = {
+    ...endpoint,
+    grace: INTAKE_GRACE,
+    onError: (error: unknown) => onError(`udp: ${error}`),
+  };
+  const server = serveUdp(ctx, options, (_ctx, { data }) => {
+    parsePacket(data, sink, syntax);
+  });
   return new Opened("udp", hostPort(server.addr), server, () => {
-    const { stats } = server;
-    const { received, bytes, failed, dropped, kernelDropped, pending } = stats;
-    return { received, bytes, failed, dropped, kernelDropped, pending };
+    return datagramStats(server);
   });
 }
 
 function openUnixgram(
-  parent: Context,
+  ctx: Context,
   path: string,
   { sink, syntax }: Lines,
   onError: OnError,
 ): Intake {
-  const ctx = withCancel(parent);
-  const conn = Deno.listenDatagram({ transport: "unixpacket", path });
-  const file = Deno.lstatSync(path);
-  let received = 0;
-  let bytes = 0;
-  let failed = 0;
-  const finished = udpRead<Deno.UnixAddr>(
-    ctx,
-    conn,
-    (_ctx, { data }) => {
-      received++;
-      bytes += data.length;
-      parsePacket(data, sink, syntax);
-    },
-    {
-      grace: INTAKE_GRACE,
-      onError: (error) => {
-        failed++;
-        onError(`unixgram: ${error}`);
-      },
-    },
-  ).finally(() => {
-    try {
-      removeIfSame(path, file);
-    } catch (error) {
-      onError(`unixgram: ${error}`);
-    }
-  });
-  const server = {
-    finished,
-    [Symbol.asyncDispose]: () => {
-      ctx.cancel();
-      return finished;
-    },
+  const options = {
+    path,
+    grace: INTAKE_GRACE,
+    onError: (error: unknown) => onError(`unixgram: ${error}`),
   };
+  const server = serveUdp(ctx, options, (_ctx, { data }) => {
+    parsePacket(data, sink, syntax);
+  });
   return new Opened("unixgram", path, server, () => ({
-    ...{ received, bytes, failed, dropped: 0, pending: 0 },
+    ...datagramStats(server),
     // The sender of a Unix datagram waits until there is room.
     kernelDropped: 0,
   }));
 }
 
-/** Removes the file of a socket whose process was killed. */
-async function takeOver(path: string): Promise<void> {
-  const found = infoOf(path);
-  if (found === undefined) return;
-  if (!found.isSocket) {
-    throw new Error("it is not a socket: choose another path, or remove it");
-  }
-  if (!await isOpen(path)) Deno.removeSync(path);
-}
-
-/** Returns what is at a path; undefined if there is nothing. */
-function infoOf(path: string): Deno.FileInfo | undefined {
-  try {
-    return Deno.lstatSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-}
-
-async function isOpen(path: string): Promise<boolean> {
-  try {
-    (await Deno.connect({ transport: "unix", path })).close();
-    return true;
-  } catch (error) {
-    // A stream cannot connect to an open datagram socket; that error differs.
-    return !(error instanceof Deno.errors.ConnectionRefused);
-  }
-}
-
-/** Removes a file, unless another process has put its own file there. */
-function removeIfSame(path: string, { dev, ino }: Deno.FileInfo): void {
-  const found = infoOf(path);
-  if (found?.dev === dev && found.ino === ino) Deno.removeSync(path);
+function datagramStats<Addr extends Deno.NetAddr | Deno.UnixAddr>(
+  { stats }: UdpServer<Addr>,
+): IntakeStats {
+  const { received, bytes, failed, dropped, kernelDropped, pending } = stats;
+  return { received, bytes, failed, dropped, kernelDropped, pending };
 }
 
 function openTcp(
@@ -341,7 +275,7 @@ async function* chunks(
 ): AsyncGenerator<Uint8Array> {
   const buffer = new Uint8Array(16_384);
   let closed = false;
-  softDone(ctx).then(() => {
+  afterFunc(draining(ctx), () => {
     closed = true;
     conn.close();
   });
@@ -355,34 +289,27 @@ async function* chunks(
   }
 }
 
-interface Closable {
-  readonly finished: Promise<unknown>;
-  [Symbol.asyncDispose](): PromiseLike<unknown>;
-}
-
 class Opened implements Intake {
   readonly transport: Transport;
   readonly at: string;
   readonly finished: Promise<void>;
-  readonly #server: Closable;
   readonly #read: () => IntakeStats;
   #closed = false;
 
   constructor(
     transport: Transport,
     at: string,
-    server: Closable,
+    { finished }: { readonly finished: Promise<unknown> },
     read: () => IntakeStats,
   ) {
     this.transport = transport;
     this.at = at;
-    this.#server = server;
     this.#read = read;
     const close = () => {
       this.#closed = true;
     };
-    this.finished = server.finished.finally(close).then(close);
-    // Its owner may look at it late; the failure has been reported to onError.
+    this.finished = finished.finally(close).then(() => {});
+    // The owner may look at it late; a failure is reported to onError as well.
     this.finished.catch(() => {});
   }
 
@@ -400,10 +327,6 @@ class Opened implements Intake {
 
   get closed(): boolean {
     return this.#closed;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.allSettled([this.#server[Symbol.asyncDispose]()]);
   }
 }
 

@@ -24,6 +24,7 @@ import { getLogger, LogLevels } from "@std/log";
 import config from "../../deno.json" with { type: "json" };
 import { Aggregate } from "./aggregate.ts";
 import { expose, type Format, lineNames } from "./expose.ts";
+import { exposeProtobuf } from "./expose_protobuf.ts";
 import {
   CannotListen,
   hostPort,
@@ -36,7 +37,7 @@ import { setUpLog } from "./log.ts";
 import { type Options, readOptions, USAGE } from "./options.ts";
 import { Monitor, pageResponse } from "./page.ts";
 import { routesOf } from "./routes.ts";
-import { finalReport, ownFamilies } from "./telemetry.ts";
+import { ownFamilies, reportOf, type Totals, totalsOf } from "./telemetry.ts";
 
 /** Grace period of HTTP, in ms. */
 const HTTP_GRACE = 2_000;
@@ -56,6 +57,7 @@ const LOGGED = 10;
  * @throws {CannotListen} If an address cannot be listened on.
  * @throws {SocketFailed} If a socket failed, which ended the service.
  * @param onListen Called with the URL of HTTP and the sockets.
+ * @returns The totals, once everything is closed.
  */
 export async function serve(
   parent: Context,
@@ -64,7 +66,7 @@ export async function serve(
     url: string,
     intakes: { transport: string; at: string }[],
   ) => void,
-): Promise<void> {
+): Promise<Totals> {
   const log = getLogger();
   using ctx = withCancel(parent);
   using open = laterThan(ctx, options.lameDuck);
@@ -77,11 +79,9 @@ export async function serve(
       lineNames(name, type)
     ),
   });
-  await using sockets = new AsyncDisposableStack();
   const onError = (message: string) => log.error(message);
-  const intakes = await openIntakes(open, options, aggregate, onError);
+  const intakes = openIntakes(open, options, aggregate, onError);
   for (const intake of intakes) {
-    sockets.use(intake);
     // A deaf service would look healthy: it ends, so that it is restarted.
     intake.finished.catch((error) => {
       ctx.cancel(new SocketFailed(intake.transport, error));
@@ -89,7 +89,7 @@ export async function serve(
   }
 
   const monitor = new Monitor(ctx, open, aggregate, intakes);
-  await using http = await listening(
+  await using http = listening(
     "--http",
     hostPort(options.http),
     () =>
@@ -104,14 +104,16 @@ export async function serve(
   const routes = routesOf({
     hostname: addr.hostname,
     isReady: () => ctx.err === undefined,
+    native: options.buckets === "native",
     exposition: (format: Format) =>
       expose(format, ownFamilies(intakes), aggregate.families()),
+    messages: () => exposeProtobuf(ownFamilies(intakes), aggregate.families()),
     page: pageResponse,
     events: (ctx: Context) => monitor.events(ctx),
     quit: options.lifecycle ? () => ctx.cancel("quit over HTTP") : undefined,
   });
 
-  const chores = sockets.use(group(withoutCancel(ctx)));
+  await using chores = group(withoutCancel(ctx));
   chores.go((ctx) => monitor.watch(ctx));
   chores.go((ctx) => sweep(ctx, aggregate, options.ttl));
   chores.go((ctx) => warnOfLimit(ctx, aggregate));
@@ -125,8 +127,10 @@ export async function serve(
   await Promise.allSettled(intakes.map(({ finished }) => finished));
   await http.shutdown({ cause: cause(ctx) });
   await chores[Symbol.asyncDispose]();
-  log.info(`stopped (${cause(ctx)}): ${finalReport(aggregate, intakes)}`);
+  const totals = totalsOf(aggregate, intakes);
+  log.info(`stopped (${cause(ctx)}): ${reportOf(totals)}`);
   if (cause(ctx) instanceof SocketFailed) throw cause(ctx);
+  return totals;
 }
 
 /** Returns the maximum time in ms that the three steps take together. */
@@ -184,7 +188,7 @@ async function logRefusals(ctx: Context, aggregate: Aggregate): Promise<void> {
     if (others > 0) log.debug(`refused ${others} others`);
   };
   for await (const _ of every(ctx, 1_000)) logNews();
-  // What came since the last second.
+  // Those since the last second.
   logNews();
 }
 
@@ -207,10 +211,11 @@ if (import.meta.main) {
   await main(async (ctx) => {
     try {
       await serve(ctx, options);
+      return 0;
     } catch (error) {
       if (!(error instanceof CannotListen)) throw error;
       console.error(`statsd: ${error.message}`);
-      Deno.exit(1);
+      return 1;
     }
   }, { grace: graceOf(options) });
 }

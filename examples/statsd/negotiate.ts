@@ -1,41 +1,70 @@
 /**
- * Reads what a client says it takes: `Accept` and `Accept-Encoding`, with their
- * weights.
+ * Content negotiation: `Accept` and `Accept-Encoding`, with their weights.
  *
  * @module
  */
 
 import type { Format } from "./expose.ts";
 
-/** One of the things a header lists. */
+/** Media range or coding of a header. */
 interface Range {
-  /** In lower case. */
+  /** Name in lower case. */
   readonly name: string;
   /** Parameters by name in lower case, without the weight. */
   readonly params: ReadonlyMap<string, string>;
-  /** From 0, not at all, to 1. */
+  /** Weight from 0, not acceptable, to 1. */
   readonly weight: number;
 }
 
+/** Format of a response: a text format, or protobuf. */
+export type ResponseFormat = Format | "protobuf";
+
+/** Weight of OpenMetrics on this side, beside 1 of the text format. OpenMetrics has
+ * no type for a counter unless its name ends in `_total`. Prometheus 2 weighs it twice
+ * as high as the text format, Prometheus 3 two and a half times: both get the text
+ * format, a client that prefers OpenMetrics more clearly gets that. */
+const OPENMETRICS_WEIGHT = 0.3;
+
 /**
- * The format that an `Accept` header likes best. Where it likes both the same, or
- * none, it is the text format: every scraper reads that.
+ * Returns the format with the greatest weight for an `Accept` header; the text format
+ * if weights are equal or nothing fits, since every scraper reads that.
+ *
+ * @param accept The header; null if there is none.
+ * @param native True if there are native histograms, for which protobuf is offered.
  */
-export function chooseFormat(accept: string | null): Format {
+export function chooseFormat(
+  accept: string | null,
+  native = false,
+): ResponseFormat {
   const ranges = readRanges(accept ?? "*/*");
-  const open = mediaWeight(
-    ranges,
-    "application",
-    "openmetrics-text",
-    "1.0.0",
-  );
-  return open > mediaWeight(ranges, "text", "plain", "0.0.4")
-    ? "openmetrics"
-    : "text";
+  let best: ResponseFormat = "text";
+  let most = mediaWeight(ranges, "text", "plain", "0.0.4");
+  const offer = (format: ResponseFormat, weight: number) => {
+    if (weight <= most) return;
+    best = format;
+    most = weight;
+  };
+  const open = ["application", "openmetrics-text", "1.0.0"] as const;
+  offer("openmetrics", OPENMETRICS_WEIGHT * mediaWeight(ranges, ...open));
+  if (native) offer("protobuf", protobufWeight(ranges));
+  return best;
 }
 
-/** Whether an `Accept-Encoding` header takes gzip, and likes it no less than
- * what is not compressed. */
+/** Returns the weight of delimited messages. No wildcard matches them: a client that
+ * does not name them cannot read them. */
+function protobufWeight(ranges: readonly Range[]): number {
+  const range = ranges.find(({ name, params }) =>
+    name === "application/vnd.google.protobuf" &&
+    (params.get("proto") ?? MESSAGE) === MESSAGE &&
+    (params.get("encoding") ?? "delimited") === "delimited"
+  );
+  return range?.weight ?? 0;
+}
+
+const MESSAGE = "io.prometheus.client.MetricFamily";
+
+/** Tells whether an `Accept-Encoding` header accepts gzip, with at least the weight of
+ * no compression. */
 export function acceptsGzip(encodings: string | null): boolean {
   const ranges = readRanges(encodings ?? "");
   const weightOf = (...names: string[]) =>
@@ -65,7 +94,7 @@ function unquote(text: string): string {
   return text.replace(/^"(.*)"$/, "$1");
 }
 
-/** The weight that the most specific of the ranges gives to a media type. */
+/** Returns the weight of the most specific range for a media type. */
 function mediaWeight(
   ranges: readonly Range[],
   type: string,

@@ -6,6 +6,7 @@
 
 import { LOG_LEVELS, type LogLevel } from "./log.ts";
 import { TAG_STYLES, type TagStyle } from "./parse.ts";
+import type { Buckets } from "./series.ts";
 
 /** Text printed for `--help`. */
 export const USAGE =
@@ -20,7 +21,8 @@ Usage: deno task start [options]
   --tag-style STYLE,... tags to read: dogstatsd, influxdb, librato, signalfx;
                         none for no tags                     (all)
   --buckets B,B,...     upper bounds of the buckets of histograms, ascending,
-                        timings in seconds                   (summaries)
+                        timings in seconds; native for native histograms
+                                                             (summaries)
   --max-series NUMBER   series beyond which new ones are refused (100000)
   --ttl SECONDS         age at which a series without samples is removed
                                                              (never)
@@ -55,8 +57,8 @@ export interface Options {
   http: Endpoint;
   /** Tag styles to read. */
   tagStyle: TagStyle[];
-  /** Upper bounds of the buckets of histograms; undefined for summaries. */
-  buckets: number[] | undefined;
+  /** Buckets of histograms; undefined for summaries. */
+  buckets: Buckets;
   /** Maximum number of series. */
   maxSeries: number;
   /** Time in ms after which a series without samples is removed. */
@@ -190,7 +192,8 @@ function readPath(flag: string, text: string): string {
   throw new RangeError(`${flag} must be the path of a socket`);
 }
 
-function readBuckets(flag: string, text: string): number[] {
+function readBuckets(flag: string, text: string): Buckets {
+  if (text === "native") return text;
   const bounds = text.split(",").map((bound) =>
     bound.trim() === "" ? NaN : Number(bound)
   );
@@ -200,8 +203,8 @@ function readBuckets(flag: string, text: string): number[] {
     );
   if (good) return bounds;
   throw new RangeError(
-    `${flag} must be at most 100 numbers, each above the one before, ` +
-      `such as 0.01,0.1,1; got "${text}"`,
+    `${flag} must be native, or at most 100 numbers, each above the one ` +
+      `before, such as 0.01,0.1,1; got "${text}"`,
   );
 }
 

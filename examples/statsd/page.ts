@@ -7,7 +7,7 @@
  * @module
  */
 
-import { afterFunc, type Context, every, softDone } from "@curfew/context";
+import { afterFunc, type Context, draining, every } from "@curfew/context";
 import type { Aggregate } from "./aggregate.ts";
 import type { Intake, IntakeStats } from "./intake.ts";
 import page from "./page.html" with { type: "text" };
@@ -156,7 +156,7 @@ export class Monitor {
         viewer = controller;
         this.#viewers.add(viewer);
         viewer.enqueue(this.#event(this.state()));
-        await softDone(ctx);
+        await draining(ctx).done;
         if (!this.#viewers.delete(viewer)) return;
         viewer.enqueue(this.#event({ ...this.state(), phase: "gone" }));
         viewer.close();

@@ -1,5 +1,5 @@
 /**
- * What is answered over HTTP.
+ * Routes of the HTTP server.
  *
  * @module
  */
@@ -11,31 +11,36 @@ import {
   withTimeout,
 } from "@curfew/context";
 import { CONTENT_TYPES, type Format } from "./expose.ts";
+import { PROTOBUF } from "./expose_protobuf.ts";
 import { acceptsGzip, chooseFormat } from "./negotiate.ts";
 
-/** What the routes ask the service. */
+/** The service, as the routes see it. */
 export interface Service {
-  /** The address its HTTP server is bound to. */
+  /** Address that the HTTP server is bound to. */
   readonly hostname: string;
-  /** Whether it wants more. */
+  /** True if it has native histograms. */
+  readonly native: boolean;
+  /** Tells whether it is ready for traffic. */
   isReady(): boolean;
-  /** Everything there is to expose, piece by piece. */
+  /** Yields the metrics in a text format, in pieces. */
   exposition(format: Format): Iterable<string>;
-  /** The page. */
+  /** Yields the metrics as protobuf messages. */
+  messages(): Iterable<Uint8Array<ArrayBuffer>>;
+  /** Returns the page. */
   page(): Response;
-  /** What keeps the page up to date. */
+  /** Returns the events that keep the page up to date. */
   readonly events: HttpHandler;
-  /** Asks it to end; undefined where that is not allowed. */
+  /** Ends the service; undefined if clients may not. */
   readonly quit: (() => void) | undefined;
 }
 
-/** How many scrapes may be under way. */
+/** Maximum number of scrapes at a time. */
 export const MAX_SCRAPES = 10;
 
-/** How long, in ms, a scrape may take. */
+/** Maximum time of a scrape, in ms. */
 const SCRAPE_TIME = 30_000;
 
-/** A handler for everything that `service` is asked. */
+/** Returns a handler for all requests to `service`. */
 export function routesOf(service: Service): HttpHandler {
   const routes: Record<string, Record<string, HttpHandler>> = {
     "/": { GET: () => service.page() },
@@ -49,11 +54,11 @@ export function routesOf(service: Service): HttpHandler {
   };
   return (ctx, request) => {
     const url = URL.parse(request.url);
-    if (url === null) return text(400, "the Host header is no name of a host");
+    if (url === null) return text(400, "the Host header is malformed");
     const { hostname, pathname } = url;
-    // A name of somebody else's can be made to lead to this machine (DNS rebinding).
+    // Any name can be made to resolve to this machine (DNS rebinding).
     if (isLoopback(service.hostname) && !isLoopback(hostname)) {
-      return text(421, "this is not the host that you are looking for");
+      return text(421, "this host answers loopback names only");
     }
     const route = Object.hasOwn(routes, pathname) ? routes[pathname] : {};
     const methods = Object.keys(route ?? {});
@@ -67,9 +72,9 @@ export function routesOf(service: Service): HttpHandler {
 }
 
 /**
- * Answers with 503 what is asked while `count` others are being answered. One is
- * given `ms`: then its ctx is done and the next may come, for a client that does
- * not read must not keep out those that do.
+ * Answers with 503 while `count` requests are in flight. After `ms` the ctx of a
+ * request is done and it counts no more: a client that does not read must not keep
+ * out those that do.
  */
 function atMost(count: number, ms: number, handler: HttpHandler): HttpHandler {
   let underWay = 0;
@@ -87,13 +92,19 @@ function metricsOf(service: Service): HttpHandler {
 }
 
 function metrics(ctx: Context, service: Service, request: Request): Response {
-  const format = chooseFormat(request.headers.get("accept"));
+  const accept = request.headers.get("accept");
+  const format = chooseFormat(accept, service.native);
   const headers = new Headers({
-    "content-type": CONTENT_TYPES[format],
+    "content-type": format === "protobuf" ? PROTOBUF : CONTENT_TYPES[format],
     "vary": "accept, accept-encoding",
   });
-  const body = ReadableStream.from(service.exposition(format))
-    .pipeThrough(new TextEncoderStream(), { signal: ctx.signal });
+  // The signal cuts a scrape short, which must not look complete.
+  const { signal } = ctx;
+  const body: ReadableStream<Uint8Array<ArrayBuffer>> = format === "protobuf"
+    ? ReadableStream.from(service.messages())
+      .pipeThrough(new TransformStream(), { signal })
+    : ReadableStream.from(service.exposition(format))
+      .pipeThrough(new TextEncoderStream(), { signal });
   if (!acceptsGzip(request.headers.get("accept-encoding"))) {
     return new Response(body, { headers });
   }
@@ -105,13 +116,13 @@ function metrics(ctx: Context, service: Service, request: Request): Response {
 
 function quit(service: Service, request: Request): Response {
   if (service.quit === undefined) return text(403, "start with --lifecycle");
-  // A page of somebody else's can send a POST, and does not have to see the answer.
+  // A page of another site can send a POST without reading the response.
   if (!isOwnPage(request)) return text(403, "not from another site");
   service.quit();
   return text(200, "stopping");
 }
 
-/** Whether a request is from no page, or from one of this service. */
+/** Tells whether a request comes from no page, or from one of this service. */
 function isOwnPage({ headers, url }: Request): boolean {
   const site = headers.get("sec-fetch-site") ?? "none";
   const { origin } = new URL(url);
@@ -120,7 +131,7 @@ function isOwnPage({ headers, url }: Request): boolean {
 }
 
 function isLoopback(hostname: string): boolean {
-  // The last one is 127.0.0.0/8 among the addresses of IPv6, in either spelling.
+  // The last one is 127.0.0.0/8 as IPv6 addresses, in both spellings.
   return hostname === "localhost" || /^\[?::1\]?$/.test(hostname) ||
     /^127\.\d+\.\d+\.\d+$/.test(hostname) ||
     /^\[?::ffff:(127\.[\d.]+|7f[\da-f]{2}:[\da-f]{1,4})\]?$/.test(hostname);

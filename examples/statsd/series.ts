@@ -6,6 +6,7 @@
  */
 
 import type { Exposed } from "./expose.ts";
+import { NativeBuckets } from "./native_buckets.ts";
 
 /** Kind of a series. Timings, histograms and distributions of StatsD are one kind:
  * to Prometheus, all of them are observations. */
@@ -15,7 +16,7 @@ export type SeriesKind = "counter" | "gauge" | "timing" | "set";
 export interface Budget {
   /** Members of sets. */
   members: number;
-  /** Observations kept for quantiles, and weights of them. */
+  /** Observations kept for quantiles, weights of them, and native buckets. */
   observations: number;
   /** Characters of names, labels and members. */
   text: number;
@@ -119,6 +120,26 @@ abstract class Timing extends Written {
   readonly #plain = new Total();
   #count = 0;
 
+  /**
+   * Observes a value.
+   *
+   * @param value The value as sent.
+   * @param inMillis True if it is in milliseconds and exposed in seconds.
+   * @param weight Number of observations that it stands for.
+   * @param budget Memory of all series, which a kept value takes.
+   * @param limit Maximum number of values that a summary keeps.
+   * @param random Source of randomness for a summary, in [0, 1).
+   * @returns False if there is no room for it; nothing is counted then.
+   */
+  abstract observe(
+    value: number,
+    inMillis: boolean,
+    weight: number,
+    budget: Budget,
+    limit: number,
+    random: () => number,
+  ): boolean;
+
   protected count(value: number, inMillis: boolean, weight: number): void {
     (inMillis ? this.#millis : this.#plain).add(value * weight);
     this.#count += weight;
@@ -145,15 +166,14 @@ export class SummarySeries extends Timing {
   /** Weights of the values, once one of them is not 1. */
   #weights: number[] | undefined;
 
-  /** Observes a value; at most `limit` values are kept. */
-  observe(
+  override observe(
     value: number,
     inMillis: boolean,
     weight: number,
-    limit: number,
     budget: Budget,
+    limit: number,
     random: () => number,
-  ): void {
+  ): boolean {
     this.count(value, inMillis, weight);
     if (this.#chosenFrom < HORIZON) this.#chosenFrom++;
     let slot = this.#values.length;
@@ -162,7 +182,7 @@ export class SummarySeries extends Timing {
     if (slot >= limit || (slot > 0 && budget.observations <= 0)) {
       const choices = Math.max(this.#chosenFrom, slot);
       const choice = Math.floor(random() * choices);
-      if (choice >= slot) return;
+      if (choice >= slot) return true;
       slot = choice;
     } else {
       kept = true;
@@ -176,6 +196,7 @@ export class SummarySeries extends Timing {
       budget.observations--;
     }
     if (this.#weights !== undefined) this.#weights[slot] = weight;
+    return true;
   }
 
   /** Yields its lines. */
@@ -224,14 +245,14 @@ export class HistogramSeries extends Timing {
     this.#counts = new Float64Array(bounds.length + 1);
   }
 
-  /** Observes a value. */
-  observe(value: number, inMillis: boolean, weight: number): void {
+  override observe(value: number, inMillis: boolean, weight: number): boolean {
     this.count(value, inMillis, weight);
     const scaled = inMillis ? value / 1000 : value;
     const bounds = this.#bounds;
     let bucket = 0;
     while (bucket < bounds.length && scaled > bounds[bucket]!) bucket++;
     this.#counts[bucket]! += weight;
+    return true;
   }
 
   /** Yields its lines. */
@@ -246,20 +267,57 @@ export class HistogramSeries extends Timing {
   }
 }
 
+/** Number of observations by native bucket. */
+export class NativeHistogramSeries extends Timing {
+  readonly #buckets = new NativeBuckets();
+
+  override observe(
+    value: number,
+    inMillis: boolean,
+    weight: number,
+    budget: Budget,
+  ): boolean {
+    const scaled = inMillis ? value / 1000 : value;
+    if (!this.#buckets.add(scaled, weight, budget)) return false;
+    this.count(value, inMillis, weight);
+    return true;
+  }
+
+  /** Yields its lines; only the protobuf format has native buckets. */
+  *exposed(): Generator<Exposed> {
+    const { labels } = this;
+    const [sum, count] = [...this.sumAndCount()];
+    const native = this.#buckets.exposed();
+    const { value } = count!;
+    yield { suffix: "_bucket", labels, le: Infinity, native, value };
+    yield sum!;
+    yield count!;
+  }
+
+  override release(budget: Budget): void {
+    this.#buckets.release(budget);
+  }
+}
+
+/** Bounds of the buckets of timings: upper bounds in ascending order, those of native
+ * histograms, or none for summaries. */
+export type Buckets = readonly number[] | "native" | undefined;
+
 /** Series of any kind. */
 export type Series =
   | CounterSeries
   | GaugeSeries
   | SetSeries
   | SummarySeries
-  | HistogramSeries;
+  | HistogramSeries
+  | NativeHistogramSeries;
 
-/** Creates a series without samples. A timing with bounds is a histogram, without
- * bounds a summary. */
+/** Creates a series without samples. A timing with buckets is a histogram, without
+ * buckets a summary. */
 export function newSeries(
   kind: SeriesKind,
   labels: string,
-  bounds: readonly number[] | undefined,
+  buckets: Buckets,
 ): Series {
   switch (kind) {
     case "counter":
@@ -269,8 +327,9 @@ export function newSeries(
     case "set":
       return new SetSeries(labels);
     case "timing":
-      return bounds === undefined
-        ? new SummarySeries(labels)
-        : new HistogramSeries(labels, bounds);
+      if (buckets === undefined) return new SummarySeries(labels);
+      return buckets === "native"
+        ? new NativeHistogramSeries(labels)
+        : new HistogramSeries(labels, buckets);
   }
 }

@@ -1,13 +1,13 @@
 /**
- * Finds what is known of a series by the bytes of its line. Most lines are of a
- * series that has been seen before: for those no string is made and no tag read.
+ * Finds a series by the bytes of its line. Most lines belong to a known series; for
+ * those no string is made and no tag is parsed.
  *
  * @module
  */
 
 import { HASH_PRIME, type Spelling } from "./parse.ts";
 
-/** A hash table whose keys are spellings. Several may lead to one value. */
+/** Hash table with spellings as keys. Several may lead to one value. */
 export class SpellingTable<T> {
   #slots: (Entry<T> | undefined)[] = new Array(MIN_SLOTS);
   #size = 0;
@@ -18,12 +18,12 @@ export class SpellingTable<T> {
     return this.#size;
   }
 
-  /** Their bytes. */
+  /** Number of their bytes. */
   get text(): number {
     return this.#text;
   }
 
-  /** The value of a spelling; undefined if it is not known, or no more. */
+  /** Returns the value of a spelling; undefined if it is unknown or was dropped. */
   find(spelling: Spelling): T | undefined {
     const slots = this.#slots;
     const hash = hashOf(spelling);
@@ -35,8 +35,8 @@ export class SpellingTable<T> {
     return undefined;
   }
 
-  /** Adds a spelling that was not found. Where there is no place for it within
-   * a few steps it is left out, and will not be found. */
+  /** Adds a spelling that was not found. If there is no free slot within
+   * {@link MAX_PROBES} steps, it is left out. */
   add(spelling: Spelling, value: T): void {
     if (2 * this.#size >= this.#slots.length) {
       this.#rebuild(2 * this.#slots.length, () => true);
@@ -44,7 +44,7 @@ export class SpellingTable<T> {
     const { data, nameFrom, nameTo, tagsFrom, tagsTo } = spelling;
     const entry: Entry<T> = {
       hash: hashOf(spelling),
-      // A character for each byte: a small array would take three times as much.
+      // One character per byte: a small array would take three times the memory.
       key: latin1(data, nameFrom, nameTo) + latin1(data, tagsFrom, tagsTo),
       nameLength: nameTo - nameFrom,
       value,
@@ -52,7 +52,7 @@ export class SpellingTable<T> {
     this.#put(entry);
   }
 
-  /** Forgets every spelling whose value is not to be kept. */
+  /** Removes every spelling for whose value `keep` returns false. */
   retain(keep: (value: T) => boolean): void {
     this.#rebuild(MIN_SLOTS, keep);
   }
@@ -87,9 +87,9 @@ interface Entry<T> {
   readonly value: T;
 }
 
-/** A power of two, as every number of slots. */
+/** Initial number of slots; every number of slots is a power of two. */
 const MIN_SLOTS = 1_024;
-/** Whoever sends names that were chosen to meet in one place gains nothing. */
+/** Maximum number of slots to try, so that colliding names cost no more than this. */
 const MAX_PROBES = 16;
 
 function hashOf(spelling: Spelling): number {
@@ -98,7 +98,7 @@ function hashOf(spelling: Spelling): number {
   for (let at = tagsFrom; at < tagsTo; at++) {
     hash = Math.imul(hash ^ data[at]!, HASH_PRIME);
   }
-  // The low bits choose the slot, and the high ones know more.
+  // The low bits choose the slot; the high ones vary more.
   return hash ^ (hash >>> 15);
 }
 

@@ -1,6 +1,6 @@
 /**
- * What the service has to tell Prometheus about itself: its sockets and its
- * process. What it has read of lines is told by the aggregate.
+ * Metrics of the service about its sockets and its process, and its final report.
+ * Metrics about lines and samples come from the aggregate.
  *
  * @module
  */
@@ -10,10 +10,10 @@ import type { Aggregate } from "./aggregate.ts";
 import { type Exposed, type Family, labelText } from "./expose.ts";
 import type { Intake, IntakeStats } from "./intake.ts";
 
-/** The families of the sockets and the process; names and types without any
- * socket, for whoever wants to know which names are taken. */
+/** Yields the families of the sockets and the process. Without sockets it yields
+ * their names and types, which are reserved. */
 export function* ownFamilies(intakes: readonly Intake[]): Generator<Family> {
-  // Looked at once: of what the kernel has dropped a file tells.
+  // Read once: the drops of the kernel come from a file.
   const sockets = intakes.map(({ transport, stats }) => ({ transport, stats }));
   for (const { name, help, type, read } of SOCKETS) {
     yield { name, help, type, samples: exposeEach(sockets, read) };
@@ -21,13 +21,13 @@ export function* ownFamilies(intakes: readonly Intake[]): Generator<Family> {
   const { user, system } = process.cpuUsage();
   yield {
     name: "process_start_time_seconds",
-    help: "When the process has started, since the epoch.",
+    help: "Start time of the process, since the epoch.",
     type: "gauge",
     samples: [{ value: performance.timeOrigin / 1000 }],
   };
   yield {
     name: "process_cpu_seconds_total",
-    help: "Time that the process has spent on processors.",
+    help: "CPU time of the process.",
     type: "counter",
     samples: [{ value: (user + system) / 1e6 }],
   };
@@ -39,31 +39,58 @@ export function* ownFamilies(intakes: readonly Intake[]): Generator<Family> {
   };
 }
 
-/** What there was in all, for the log at the very end. */
-export function finalReport(
+/** Totals at the end of the service. */
+export interface Totals {
+  /** Number of lines. */
+  readonly lines: number;
+  /** Number of well-formed samples. */
+  readonly samples: number;
+  /** Number of samples or lines not taken. */
+  readonly errors: number;
+  /** Number of series. */
+  readonly series: number;
+  /** Counters of each socket. */
+  readonly sockets: readonly (IntakeStats & Pick<Intake, "transport">)[];
+}
+
+/** Returns the totals of a service. */
+export function totalsOf(
   aggregate: Aggregate,
   intakes: readonly Intake[],
-): string {
+): Totals {
   const { lines, samples, size } = aggregate;
-  const errors = Object.values(aggregate.errors).reduce((a, b) => a + b);
-  const sockets = intakes.map(({ transport, stats }) =>
-    `${transport} received ${stats.received} (${stats.bytes} bytes), ` +
-    `failed ${stats.failed}, dropped ${stats.dropped}` +
-    (stats.kernelDropped === undefined
+  return {
+    lines,
+    samples,
+    errors: Object.values(aggregate.errors).reduce((a, b) => a + b),
+    series: size,
+    sockets: intakes.map(({ transport, stats }) => ({ transport, ...stats })),
+  };
+}
+
+/** Formats totals for the last line of the log. */
+export function reportOf(totals: Totals): string {
+  const { lines, samples, errors, series } = totals;
+  const sockets = totals.sockets.map((socket) =>
+    `${socket.transport} received ${socket.received} ` +
+    `(${socket.bytes} bytes), ` +
+    `failed ${socket.failed}, dropped ${socket.dropped}` +
+    (socket.kernelDropped === undefined
       ? ""
-      : `, by the kernel ${stats.kernelDropped}`)
+      : `, by the kernel ${socket.kernelDropped}`)
   );
   return [
-    `${lines} lines, ${samples} samples, ${errors} errors, ${size} series`,
+    `${lines} lines, ${samples} samples, ${errors} errors, ${series} series`,
     ...sockets,
   ].join("; ");
 }
 
-/** What is told of each socket; `read` answers undefined where it does not know. */
+/** Metric of each socket. */
 interface SocketFamily {
   readonly name: string;
   readonly help: string;
   readonly type: Family["type"];
+  /** Returns the value; undefined if it is unknown. */
   read(stats: IntakeStats): number | undefined;
 }
 
@@ -76,13 +103,13 @@ const SOCKETS: readonly SocketFamily[] = [
   },
   {
     name: "statsd_received_bytes_total",
-    help: "Bytes of what was read.",
+    help: "Bytes of datagrams or connections.",
     type: "counter",
     read: ({ bytes }) => bytes,
   },
   {
     name: "statsd_packets_failed_total",
-    help: "Datagrams that could not be handled, or connections that were cut.",
+    help: "Datagrams that could not be handled, or connections that broke.",
     type: "counter",
     read: ({ failed }) => failed,
   },
@@ -94,7 +121,7 @@ const SOCKETS: readonly SocketFamily[] = [
   },
   {
     name: "statsd_kernel_packets_dropped_total",
-    help: "Datagrams that the kernel had no room for, where it tells.",
+    help: "Datagrams that the kernel dropped, if known.",
     type: "counter",
     read: ({ kernelDropped }) => kernelDropped,
   },

@@ -1,6 +1,6 @@
 /** Processes that tests start, signal and read. */
 
-/** How a process ended, and the output that no test had read by then. */
+/** End of a process, and the output that no test had read by then. */
 export interface Ended {
   code: number;
   signal: Deno.Signal | null;
@@ -17,7 +17,7 @@ export const test: typeof Deno.test.ignore = Deno.build.os === "windows"
   ? Deno.test.ignore
   : Deno.test;
 
-/** In ms: ends a test that would wait forever; far above what any of them takes. */
+/** Time in ms after which a test has waited too long; none takes nearly as long. */
 const tooLong = 120_000;
 
 /** A running command. */
@@ -29,11 +29,15 @@ export class CommandProcess {
   #unread = "";
   #stuck = false;
 
-  constructor(command: string, args: string[], options?: { cwd?: string }) {
+  constructor(
+    command: string,
+    args: string[],
+    { cwd, env }: { cwd?: string; env?: Record<string, string> } = {},
+  ) {
     this.#process = new Deno.Command(command, {
       args,
-      ...options,
-      env: { NO_COLOR: "1" },
+      ...(cwd !== undefined && { cwd }),
+      env: { NO_COLOR: "1", ...env },
       stdin: "null",
       stdout: "piped",
       stderr: "piped",

@@ -10,6 +10,7 @@ import {
   SignalError,
   todo,
   withCancel,
+  withGrace,
   withoutCancel,
   withSignal,
   withTimeout,
@@ -47,6 +48,12 @@ function circle(): Error {
   const error = new Error("circle");
   error.cause = new Error("half of it", { cause: error });
   return error;
+}
+
+/** An error with two ways down at each of `depth` levels. */
+function diamonds(depth: number, inner: unknown): unknown {
+  for (let at = 0; at < depth; at++) inner = new AggregateError([inner, inner]);
+  return inner;
 }
 
 const { err } = canceled(failure);
@@ -119,6 +126,11 @@ const cases: Case[] = [
   ["new DeadlineExceeded()", () => new DeadlineExceeded(), false],
   ["new SignalError()", () => new SignalError("SIGTERM"), false],
   ["err of another cancellation", () => err, false],
+  [
+    "err of another cancellation without a cause",
+    () => canceled().err,
+    false,
+  ],
   [
     "an error whose cause is the err of another cancellation",
     () => wrapped(1, err),
@@ -211,6 +223,11 @@ const cases: Case[] = [
     "an AggregateError of an AbortError and a context canceled with it",
     () => new AggregateError([platformAbort, canceled(platformAbort).err]),
     false,
+  ],
+  [
+    "an AggregateError with 2^60 ways to ctx.err",
+    (ctx) => diamonds(60, ctx.err),
+    true,
   ],
   [
     "a subclass of AggregateError",
@@ -419,6 +436,15 @@ Deno.test("isCanceled() does not take the err of a child that ended before", () 
   assertEquals(isCanceled(parent, child.err), false);
   assertEquals(isCanceled(child, parent.err), false);
   assertEquals(isCanceled(child, child.err), true);
+});
+
+Deno.test("isCanceled() takes the err of a withGrace() whose grace period is over", () => {
+  const parent = withCancel(background());
+  using grace = withGrace(parent, 0);
+  parent.cancel(why);
+  assertEquals(grace.err?.cause, why);
+  assertEquals(isCanceled(parent, grace.err), true);
+  assertEquals(isCanceled(grace, parent.err), true);
 });
 
 Deno.test("isCanceled() takes what ended the context that was joined by withSignal()", () => {

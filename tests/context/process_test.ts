@@ -209,7 +209,7 @@ Deno.test("notifyContext() on a done parent takes its err and listens to nothing
   );
 });
 
-/** In ms: long enough for a repeated signal to be another request. */
+/** Time in ms after which a repeated signal is another request. */
 const anotherRequest = 150;
 
 function wait(ms: number): Promise<void> {

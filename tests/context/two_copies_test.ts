@@ -24,8 +24,8 @@ async function copy(): Promise<typeof import("../../context/mod.ts")> {
   const from = new URL("../../context/", import.meta.url);
   const to = await Deno.makeTempDir({ prefix: "context-" });
   try {
-    for await (const { name } of Deno.readDir(from)) {
-      await Deno.copyFile(new URL(name, from), `${to}/${name}`);
+    for await (const { name, isFile } of Deno.readDir(from)) {
+      if (isFile) await Deno.copyFile(new URL(name, from), `${to}/${name}`);
     }
     return await import(new URL(`file://${to}/mod.ts`).href);
   } finally {

@@ -148,6 +148,12 @@ const REFUSED: [
   [[`a:1|c|#${full.join(",")}`], "too_many_tags", {}],
   [["a:1|g", "b:1|g", "a:2|g"], "series_limit", { a: 2 }, { maxSeries: 1 }],
   [["a:x|s", "a:y|s", "a:x|s"], "member_limit", { a: 1 }, { maxMembers: 1 }],
+  [
+    ["a:1|h", "a:9:1|h"],
+    "bucket_limit",
+    { 'a_bucket{le="Infinity"}': 2, a_sum: 2, a_count: 2 },
+    { buckets: "native", maxAllObservations: 0 },
+  ],
 ];
 
 for (const [lines, reason, expected, options] of REFUSED) {

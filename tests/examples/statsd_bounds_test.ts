@@ -110,19 +110,34 @@ async function demo(...args: string[]): Promise<[code: number, text: string]> {
   return [code, decoder.decode(stdout) + decoder.decode(stderr)];
 }
 
-Deno.test("the demo makes traffic, says what to open, and ends with its report", async () => {
+Deno.test("the demo explains every number of its last line", async () => {
   const [code, text] = await demo("1");
   assertEquals(code, 0);
   assertMatch(
     text,
-    /\nOpen http:\/\/127\.0\.0\.1:\d+\/ now: it ends in 1 s\.\n/,
+    /\nOpen http:\/\/127\.0\.0\.1:\d+\/ now: the demo ends in 1 s\.\n/,
   );
-  const [, lines] =
-    /stopped \(TimeoutError.*\): (\d+) lines, \d+ samples/.exec(text) ?? [];
-  assert(Number(lines) > 0, text);
+  const [last = "", explanation = ""] =
+    /(stopped \(TimeoutError.*)\n\nThe service stopped because([^]*)$/.exec(
+      text,
+    )
+      ?.slice(1) ?? [];
+  const numbers = last.replace(/^.*\): /, "").match(/\d+/g)!.map(Number);
+  // Lines, samples, errors, series, and four numbers for each of two sockets.
+  assertEquals(numbers.length, 12);
+  const explained = explanation.matchAll(/[\d,]+/g)
+    .map(([number]) => Number(number.replaceAll(",", ""))).toArray();
+  for (const number of numbers) {
+    assert(explained.includes(number), `${number} in ${text}`);
+  }
+  const [lines] = numbers;
+  const sent = /sent ([\d,]+) over UDP and ([\d,]+) over TCP/.exec(explanation)!
+    .slice(1).map((number) => Number(number.replaceAll(",", "")));
+  const lost = /the kernel dropped ([\d,]+)/.exec(explanation)?.[1] ?? "0";
+  assertEquals(lines! + Number(lost.replaceAll(",", "")), sent[0]! + sent[1]!);
 });
 
-Deno.test("the demo says what is wrong with its argument", async () => {
+Deno.test("the demo refuses a wrong argument", async () => {
   assertEquals(await demo("soon"), [
     2,
     "demo: the one argument must be a number of seconds above 0\n",

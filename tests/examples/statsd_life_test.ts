@@ -32,7 +32,7 @@ class Kept extends BaseHandler {
 /** Running service; `await using` ends it. */
 class Life implements AsyncDisposable {
   readonly ctx: CancelableContext = withCancel(background());
-  readonly ended: Promise<void>;
+  readonly ended: Promise<unknown>;
   readonly log = new Kept();
   readonly #time = new FakeTime();
   readonly #listening = Promise.withResolvers<[url: string, udp: number]>();

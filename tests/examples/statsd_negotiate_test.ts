@@ -17,8 +17,11 @@ const FORMATS: [accept: string | null, format: "text" | "openmetrics"][] = [
   [`${OPEN}; version=0.0.1`, "text"],
   [`${OPEN}; q=0`, "text"],
   [`${OPEN}; q=0.5, text/plain`, "text"],
-  [`${OPEN}, text/plain; q=0.5`, "openmetrics"],
-  [`text/plain;q=0.5,${OPEN};q=0.6`, "openmetrics"],
+  [`${OPEN}, text/plain; q=0.5`, "text"],
+  [`${OPEN}, text/plain; q=0.31`, "text"],
+  [`${OPEN}, text/plain; q=0.29`, "openmetrics"],
+  [`text/plain;q=0.5,${OPEN};q=0.6`, "text"],
+  ["application/vnd.google.protobuf", "text"],
   [`${OPEN}, text/plain`, "text"],
   [`${OPEN}; q=0.4, */*; q=0.5`, "text"],
   [`${OPEN}, */*; q=0.1`, "openmetrics"],
@@ -29,21 +32,49 @@ const FORMATS: [accept: string | null, format: "text" | "openmetrics"][] = [
   [
     `${OPEN};version=1.0.0,${OPEN};version=0.0.1;q=0.75,` +
     `text/plain;version=0.0.4;q=0.5,*/*;q=0.1`,
-    "openmetrics",
+    "text",
   ],
   [
     `${OPEN};version=1.0.0;escaping=allow-utf-8;q=0.5,` +
     `${OPEN};version=0.0.1;q=0.4,` +
     `text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,` +
     `text/plain;version=0.0.4;q=0.2,*/*;q=0.1`,
-    "openmetrics",
+    "text",
   ],
   ["text/plain;version=0.0.4;q=1,*/*;q=0.1", "text"],
 ];
 
 for (const [accept, format] of FORMATS) {
-  Deno.test(`answers in the format ${format} to Accept: ${accept}`, () => {
+  Deno.test(`chooseFormat() returns ${format} for Accept: ${accept}`, () => {
     assertEquals(chooseFormat(accept), format);
+  });
+}
+
+const PROTO = "application/vnd.google.protobuf";
+const MESSAGE = "io.prometheus.client.MetricFamily";
+
+const NATIVE: [accept: string | null, format: string][] = [
+  [PROTO, "protobuf"],
+  [`${PROTO};proto=${MESSAGE};encoding=delimited`, "protobuf"],
+  [`${PROTO};proto=${MESSAGE};encoding=text`, "text"],
+  [`${PROTO};proto=other.Message;encoding=delimited`, "text"],
+  [`${PROTO};q=0.5,text/plain`, "text"],
+  [`${PROTO};q=0`, "text"],
+  ["*/*", "text"],
+  ["application/*", "openmetrics"],
+  [null, "text"],
+  // Prometheus 2.42 with native histograms.
+  [
+    `${PROTO};proto=${MESSAGE};encoding=delimited,` +
+    `${OPEN};version=1.0.0;q=0.8,${OPEN};version=0.0.1;q=0.75,` +
+    `text/plain;version=0.0.4;q=0.5,*/*;q=0.1`,
+    "protobuf",
+  ],
+];
+
+for (const [accept, format] of NATIVE) {
+  Deno.test(`chooseFormat() with native histograms returns ${format} for Accept: ${accept}`, () => {
+    assertEquals(chooseFormat(accept, true), format);
   });
 }
 
@@ -66,8 +97,7 @@ const CODINGS: [accepted: string | null, gzip: boolean][] = [
 ];
 
 for (const [accepted, gzip] of CODINGS) {
-  const verb = gzip ? "compresses" : "does not compress";
-  Deno.test(`${verb} for Accept-Encoding: ${accepted}`, () => {
+  Deno.test(`acceptsGzip() returns ${gzip} for Accept-Encoding: ${accepted}`, () => {
     assertEquals(acceptsGzip(accepted), gzip);
   });
 }

@@ -20,7 +20,9 @@ async function ask(
   const handler = routesOf({
     hostname: "127.0.0.1",
     isReady: () => true,
+    native: false,
     exposition: (format) => Array<string>(500).fill(`${format} `),
+    messages: () => [Uint8Array.of(1, 2, 3)],
     page: pageResponse,
     events: () => new Response("events"),
     quit: undefined,
@@ -89,6 +91,7 @@ Deno.test("scrapes that nobody reads keep out further scrapes only, for 30 secon
   using ctx = withCancel(background());
   const handler = routesOf({
     ...{ hostname: "127.0.0.1", isReady: () => true, page: pageResponse },
+    ...{ native: false, messages: () => [] },
     ...{ events: () => new Response(), quit: undefined },
     exposition: function* () {
       for (;;) yield "metric 1\n";
@@ -154,9 +157,23 @@ Deno.test("/metrics has the format of the Accept header", async () => {
   assertEquals(open.get("content-type"), `${OPEN}; charset=utf-8`);
 });
 
+Deno.test("/metrics is protobuf for a client that accepts it, with native histograms only", async () => {
+  const url = "GET http://localhost/metrics";
+  const accept = "application/vnd.google.protobuf";
+  const [, body, headers] = await ask(url, { accept }, { native: true });
+  assertEquals(body, "\x01\x02\x03");
+  assertEquals(
+    headers.get("content-type"),
+    "application/vnd.google.protobuf; " +
+      "proto=io.prometheus.client.MetricFamily; encoding=delimited",
+  );
+  assertMatch((await ask(url, { accept }))[1], /^text /);
+});
+
 Deno.test("/metrics is compressed if the client accepts gzip", async () => {
   const handler = routesOf({
     ...{ hostname: "127.0.0.1", isReady: () => true, page: pageResponse },
+    ...{ native: false, messages: () => [] },
     ...{ events: () => new Response(), quit: undefined },
     exposition: () => ["metric 1\n".repeat(1_000)],
   });

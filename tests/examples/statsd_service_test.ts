@@ -780,7 +780,10 @@ Deno.test("one line names the flag and the reason if the service cannot listen",
     [["--udp", "1.2.3.4.5:1", "--http", "0"], "--udp 1.2.3.4.5:1: "],
     [["--udp", "0", "--http", "1.2.3.4.5:80"], "--http 1.2.3.4.5:80: "],
     [[...free, "--tcp", "1.2.3.4.5:1"], "--tcp 1.2.3.4.5:1: "],
-    [[...free, "--unixgram", directory], `--unixgram ${directory}: it is not`],
+    [
+      [...free, "--unixgram", directory],
+      `--unixgram ${directory}: it is in use`,
+    ],
     [
       [...free, "--unixgram", `${directory}/none/a.sock`],
       `--unixgram ${directory}/none/a.sock: there is no such directory`,

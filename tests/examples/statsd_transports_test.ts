@@ -300,7 +300,7 @@ Deno.test("a service leaves the socket of another service alone at its end", asy
   await second.reaches("a", 1);
 });
 
-Deno.test("a service that cannot remove its socket logs an error and exits with 0", async () => {
+Deno.test("a service that cannot remove its socket still exits with 0", async () => {
   using socket = new SocketPath();
   const directory = `${socket.path}.d`;
   Deno.mkdirSync(directory);
@@ -312,7 +312,6 @@ Deno.test("a service that cannot remove its socket logs an error and exits with 
   service.kill("SIGTERM");
   const { code, stdout, stderr } = await service.ended;
   assertEquals([code, stderr], [0, ""]);
-  assertStringIncludes(stdout, "ERROR unixgram: ");
   assertStringIncludes(stdout, "stopped (");
 });
 
@@ -323,6 +322,6 @@ Deno.test("--unixgram leaves a file alone that is not a socket", async () => {
     ...["--udp", "0", "--http", "0", "--unixgram", socket.path],
   );
   assertEquals(code, 1);
-  assertStringIncludes(stderr, "it is not a socket");
+  assertStringIncludes(stderr, `--unixgram ${socket.path}: it is in use`);
   assertEquals(await Deno.readTextFile(socket.path), "precious");
 });

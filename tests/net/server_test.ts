@@ -2,8 +2,10 @@
 
 import {
   background,
+  cause,
   type Context,
   createKey,
+  draining,
   type Server,
   type ServerOptions,
   serveTcp,
@@ -13,8 +15,16 @@ import {
   withCancel,
   withValue,
 } from "@curfew/context";
-import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import {
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
 import { RecordingOwner } from "../context/recording_owner.ts";
+import { until } from "./turn.ts";
+import { UdpClient } from "./udp/udp_client.ts";
 
 interface Options extends ServerOptions {
   hostname?: string;
@@ -22,20 +32,68 @@ interface Options extends ServerOptions {
   onError?: (error: unknown) => void;
 }
 
-type Serve = (ctx: Context, options: Options) => Server;
+interface Row {
+  /** Starts a server that calls `handler` with the context of each piece of work. */
+  serve(
+    ctx: Context,
+    options: Options,
+    handler?: (ctx: Context) => void | Promise<void>,
+  ): Server;
+  /** Makes the server call its handler. */
+  knock(addr: Deno.NetAddr): Promise<void>;
+}
 
-const servers: Record<string, Serve> = {
-  serveTcp: (ctx, options) => serveTcp(ctx, options, () => {}),
-  serveUdp: (ctx, options) => serveUdp(ctx, options, () => {}),
-  udpPeers: (ctx, options) => udpPeers(ctx, options, () => {}),
+async function send(addr: Deno.NetAddr): Promise<void> {
+  using client = new UdpClient(addr);
+  await client.send("x");
+}
+
+const rows: Record<string, Row> = {
+  serveTcp: {
+    serve: (ctx, options, handler = () => {}) =>
+      serveTcp(ctx, options, (ctx) => handler(ctx)),
+    knock: async ({ hostname, port }) => {
+      using _conn = await Deno.connect({ hostname, port });
+    },
+  },
+  serveUdp: {
+    serve: (ctx, options, handler = () => {}) =>
+      serveUdp(ctx, options, (ctx) => handler(ctx)),
+    knock: send,
+  },
+  udpPeers: {
+    serve: (ctx, options, handler = () => {}) =>
+      udpPeers(ctx, options, (ctx) => handler(ctx)),
+    knock: send,
+  },
 };
 
 const local: Options = { hostname: "127.0.0.1", port: 0 };
 
-for (const [name, serve] of Object.entries(servers)) {
+/** Closes the socket that `open` opens behind the back of its server. */
+function closingSocket<T>(open: () => T): { result: T; close: () => void } {
+  const { listen, listenDatagram } = Deno;
+  let close = () => {};
+  const recorded = (listen: (options: never) => { close(): void }) =>
+    ((options: never) => {
+      const socket = listen(options);
+      close = () => socket.close();
+      return socket;
+    }) as never;
+  Deno.listen = recorded(listen);
+  Deno.listenDatagram = recorded(listenDatagram);
+  try {
+    return { result: open(), close };
+  } finally {
+    Object.assign(Deno, { listen, listenDatagram });
+  }
+}
+
+for (const [name, { serve, knock }] of Object.entries(rows)) {
   Deno.test(`${name}() listens on all addresses by default`, async () => {
     await using server = serve(background(), { port: 0 });
-    assertEquals(server.addr.hostname, "0.0.0.0");
+    const { hostname }: Deno.NetAddr = server.addr;
+    assertEquals(hostname, "0.0.0.0");
   });
 
   Deno.test(`${name}() goes through its states, and calls onStateChange for each`, async () => {
@@ -59,6 +117,25 @@ for (const [name, serve] of Object.entries(servers)) {
     ]);
   });
 
+  Deno.test(`${name}() takes new work during the lame duck, and draining(ctx) is open until it ends`, async () => {
+    using ctx = withCancel(background());
+    const entered = Promise.withResolvers<unknown>();
+    const seen: unknown[] = [];
+    const server = serve(ctx, { ...local, lameDuck: 60_000 }, async (ctx) => {
+      const drain = draining(ctx);
+      entered.resolve(drain.err);
+      await drain.done;
+      seen.push(server.state, cause(drain), ctx.err);
+    });
+    ctx.cancel("deploy");
+    await knock(server.addr);
+    assertEquals(await entered.promise, undefined);
+    assertEquals(server.state, "lame-duck");
+    // Ends the lame duck.
+    await server.shutdown({ grace: 60_000 });
+    assertEquals(seen, ["draining", "deploy", undefined]);
+  });
+
   Deno.test(`shutdown() of ${name}() runs the hooks and gives the same report each time`, async () => {
     using ctx = withCancel(background());
     const server = serve(ctx, local);
@@ -71,6 +148,20 @@ for (const [name, serve] of Object.entries(servers)) {
     assertEquals(ctx.err, undefined);
   });
 
+  Deno.test(`shutdown() of ${name}() with a grace period of 0 cuts at once`, async () => {
+    const entered = Promise.withResolvers<Context>();
+    const server = serve(background(), local, (ctx) => {
+      entered.resolve(ctx);
+      return new Promise(() => {});
+    });
+    await knock(server.addr);
+    const ctx = await entered.promise;
+    const ended = server.shutdown({ grace: 0, cause: "now" });
+    assertInstanceOf(ctx.err, DOMException);
+    await ended;
+    assertEquals(server.state, "closed");
+  });
+
   Deno.test(`a hook of ${name}() has the values of ctx`, async () => {
     const key = createKey<string>("name");
     const server = serve(withValue(background(), key, "dns"), local);
@@ -80,15 +171,47 @@ for (const [name, serve] of Object.entries(servers)) {
     assertEquals(await seen.promise, "dns");
   });
 
-  Deno.test(`${name}() leaves nothing on ctx and nothing running`, async () => {
+  Deno.test(`finished of ${name}() rejects if other code closes its socket`, async () => {
+    using ctx = withCancel(background());
+    const errors: unknown[] = [];
+    const { result: server, close } = closingSocket(() =>
+      serve(ctx, { ...local, onError: (error) => errors.push(error) })
+    );
+    close();
+    const error = await assertRejects(
+      () => server.finished,
+      Error,
+      `at 127.0.0.1:${server.addr.port} was closed by other code`,
+    );
+    assertInstanceOf(error.cause, Error);
+    assertEquals(errors, [error]);
+    assertEquals([server.state, ctx.err], ["closed", undefined]);
+    assertStrictEquals(
+      await assertRejects(() => server.shutdown({ grace: 0 })),
+      error,
+    );
+  });
+
+  Deno.test(`a socket of ${name}() that fails is the program's failure`, async () => {
+    const owner = new RecordingOwner();
+    const { result: server, close } = closingSocket(() =>
+      serve(owner.ctx, local)
+    );
+    close();
+    await until(() => owner.failures.length > 0);
+    const error = await assertRejects(() => server.finished);
+    assertStrictEquals(owner.failures[0], error);
+  });
+
+  Deno.test(`${name}() is owned by the program until it is closed, and leaves nothing on ctx`, async () => {
     const owner = new RecordingOwner();
     using ctx = withCancel(owner.ctx);
     {
-      await using _server = serve(ctx, local);
-      assertEquals(owner.works.size, 1);
+      await using server = serve(ctx, local);
+      assertEquals(owner.running, [`${name} 127.0.0.1:${server.addr.port}`]);
       assertEquals(snapshot(ctx).children.length, 1);
     }
-    assertEquals(owner.works.size, 0);
+    assertEquals(owner.running, []);
     assertEquals(snapshot(ctx).children.length, 0);
     assertEquals(ctx.err, undefined);
   });

@@ -214,7 +214,7 @@ const programs: Record<string, () => unknown> = {
         entered.resolve();
         return never;
       });
-      const { port } = server.addr as Deno.NetAddr;
+      const { port } = server.addr;
       fetch(`http://127.0.0.1:${port}/`).catch(() => {});
       await entered.promise;
       const tasks = group(ctx);

@@ -19,7 +19,7 @@ function stayAlive(): () => void {
   return () => clearInterval(timer);
 }
 
-/** What is to be known of a context that a signal has ended, in one line. */
+/** Describes a context that a signal has ended, in one line. */
 function describe(ctx: Context): string {
   const why = cause(ctx);
   const { signal } = ctx;

@@ -4,10 +4,10 @@ import {
   ClientGone,
   type Context,
   dialTcp,
+  draining,
   serveTcp,
   type ServeTcpOptions,
   snapshot,
-  softDone,
   type TcpServer,
   withCancel,
 } from "@curfew/context";
@@ -268,7 +268,7 @@ Deno.test("while draining, serveTcp() refuses connections and handlers finish", 
   const release = Promise.withResolvers<void>();
   const server = serveTcp(ctx, local, async (connCtx, conn) => {
     entered.resolve();
-    await softDone(connCtx);
+    await draining(connCtx).done;
     assertEquals(connCtx.err, undefined);
     await release.promise;
     await conn.write(encode("finished"));
@@ -375,7 +375,7 @@ Deno.test("a handler that watches draining(ctx) ends at once, though its peer is
   const server = serveTcp(ctx, local, async (connCtx, conn) => {
     entered.resolve();
     const spoken = conn.read(new Uint8Array(1)).catch(() => null);
-    await Promise.race([spoken, softDone(connCtx)]);
+    await Promise.race([spoken, draining(connCtx).done]);
   });
   using _conn = await dial(server);
   await entered.promise;

@@ -4,9 +4,9 @@ import {
   type Context,
   createKey,
   type Datagram,
+  draining,
   serveUdp,
   snapshot,
-  softDone,
   withCancel,
   withValue,
 } from "@curfew/context";
@@ -691,13 +691,10 @@ for (const end of ["ends", "never ends"] as const) {
     using client = new UdpClient(server.addr);
     await client.send("x");
     const handlerCtx = await started.promise;
-    let soft = false;
-    softDone(handlerCtx).then(() => soft = true);
     const failure = new Deno.errors.NotConnected("the network is gone");
     broken.resolve(failure);
-    await turn();
-    await turn();
-    assert(soft);
+    await until(() => server.state === "draining");
+    assert(draining(handlerCtx).err !== undefined);
     if (end === "ends") release.resolve();
     const error = await assertRejects(
       () => server.finished,

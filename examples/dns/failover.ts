@@ -5,12 +5,13 @@
  */
 
 import {
-  Canceled,
+  cause,
   type Context,
   DeadlineExceeded,
   type Group,
   remaining,
-  sleep,
+  retry,
+  type RetryOptions,
   withTimeout,
 } from "@curfew/context";
 import { getLogger } from "@std/log";
@@ -55,8 +56,12 @@ const refusals: readonly number[] = [
   Rcode.REFUSED,
 ];
 
-/** Time limit of a check, and the first and the longest pause between two, in ms. */
-const CHECK = { timeout: 2_000, first: 500, max: 30_000 };
+/** Checks go on for as long as the service, with pauses of up to 30 s. */
+const CHECKS: RetryOptions = {
+  attempts: Infinity,
+  attemptTimeout: 2_000,
+  backoff: { first: 500, max: 30_000 },
+};
 
 /**
  * Asks the first server that is up. If it fails or refuses, the next one is asked
@@ -66,14 +71,14 @@ const CHECK = { timeout: 2_000, first: 500, max: 30_000 };
  */
 export class Failover {
   readonly candidates: readonly Candidate[];
-  readonly #chores: Group;
+  readonly #checks: Group;
 
   /**
    * @param servers In order of preference.
-   * @param chores The group that runs the checks.
+   * @param checks The group that runs the checks.
    */
-  constructor(servers: readonly Server[], chores: Group) {
-    this.#chores = chores;
+  constructor(servers: readonly Server[], checks: Group) {
+    this.#checks = checks;
     this.candidates = servers.map((server) => ({
       server,
       up: true,
@@ -88,26 +93,30 @@ export class Failover {
    * last refusal. Rejects if no server has replied.
    */
   async ask(ctx: Context, query: Query): Promise<Answer> {
-    const order = [
+    const order = this.#order();
+    let refusal: Answer | undefined;
+    try {
+      return await retry(ctx, async (ctx, attempt) => {
+        // The servers left share the time left, so the last one has all of it.
+        const left = order.length - attempt + 1;
+        using share = withTimeout(ctx, remaining(ctx) / left);
+        const answer = await this.#ask(share, order[attempt - 1]!, query);
+        if (!refusals.includes(rcodeOf(answer.message))) return answer;
+        refusal = answer;
+        throw new Error(`${answer.from} refuses`);
+      }, { attempts: order.length, backoff: { first: 0 } });
+    } catch (error) {
+      if (refusal !== undefined) return refusal;
+      throw error;
+    }
+  }
+
+  /** Servers that are up, then the others. */
+  #order(): Candidate[] {
+    return [
       ...this.candidates.filter(({ up }) => up),
       ...this.candidates.filter(({ up }) => !up),
     ];
-    let refusal: Answer | undefined;
-    let failure: unknown;
-    for (const [i, candidate] of order.entries()) {
-      if (ctx.err !== undefined) break;
-      // The last one may take all the time that is left.
-      using share = withTimeout(ctx, remaining(ctx) / (order.length - i));
-      try {
-        const answer = await this.#ask(share, candidate, query);
-        if (!refusals.includes(rcodeOf(answer.message))) return answer;
-        refusal = answer;
-      } catch (error) {
-        failure = error;
-      }
-    }
-    if (refusal !== undefined) return refusal;
-    throw failure;
   }
 
   async #ask(
@@ -123,40 +132,35 @@ export class Failover {
       replies.set(rcode, (replies.get(rcode) ?? 0) + 1);
       return { message, from: server.name };
     } catch (error) {
-      // A client that left says nothing about the server.
-      if (!(ctx.err instanceof Canceled)) this.#failed(candidate, error);
+      const failure = failureOf(ctx, error);
+      if (failure !== undefined) this.#failed(candidate, failure);
       throw error;
     }
   }
 
-  #failed(candidate: Candidate, error: unknown): void {
-    const failure = failureOf(error);
+  #failed(candidate: Candidate, failure: Failure): void {
     candidate.failures[failure]++;
     if (!candidate.up) return;
     candidate.up = false;
     const { name, transport } = candidate.server;
     getLogger().warn(`upstream ${name} (${transport}) is down: ${failure}`);
-    this.#chores.go((ctx) => revive(ctx, candidate));
+    this.#checks.go((ctx) => revive(ctx, candidate));
   }
 }
 
 /** Checks a server until it answers. */
 async function revive(ctx: Context, candidate: Candidate): Promise<void> {
   const { server } = candidate;
-  for (let pause = CHECK.first;; pause = Math.min(2 * pause, CHECK.max)) {
-    using step = withTimeout(ctx, CHECK.timeout);
-    try {
-      await server.check(step);
-      break;
-    } catch {
-      await sleep(ctx, pause);
-    }
-  }
+  await retry(ctx, (ctx) => server.check(ctx), CHECKS);
   candidate.up = true;
   getLogger().info(`upstream ${server.name} (${server.transport}) is up again`);
 }
 
-function failureOf(error: unknown): Failure {
-  if (error instanceof DeadlineExceeded) return "timeout";
+/** The fault of a server. Undefined if the client left, which is none. */
+function failureOf(ctx: Context, error: unknown): Failure | undefined {
+  // The deadline may be that of the client, which is then the cause.
+  if (ctx.err !== undefined) {
+    return cause(ctx) instanceof DeadlineExceeded ? "timeout" : undefined;
+  }
   return error instanceof Deno.errors.ConnectionRefused ? "refused" : "error";
 }

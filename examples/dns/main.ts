@@ -21,7 +21,7 @@ import {
 import { getLogger } from "@std/log";
 import { converse } from "./conversation.ts";
 import { Desk } from "./desk.ts";
-import { Failover } from "./failover.ts";
+import { Forwarder } from "./forwarder.ts";
 import { setUpLog } from "./log.ts";
 import { CONTENT_TYPE, exposition } from "./metrics.ts";
 import {
@@ -32,7 +32,6 @@ import {
   USAGE,
 } from "./options.ts";
 import { openBoth } from "./same_port.ts";
-import { type Transport, Upstream } from "./upstream.ts";
 import { Zone } from "./zone.ts";
 
 /** UDP queries in flight at once, and as many more that wait. */
@@ -49,17 +48,12 @@ async function serve(
 ): Promise<void> {
   const { listen, timeout, idle } = options;
   await using checks = group(ctx);
-  const forwarders = forEachTransport((transport) =>
-    new Failover(
-      options.upstreams.map((addr) => new Upstream(addr, transport)),
-      checks,
-    )
-  );
+  const forwarder = new Forwarder(options.upstreams, timeout, checks);
   const desk = new Desk({
     timeout,
     recursive: zone === undefined,
     resolve: zone === undefined
-      ? (ctx, query, transport) => forwarders[transport].ask(ctx, query)
+      ? (ctx, query, transport) => forwarder.resolve(ctx, query, transport)
       : (_ctx, query) => ({ message: zone.answer(query), from: "records" }),
   });
   const log = getLogger();
@@ -91,11 +85,7 @@ async function serve(
   ).catch((error) => cannotListen("listen", listen, error));
 
   const metrics = () =>
-    exposition(
-      desk,
-      [...forwarders.udp.candidates, ...forwarders.tcp.candidates],
-      udp.stats.dropped,
-    );
+    exposition({ desk, forwarder, overflow: udp.stats.dropped });
   // HTTP ends last, so that a scrape sees the final queries.
   await using http = serveMetrics(withoutCancel(ctx), options, metrics);
   const at = http &&
@@ -109,12 +99,6 @@ async function serve(
       `${counts.tcp} by tcp; answered ${counts.answered}, ` +
       `failed ${counts.failed}, dropped ${counts.dropped + unread.dropped}`,
   );
-}
-
-function forEachTransport<T>(
-  f: (transport: Transport) => T,
-): Record<Transport, T> {
-  return { udp: f("udp"), tcp: f("tcp") };
 }
 
 function serveMetrics(

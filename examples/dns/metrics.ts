@@ -6,6 +6,7 @@
 
 import type { Desk } from "./desk.ts";
 import type { Candidate } from "./failover.ts";
+import type { Forwarder } from "./forwarder.ts";
 import { Rcode } from "./wire.ts";
 
 /** Labels and value of a sample. */
@@ -14,12 +15,18 @@ type Sample = readonly [labels: Record<string, string>, value: number];
 /** The content type of {@link exposition}. */
 export const CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
-/** Renders the counters. `overflow` is the number of queries lost before the desk. */
-export function exposition(
-  { counts, replies }: Desk,
-  candidates: readonly Candidate[],
-  overflow: number,
-): string {
+/** The parts of the service that count. */
+export interface Counters {
+  readonly desk: Pick<Desk, "counts" | "replies">;
+  readonly forwarder: Pick<Forwarder, "candidates" | "shared">;
+  /** Queries over UDP that were dropped before they reached the desk. */
+  readonly overflow: number;
+}
+
+/** Renders the counters. */
+export function exposition({ desk, forwarder, overflow }: Counters): string {
+  const { counts, replies } = desk;
+  const { candidates, shared } = forwarder;
   const each = (samplesOf: (candidate: Candidate) => Sample[]): Sample[] =>
     candidates.flatMap((candidate) => {
       const { name: upstream, transport } = candidate.server;
@@ -37,6 +44,9 @@ export function exposition(
     family("dns_dropped_total", "Messages that got no reply.", [
       [{ reason: "unanswerable" }, counts.dropped],
       [{ reason: "overload" }, overflow],
+    ]),
+    family("dns_shared_total", "Queries answered together with another one.", [
+      [{}, shared],
     ]),
     family(
       "dns_upstream_queries_total",
@@ -81,7 +91,8 @@ function family(
   const lines = samples.map(([labels, value]) => {
     const pairs = Object.entries(labels)
       .map(([label, text]) => `${label}="${text}"`);
-    return `${name}{${pairs.join(",")}} ${value}\n`;
+    const set = pairs.length === 0 ? "" : `{${pairs.join(",")}}`;
+    return `${name}${set} ${value}\n`;
   });
   return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join("")}`;
 }

@@ -12,6 +12,7 @@ import {
   dialTcp,
   group,
   orDone,
+  singleFlight,
   sleep,
   withCancel,
 } from "@curfew/context";
@@ -102,15 +103,18 @@ export class Upstream {
     }
   }
 
-  /** Resolves with true if the server refuses a TCP connection. */
-  async #refuses(ctx: Context): Promise<boolean> {
+  /**
+   * Resolves with true if the server refuses a TCP connection. One connection
+   * serves all the queries that want to know.
+   */
+  readonly #refuses = singleFlight(async (ctx): Promise<boolean> => {
     try {
       using _conn = await dialTcp(ctx, this.#addr);
       return false;
     } catch (error) {
       return error instanceof Deno.errors.ConnectionRefused;
     }
-  }
+  });
 
   async #exchange(ctx: Context, query: Query): Promise<Uint8Array> {
     const [id = 0] = crypto.getRandomValues(new Uint16Array(1));

@@ -241,6 +241,38 @@ Deno.test("dns: closes the connection of a client that drips a query byte by byt
   assertEquals(await ended, null);
 });
 
+for (const transport of TRANSPORTS) {
+  Deno.test({
+    name: `dns: fifty digs at once are one query upstream over ${transport}`,
+    ignore: !hasTool("dig"),
+    async fn() {
+      await using upstream = await TestUpstream.open();
+      await using dns = await DnsService.start(
+        ...[upstream.flag, PATIENT, "--metrics=0"],
+      );
+      const flag = transport === "udp" ? "+notcp" : "+tcp";
+      const outputs = Array.from(
+        { length: 50 },
+        () => lookUp("dig", dns.addr.port, "www.example", "A", flag),
+      );
+      const { message, reply } = await upstream.next();
+      const all = `dns_queries_total{transport="${transport}"}`;
+      for (;;) {
+        const text = await (await fetch(`${dns.http}/metrics`)).text();
+        if (samples(text).get(all) === 50) break;
+        await delay(10);
+      }
+      await reply(answer(message, [192, 0, 2, 1]));
+      for (const output of await Promise.all(outputs)) {
+        assertMatch(output, /^www\.example\. 60 IN A 192\.0\.2\.1$/m);
+      }
+      assertEquals(upstream.waiting, 0);
+      const text = await (await fetch(`${dns.http}/metrics`)).text();
+      assertEquals(samples(text).get("dns_shared_total"), 49);
+    },
+  });
+}
+
 /** The samples of an exposition, by name with labels. */
 function samples(text: string): Map<string, number> {
   const lines = text.split("\n").filter((line) => /^[^#]/.test(line));
@@ -284,6 +316,7 @@ Deno.test("dns: --metrics serves counters by rcode and upstream, until the end o
     ['dns_replies_total{rcode="SERVFAIL"}', 0],
     ['dns_dropped_total{reason="unanswerable"}', 1],
     ['dns_dropped_total{reason="overload"}', 0],
+    ["dns_shared_total", 0],
     [`dns_upstream_queries_total${at("udp")}}`, 1],
     [`dns_upstream_queries_total${at("tcp")}}`, 2],
     [`dns_upstream_replies_total${at("udp")},rcode="NOERROR"}`, 1],

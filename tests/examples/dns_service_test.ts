@@ -65,7 +65,7 @@ for (const transport of ["udp", "tcp"] as const) {
     await using upstream = await TestUpstream.open();
     await using dns = await DnsService.start(upstream.flag, PATIENT);
     using client = await connect(dns, transport);
-    await client.send(...[1, 2, 3].map((id) => query("a", { id })));
+    await client.send(...[1, 2, 3].map((id) => query(`n${id}`, { id })));
     const asked = [];
     for (let i = 0; i < 3; i++) asked.push(await upstream.next());
     dns.kill("SIGTERM");
@@ -182,7 +182,7 @@ Deno.test("dns: sends replies on one connection as they are ready", async () => 
   using client = await connect(dns, "tcp");
   const asked = [];
   for (const id of [1, 2, 3]) {
-    await client.send(query("a", { id }));
+    await client.send(query(`n${id}`, { id }));
     asked.push(await upstream.next());
   }
   for (const id of [3, 1, 2]) {
@@ -200,7 +200,7 @@ Deno.test("dns: handles 16 queries of one connection at once, and the next ones 
   using greedy = await connect(dns, "tcp");
   using modest = await connect(dns, "tcp");
   const ids = Array.from({ length: 18 }, (_, i) => i);
-  await greedy.send(...ids.map((id) => query("greedy", { id })));
+  await greedy.send(...ids.map((id) => query(`greedy${id}`, { id })));
   const asked = [];
   for (let i = 0; i < 16; i++) asked.push(await upstream.next());
   await modest.send(query("modest"));
@@ -226,7 +226,7 @@ Deno.test("dns: answers the queries in flight at SIGTERM on a connection with mo
   using client = await connect(dns, "tcp");
   // More than the server reads ahead to notice that a client has left.
   const ids = Array.from({ length: 2_000 }, (_, id) => id);
-  await client.send(...ids.map((id) => query("a", { id })));
+  await client.send(...ids.map((id) => query(`n${id}`, { id })));
   const asked = [];
   for (let i = 0; i < 16; i++) asked.push(await upstream.next());
   dns.kill("SIGTERM");
@@ -287,7 +287,9 @@ Deno.test("dns: opens 32 connections to an upstream at once, while other TCP que
   const asking = [];
   for (let i = 0; i < 3; i++) {
     const client = clients.use(await connect(dns, "tcp"));
-    await client.send(...Array.from({ length: 16 }, () => query("a")));
+    await client.send(
+      ...Array.from({ length: 16 }, (_, n) => query(`n${i}x${n}`)),
+    );
     for (let n = 0; n < 16; n++) asking.push(client.receive());
   }
   const asked = [];

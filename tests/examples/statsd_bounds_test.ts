@@ -12,11 +12,17 @@ function boundOf(maxSeries: number): number {
 const LONG = "x".repeat(900);
 const NUMBERS = Array.from({ length: 60 }, (_, i) => i / 7).join(":");
 
+/** Returns values of many sizes, each for a bucket of its own. */
+const SIZES = (i: number) =>
+  Array.from({ length: 30 }, (_, j) => `${2 ** ((30 * i + j) % 400 - 100)}`)
+    .join(":");
+
 /** Lines that are always new, by what they fill. */
 const FLOODS: [
   what: string,
   line: (i: number) => string,
   maxSeries?: number,
+  flags?: string[],
 ][] = [
   ["counters", (i) => `flood.${i}.${crypto.randomUUID()}:1|c|#tag:${i}`],
   ["timings", (i) => `flood.${i}.${crypto.randomUUID()}:1|ms|#tag:${i}`],
@@ -24,13 +30,19 @@ const FLOODS: [
   ["long names", (i) => `${LONG}${i}:1|h|#tag:${LONG}中`, 50_000],
   ["members", (i) => `flood${i % 9}:${crypto.randomUUID()}|s`],
   ["weights", (i) => `flood${i % 1_999}:${NUMBERS}|d|@0.3`],
+  [
+    "native buckets",
+    (i) => `flood${i % 1_999}:${SIZES(i)}|d`,
+    2_000,
+    ["--buckets", "native"],
+  ],
   ["spellings", (i) => `flood:1|c|#x:${i},y:${LONG},x:1,y:1`],
 ];
 
-for (const [what, line, maxSeries = 2_000] of FLOODS) {
+for (const [what, line, maxSeries = 2_000, flags = []] of FLOODS) {
   Deno.test(`a flood of ${what} stays within the memory bound of the README`, async () => {
     await using service = await StatsdService.start(
-      ...["--tcp", "0", "--max-series", `${maxSeries}`],
+      ...["--tcp", "0", "--max-series", `${maxSeries}`, ...flags],
     );
     using conn = await Deno.connect(service.tcp);
     const rounds = 100;

@@ -11,6 +11,7 @@ import {
 } from "../../examples/statsd/expose.ts";
 import { parsePacket } from "../../examples/statsd/parse.ts";
 import { ownFamilies } from "../../examples/statsd/telemetry.ts";
+import { inPath } from "./in_path.ts";
 import { pythonWith, runPython } from "./python.ts";
 import { Random } from "./statsd_random.ts";
 
@@ -316,5 +317,36 @@ for text in json.load(sys.stdin):
         .length
     );
     assertEquals(read.trim().split("\n").map(Number), written);
+  },
+});
+
+const promtool = inPath("promtool");
+
+Deno.test({
+  name: "promtool parses every exposition of random names",
+  ignore: promtool === undefined,
+  async fn() {
+    const random = new Random();
+    for (let round = 0; round < 10; round++) {
+      const metrics = Array.from({ length: 60 }, () => randomMetric(random));
+      const aggregate = aggregated(
+        metrics.map((metric) => lineOf(metric, 1)),
+        round % 2 === 0 ? SUMMARIES : HISTOGRAMS,
+      );
+      const check = new Deno.Command(promtool!, {
+        args: ["check", "metrics"],
+        ...{ stdin: "piped", stdout: "piped", stderr: "piped" },
+      }).spawn();
+      const output = check.output();
+      const writer = check.stdin.getWriter();
+      const text = [...expose("text", aggregate.families())].join("");
+      await writer.write(new TextEncoder().encode(text));
+      await writer.close();
+      const { code, stderr } = await output;
+      // 3 if it only dislikes a name, 1 if it cannot parse.
+      const said = new TextDecoder().decode(stderr);
+      assert(code === 0 || code === 3, `${code}: ${said}${text}`);
+      assert(!said.includes("error while linting"), said);
+    }
   },
 });

@@ -1,16 +1,18 @@
-/** Waiting for a number of tasks. */
+/** Counts tasks. */
 
+import { call } from "./call.ts";
 import type { Context } from "./context.ts";
 import { orDone } from "./or_done.ts";
 import { assertContext } from "./tree.ts";
 
 /**
- * Counts tasks and waits until none is left. Follows Go's `sync.WaitGroup`; for
- * tasks that are to be cancelled together, or limited, see `group`.
+ * Counts tasks and waits until none is left. Follows Go's `sync.WaitGroup`. For
+ * tasks that are canceled together, or limited, use `group`.
  *
- * A round lasts from the first task until the count is zero. What a task of
- * {@linkcode WaitGroup.go} fails with is kept for those who wait; it is no
- * unhandled rejection.
+ * A round lasts from the first task until the count is zero; then the next one
+ * can begin. The first failure of a round's tasks is what its `wait` rejects
+ * with, and never an unhandled rejection. If no `wait` got it, it is kept for the
+ * next round.
  *
  * @example
  * ```ts
@@ -31,36 +33,39 @@ export class WaitGroup {
   #count = 0;
   #round = new Round();
 
-  /** How many tasks have not ended. */
+  /** Number of tasks that have not ended. */
   get count(): number {
     return this.#count;
   }
 
   /**
-   * Counts tasks.
+   * Adds tasks to the count.
    *
-   * @param n How many; may be negative, as in Go.
+   * @param n Number of tasks; 1 by default. It may be negative, as in Go.
    * @throws {RangeError} If the count would fall below zero.
    * @throws {TypeError} If `n` is not an integer.
    */
   add(n: number = 1): void {
     if (!Number.isInteger(n)) {
-      throw new TypeError(`WaitGroup: add() takes an integer, got ${n}`);
+      throw new TypeError(
+        `WaitGroup.add: expected an integer, got ${String(n)}`,
+      );
     }
     if (this.#count + n < 0) {
       throw new RangeError(
-        "WaitGroup: done() called more often than add()",
+        `WaitGroup.add: the count would fall to ${this.#count + n}: ` +
+          "done() was called more often than add()",
       );
     }
     if (n === 0) return;
-    // A new round starts clean; but what nobody has heard of is not lost.
+    // A new round starts without a failure, unless no wait() has got it yet.
     if (this.#count === 0) this.#round = new Round(this.#round.untold);
     this.#count += n;
     if (this.#count === 0) this.#round.end();
   }
 
   /**
-   * One task has ended.
+   * Takes one task that has ended off the count.
    *
    * @throws {RangeError} If the count would fall below zero.
    */
@@ -69,34 +74,36 @@ export class WaitGroup {
   }
 
   /**
-   * Runs a task: counts it, calls `f`, and counts it off once that has returned
-   * or, where it returned a promise, once that has settled, well or not.
+   * Adds a task to the count, calls `f`, and takes the task off the count when `f`
+   * has returned or thrown or, if it returned a promise, when that has settled.
    *
-   * @param f The task.
+   * @param f The task. If it throws or rejects, that is a failure of the round.
    * @throws {TypeError} If `f` is not a function.
    */
   go(f: () => unknown): void {
     if (typeof f !== "function") {
-      throw new TypeError("WaitGroup: go() takes a function");
+      throw new TypeError(
+        `WaitGroup.go: expected a function, got ${typeof f}`,
+      );
     }
     this.add();
-    new Promise((resolve) => resolve(f())).then(
+    call(f).then(
       () => this.done(),
       (error) => {
-        this.#round.failure ??= { error, told: false };
+        this.#round.failure ??= { error, isTold: false };
         this.done();
       },
     );
   }
 
   /**
-   * Waits until the count is zero; at zero it does not wait at all. All who wait
-   * are told together.
+   * Waits until the count is zero. At zero it settles at once, even if `ctx` is
+   * done. Concurrent calls settle together.
    *
-   * @param ctx What ends the wait early; it goes on for ever by default. At zero
-   * it does not matter.
-   * @returns A promise that resolves at zero, or rejects with the first failure
-   * of the round's tasks, or with `ctx.err`.
+   * @param ctx The context that ends the wait. Without it, nothing does.
+   * @returns A promise that resolves at zero. It rejects with the first failure of
+   * the round's tasks, once all of them have ended, or with `ctx.err` if `ctx` is
+   * done before.
    * @throws {TypeError} If `ctx` is not a context.
    */
   async wait(ctx?: Context): Promise<void> {
@@ -104,54 +111,57 @@ export class WaitGroup {
     const round = this.#round;
     if (this.#count > 0) await round.wait(ctx);
     if (round.failure === undefined) return;
-    round.failure.told = true;
+    round.failure.isTold = true;
     throw round.failure.error;
   }
 }
 
-/** From the first task until the count is zero. */
+/** The time from the first task until the count is zero. */
 class Round {
-  /** The first of its tasks' failures. */
+  /** The first failure of the round's tasks. */
   failure: Failure | undefined;
-  // Not one promise for all: it would keep those who have given up.
+  // Not one promise for all calls of wait(): it would keep the reactions of those
+  // whose ctx has ended.
   readonly #waiting = new Set<() => void>();
-  #over = false;
+  #isOver = false;
 
   constructor(failure?: Failure) {
     this.failure = failure;
   }
 
-  /** The failure, unless somebody has been told of it. */
+  /** The failure, if no `wait` has got it yet. */
   get untold(): Failure | undefined {
-    return this.failure?.told ? undefined : this.failure;
+    return this.failure?.isTold ? undefined : this.failure;
   }
 
   end(): void {
-    this.#over = true;
-    // Those who wait are as good as told; the next round may begin before.
+    this.#isOver = true;
+    // The next round may begin before the calls of wait() go on.
     if (this.failure !== undefined && this.#waiting.size > 0) {
-      this.failure.told = true;
+      this.failure.isTold = true;
     }
-    for (const tell of this.#waiting) tell();
+    for (const settle of this.#waiting) settle();
   }
 
   async wait(ctx: Context | undefined): Promise<void> {
-    let tell = () => {};
+    let settle = () => {};
     const zero = new Promise<void>((resolve) =>
-      this.#waiting.add(tell = resolve)
+      this.#waiting.add(settle = resolve)
     );
     try {
       await (ctx === undefined ? zero : orDone(ctx, zero));
     } catch (error) {
-      // That ctx ends after the last task does not matter.
-      if (!this.#over) throw error;
+      // An end of ctx after the last task does not matter.
+      if (!this.#isOver) throw error;
     } finally {
-      this.#waiting.delete(tell);
+      this.#waiting.delete(settle);
     }
   }
 }
 
+/** The first failure of a round. */
 interface Failure {
   readonly error: unknown;
-  told: boolean;
+  /** Set once a `wait` rejects with it. */
+  isTold: boolean;
 }

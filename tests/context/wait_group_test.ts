@@ -19,7 +19,7 @@ import { unhandledIn } from "./unhandled.ts";
 
 const broken = new Error("broken");
 
-Deno.test("WaitGroup counts what is added and done", () => {
+Deno.test("WaitGroup counts add() and done()", () => {
   const tasks = new WaitGroup();
   assertEquals(tasks.count, 0);
   tasks.add();
@@ -32,11 +32,11 @@ Deno.test("WaitGroup counts what is added and done", () => {
   assertEquals(tasks.count, 1);
 });
 
-Deno.test("WaitGroup.wait() resolves at once when there is no task", async () => {
+Deno.test("WaitGroup.wait() resolves at once if there is no task", async () => {
   await new WaitGroup().wait();
 });
 
-Deno.test("WaitGroup.wait() resolves at zero, for all who wait, and not before", async () => {
+Deno.test("WaitGroup.wait() resolves at zero for all callers, and not before", async () => {
   const tasks = new WaitGroup();
   tasks.add(2);
   const waits = [
@@ -62,7 +62,7 @@ Deno.test("WaitGroup.wait() resolves at zero, for all who wait, and not before",
   ]);
 });
 
-Deno.test("WaitGroup.add() of a negative number can be what reaches zero", async () => {
+Deno.test("WaitGroup.add() of a negative number can reach zero", async () => {
   const tasks = new WaitGroup();
   tasks.add(5);
   const wait = tasks.wait();
@@ -70,7 +70,7 @@ Deno.test("WaitGroup.add() of a negative number can be what reaches zero", async
   await wait;
 });
 
-Deno.test("WaitGroup can be used again, round by round", async () => {
+Deno.test("WaitGroup is reusable, round by round", async () => {
   const tasks = new WaitGroup();
   for (let round = 1; round <= 3; round++) {
     tasks.add(round);
@@ -86,7 +86,7 @@ Deno.test("WaitGroup can be used again, round by round", async () => {
   }
 });
 
-// How it can be asked to count below zero.
+// Calls that would count below zero.
 const tooMany: [
   name: string,
   count: number,
@@ -97,19 +97,19 @@ const tooMany: [
   ["add(-3) at two", 2, (tasks) => tasks.add(-3)],
 ];
 for (const [name, count, call] of tooMany) {
-  Deno.test(`WaitGroup: ${name} is a RangeError, and counts nothing`, () => {
+  Deno.test(`WaitGroup: ${name} throws a RangeError and counts nothing`, () => {
     const tasks = new WaitGroup();
     tasks.add(count);
     assertThrows(
       () => call(tasks),
       RangeError,
-      "WaitGroup: done() called more often than add()",
+      "done() was called more often than add()",
     );
     assertEquals(tasks.count, count);
   });
 }
 
-Deno.test("WaitGroup.done() once too often after a round is a RangeError", () => {
+Deno.test("WaitGroup.done() once too often after a round throws a RangeError", () => {
   const tasks = new WaitGroup();
   tasks.add();
   tasks.done();
@@ -118,18 +118,18 @@ Deno.test("WaitGroup.done() once too often after a round is a RangeError", () =>
 });
 
 for (const wrong of [0.5, NaN, Infinity, "1", null]) {
-  Deno.test(`WaitGroup.add(${JSON.stringify(wrong)} = ${wrong}) is a TypeError`, () => {
+  Deno.test(`WaitGroup.add(${Deno.inspect(wrong)}) throws a TypeError`, () => {
     const tasks = new WaitGroup();
     assertThrows(
       () => tasks.add(wrong as number),
       TypeError,
-      "WaitGroup: add() takes an integer",
+      `WaitGroup.add: expected an integer, got ${wrong}`,
     );
     assertEquals(tasks.count, 0);
   });
 }
 
-Deno.test("WaitGroup.go() has counted the task when it runs, which is at once", async () => {
+Deno.test("WaitGroup.go() runs the task at once, already counted", async () => {
   const tasks = new WaitGroup();
   const counts: number[] = [];
   tasks.go(() => counts.push(tasks.count));
@@ -139,7 +139,7 @@ Deno.test("WaitGroup.go() has counted the task when it runs, which is at once", 
   assertEquals(tasks.count, 0);
 });
 
-// How a task can end, and what its group's wait() then rejects with.
+// Tasks, and what wait() then rejects with.
 const tasksThatEnd: [how: string, task: () => unknown, failure?: Error][] = [
   ["returns", () => 7],
   ["resolves", () => Promise.resolve(7)],
@@ -153,7 +153,7 @@ const tasksThatEnd: [how: string, task: () => unknown, failure?: Error][] = [
 ];
 for (const [how, task, failure] of tasksThatEnd) {
   const outcome = failure ? "fails" : "resolves";
-  Deno.test(`WaitGroup.go() counts a task off that ${how}, and wait() ${outcome}`, async () => {
+  Deno.test(`WaitGroup.go() takes a task off the count that ${how}, and wait() ${outcome}`, async () => {
     const tasks = new WaitGroup();
     tasks.go(task);
     assertEquals(tasks.count, 1);
@@ -182,7 +182,7 @@ Deno.test("WaitGroup.wait() rejects with the first failure, once all tasks have 
   }
 });
 
-Deno.test("WaitGroup.wait() tells those who come after the round, too", async () => {
+Deno.test("WaitGroup.wait() rejects after the round, too, each time", async () => {
   const tasks = new WaitGroup();
   tasks.go(() => Promise.reject(broken));
   await turn();
@@ -191,7 +191,7 @@ Deno.test("WaitGroup.wait() tells those who come after the round, too", async ()
   }
 });
 
-Deno.test("WaitGroup starts the next round clean", async () => {
+Deno.test("WaitGroup starts the next round without the failure of the last one", async () => {
   const tasks = new WaitGroup();
   tasks.go(() => Promise.reject(broken));
   await assertRejects(() => tasks.wait());
@@ -199,7 +199,7 @@ Deno.test("WaitGroup starts the next round clean", async () => {
   await tasks.wait();
 });
 
-Deno.test("WaitGroup starts the next round clean when it was asked after the last one", async () => {
+Deno.test("WaitGroup starts the next round without a failure that wait() got after the last one", async () => {
   const tasks = new WaitGroup();
   tasks.go(() => Promise.reject(broken));
   await turn();
@@ -210,14 +210,14 @@ Deno.test("WaitGroup starts the next round clean when it was asked after the las
 
 for (const ctx of [undefined, withCancel(background())]) {
   const call = ctx ? "wait(ctx)" : "wait()";
-  Deno.test(`WaitGroup starts a round clean that begins before the last one's ${call} goes on`, async () => {
+  Deno.test(`WaitGroup starts a round without the failure that ${call} of the last one is about to get`, async () => {
     const tasks = new WaitGroup();
     const gate = Promise.withResolvers<void>();
     tasks.go(() => gate.promise);
     const wait = outcomeOf(tasks.wait(ctx));
     await turn();
     gate.reject(broken);
-    // Looks after each microtask, so that the round follows at once.
+    // Begins the next round in the very microtask in which the last one ends.
     while (tasks.count > 0) await undefined;
     tasks.add();
     await turn();
@@ -227,7 +227,7 @@ for (const ctx of [undefined, withCancel(background())]) {
   });
 }
 
-Deno.test("WaitGroup keeps a failure that nobody has heard of for the next round", async () => {
+Deno.test("WaitGroup keeps a failure that no wait() got for the next round", async () => {
   const tasks = new WaitGroup();
   tasks.go(() => Promise.reject(broken));
   await turn();
@@ -235,7 +235,7 @@ Deno.test("WaitGroup keeps a failure that nobody has heard of for the next round
   assertStrictEquals(await assertRejects(() => tasks.wait()), broken);
 });
 
-Deno.test("WaitGroup keeps the failure when the only one who waited has given up", async () => {
+Deno.test("WaitGroup keeps the failure if the ctx of the only wait() ended before", async () => {
   const tasks = new WaitGroup();
   const ctx = withCancel(background());
   tasks.add();
@@ -250,7 +250,7 @@ Deno.test("WaitGroup keeps the failure when the only one who waited has given up
   assertStrictEquals(await assertRejects(() => tasks.wait()), broken);
 });
 
-Deno.test("WaitGroup leaves no failure of a task unhandled, waited for or not", async () => {
+Deno.test("WaitGroup leaves no failure of a task unhandled, with and without wait()", async () => {
   const reasons = await unhandledIn(async () => {
     const tasks = new WaitGroup();
     for (const [, task] of tasksThatEnd) tasks.go(task);
@@ -268,7 +268,7 @@ Deno.test("WaitGroup leaves no failure of a task unhandled, waited for or not", 
   assertEquals(reasons, []);
 });
 
-Deno.test("WaitGroup.wait(ctx) rejects with ctx.err once ctx is done; others go on", async () => {
+Deno.test("WaitGroup.wait(ctx) rejects with ctx.err once ctx is done; other calls go on", async () => {
   const tasks = new WaitGroup();
   tasks.add();
   const ctx = withCancel(background());
@@ -283,7 +283,7 @@ Deno.test("WaitGroup.wait(ctx) rejects with ctx.err once ctx is done; others go 
   assertEquals(other.state, "resolved");
 });
 
-Deno.test("WaitGroup.wait(ctx) rejects with ctx.err when its time is over", async () => {
+Deno.test("WaitGroup.wait(ctx) rejects with ctx.err at the deadline of ctx", async () => {
   const tasks = new WaitGroup();
   tasks.add();
   using ctx = withTimeout(background(), 1);
@@ -291,7 +291,7 @@ Deno.test("WaitGroup.wait(ctx) rejects with ctx.err when its time is over", asyn
   assertStrictEquals(error, ctx.err);
 });
 
-Deno.test("WaitGroup.wait(ctx) rejects with ctx.err where that is done already", async () => {
+Deno.test("WaitGroup.wait(ctx) rejects with ctx.err if ctx is already done", async () => {
   const tasks = new WaitGroup();
   tasks.add();
   const ctx = withCancel(background());
@@ -299,7 +299,7 @@ Deno.test("WaitGroup.wait(ctx) rejects with ctx.err where that is done already",
   assertStrictEquals(await assertRejects(() => tasks.wait(ctx)), ctx.err);
 });
 
-Deno.test("WaitGroup.wait(ctx) at zero resolves, also where ctx is done", async () => {
+Deno.test("WaitGroup.wait(ctx) resolves at zero even if ctx is done", async () => {
   const ctx = withCancel(background());
   ctx.cancel();
   const tasks = new WaitGroup();
@@ -309,7 +309,7 @@ Deno.test("WaitGroup.wait(ctx) at zero resolves, also where ctx is done", async 
   await tasks.wait(ctx);
 });
 
-Deno.test("WaitGroup.wait(ctx) at zero rejects with the failure, also where ctx is done", async () => {
+Deno.test("WaitGroup.wait(ctx) rejects with the failure at zero even if ctx is done", async () => {
   const ctx = withCancel(background());
   ctx.cancel();
   const tasks = new WaitGroup();
@@ -318,7 +318,7 @@ Deno.test("WaitGroup.wait(ctx) at zero rejects with the failure, also where ctx 
   assertStrictEquals(await assertRejects(() => tasks.wait(ctx)), broken);
 });
 
-Deno.test("WaitGroup.wait(ctx) does not mind that ctx ends after the last task", async () => {
+Deno.test("WaitGroup.wait(ctx) ignores an end of ctx after the last task", async () => {
   const tasks = new WaitGroup();
   const ctx = withCancel(background());
   tasks.add();
@@ -328,7 +328,7 @@ Deno.test("WaitGroup.wait(ctx) does not mind that ctx ends after the last task",
   await wait;
 });
 
-Deno.test("WaitGroup.wait(ctx) leaves nothing on ctx, whoever ends it", async () => {
+Deno.test("WaitGroup.wait(ctx) leaves nothing on ctx, whether the tasks or ctx end it", async () => {
   using ctx = withCancel(background());
   const tasks = new WaitGroup();
   tasks.add();
@@ -345,7 +345,7 @@ Deno.test("WaitGroup.wait(ctx) leaves nothing on ctx, whoever ends it", async ()
 });
 
 for (const wrong of [null, 7, {}]) {
-  Deno.test(`WaitGroup.wait(${JSON.stringify(wrong)}) is a TypeError`, async () => {
+  Deno.test(`WaitGroup.wait(${JSON.stringify(wrong)}) throws a TypeError`, async () => {
     const tasks = new WaitGroup();
     for (const count of [0, 1]) {
       assertEquals(tasks.count, count);
@@ -359,12 +359,12 @@ for (const wrong of [null, 7, {}]) {
   });
 }
 
-Deno.test("WaitGroup.go() of what is no function is a TypeError, and counts nothing", () => {
+Deno.test("WaitGroup.go() of a number throws a TypeError and counts nothing", () => {
   const tasks = new WaitGroup();
   assertThrows(
     () => tasks.go(7 as unknown as () => void),
     TypeError,
-    "WaitGroup: go() takes a function",
+    "WaitGroup.go: expected a function, got number",
   );
   assertEquals(tasks.count, 0);
 });

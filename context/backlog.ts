@@ -1,12 +1,16 @@
-/** What waits its turn. */
+/** Queues. */
 
-/** A queue that says when it is full. */
+/** First-in, first-out queue with an optional limit. */
 export class Backlog<T> {
   readonly #limit: number;
   #items: (T | undefined)[] = [];
-  /** Where the first one stands: `shift()` of a long array copies all of it. */
+  /**
+   * Index of the first item. Items before it are gone: `Array.shift()` would copy
+   * the rest of a long array each time.
+   */
   #head = 0;
 
+  /** @param limit Number of items from which on the queue is full. */
   constructor(limit: number = Infinity) {
     this.#limit = limit;
   }
@@ -19,12 +23,12 @@ export class Backlog<T> {
     return this.size >= this.#limit;
   }
 
-  /** Puts `item` last. Whoever calls it has seen that the queue is not full. */
+  /** Appends `item`, which must not be undefined. The caller checks `full`. */
   push(item: T): void {
     this.#items.push(item);
   }
 
-  /** Takes the first one. */
+  /** Removes the first item and returns it; undefined if there is none. */
   shift(): T | undefined {
     const item = this.#items[this.#head];
     if (item === undefined) return undefined;
@@ -39,7 +43,7 @@ export class Backlog<T> {
     return item;
   }
 
-  /** Forgets all of it, and says how much that was. */
+  /** Removes all items and returns their number. */
   clear(): number {
     const { size } = this;
     this.#items = [];

@@ -1,115 +1,211 @@
 /** Tasks that belong together. */
 
 import { afterFunc } from "./after_func.ts";
+import { Backlog } from "./backlog.ts";
+import { call } from "./call.ts";
 import type { Context } from "./context.ts";
 import { isCanceled } from "./is_canceled.ts";
 import { ownerOf } from "./owner.ts";
 import { assertContext, label, Node } from "./tree.ts";
 
-/** What {@linkcode group} can be told. */
+/** Options for {@linkcode group}. */
 export interface GroupOptions {
-  /** How many tasks may run at once; no limit by default, or if negative. */
+  /** Maximum number of tasks that run at once. `Infinity` by default. */
   limit?: number;
 }
 
-/** Tasks that are cancelled and waited for together; made by {@linkcode group}. */
+/** Tasks that are canceled and waited for together; see {@linkcode group}. */
 export interface Group extends AsyncDisposable {
-  /** What the tasks get. Done at the first error, with that as its cause, and
-   * after `wait` in any case. */
+  /**
+   * Context of the tasks. It is done at the first failure, with that failure as
+   * its cause, and after `wait` in any case. From then on the group has ended
+   * and starts nothing.
+   */
   readonly ctx: Context;
-  /** How many tasks run. */
+  /** Number of tasks that run. */
   readonly active: number;
   /**
-   * Runs `f(ctx)`, as soon as the limit allows. Once the group's ctx is done, a
-   * task that still had to wait for its turn never runs.
+   * Runs `f(ctx)` as soon as the limit allows. If the group ends before that, or
+   * has already ended, the task is dropped: it never runs, and `wait` rejects.
    *
-   * @param f The task; what it throws or rejects with is the group's error.
-   * @returns A promise that resolves when the task has started, or never will.
-   * It never rejects.
+   * A queued task runs in the async context (AsyncLocalStorage) of its caller.
+   *
+   * @param f The task. If it throws or rejects, that is a failure of the group:
+   * `wait` rejects with it, or else the end of the `await using` block throws it.
+   * If the block itself throws, JavaScript wraps both in a SuppressedError.
+   * @returns A promise that resolves when `f` has started or never will. It never
+   * rejects.
    * @throws {TypeError} If `f` is not a function.
    */
   go(f: (ctx: Context) => unknown): Promise<void>;
   /**
-   * Runs `f(ctx)` if the limit allows that now.
+   * Runs `f(ctx)` like `go`, and returns its result.
    *
-   * @param f The task.
-   * @returns Whether it runs.
+   * @typeParam T The type of the result.
+   * @param f The task. If it throws or rejects, that is a failure of the group,
+   * which cancels the other tasks. A failure that you get from this promise does
+   * not come again at the end of the `await using` block. If nothing awaits the
+   * promise, it does.
+   * @returns A promise that settles as the task does. It rejects with `ctx.err` if
+   * the task is dropped. It never becomes an unhandled rejection.
+   * @throws {TypeError} If `f` is not a function.
+   */
+  run<T>(f: (ctx: Context) => T | PromiseLike<T>): Promise<T>;
+  /**
+   * Runs `f(ctx)` if the limit allows it now and the group has not ended.
+   *
+   * @param f The task, as for `go`.
+   * @returns True if the task has started; false if it never will.
    * @throws {TypeError} If `f` is not a function.
    */
   tryGo(f: (ctx: Context) => unknown): boolean;
   /**
    * Waits until all tasks have ended, then cancels the group's ctx.
    *
-   * @returns A promise that rejects with the first error of a task, each time it
-   * is asked for; later errors are dropped.
+   * @returns A promise that resolves if every task was run and ended well. It
+   * rejects with the first failure; without one, with the first error that only
+   * passes on the end of ctx; without that, with `ctx.err` if a task was dropped.
+   * Later errors are dropped. Later calls get the same result, unless a task has
+   * been dropped since.
    */
   wait(): Promise<void>;
 }
 
 /**
- * Makes a group of tasks under `ctx`. The first that fails cancels the others,
- * and its error is what `wait` rejects with. Follows Go's `errgroup`.
+ * Creates a group of tasks under `ctx`. The first task that fails cancels the
+ * others, and `wait` rejects with its error. Follows Go's `errgroup`.
  *
- * Left by `await using` it cancels what still runs, waits for it, and throws the
- * first error nobody has waited for, so that no task is left behind. That it
- * cancelled them itself is no error.
+ * Declare it with `await using`, so that no task outlives the block. Leaving the
+ * block cancels what still runs, waits for it, and throws the first failure that
+ * neither `wait` nor `run` has given to you. Errors that only pass on the end of
+ * the group's ctx (see `isCanceled`) are not failures, and neither are dropped
+ * tasks: call `wait` to learn that everything ran.
  *
  * @param ctx The context to derive from.
  * @param options The limit.
  * @returns The group.
- * @throws {TypeError} If `ctx` is not a context, or `limit` not a number.
+ * @throws {TypeError} If `ctx` is not a context.
+ * @throws {RangeError} If `limit` is neither an integer of at least 1 nor
+ * `Infinity`.
  *
- * @example
+ * @example Results, two at a time
  * ```ts
  * import { background, group, sleep } from "@curfew/context";
  * import { assertEquals } from "@std/assert";
  *
- * const lengths: number[] = [];
  * await using tasks = group(background(), { limit: 2 });
- * for (const name of ["ada", "grace", "barbara"]) {
- *   tasks.go(async (ctx) => {
- *     await sleep(ctx, 1);
- *     lengths.push(name.length);
- *   });
- * }
- * await tasks.wait();
+ * const lengths = await Promise.all(
+ *   ["ada", "grace", "barbara"].map((name) =>
+ *     tasks.run(async (ctx) => {
+ *       await sleep(ctx, 1);
+ *       return name.length;
+ *     })
+ *   ),
+ * );
  * assertEquals(lengths, [3, 5, 7]);
+ * ```
+ *
+ * @example Leaving the block adds nothing to what it throws, if no task fails
+ * ```ts
+ * import { background, group, sleep, withCancel } from "@curfew/context";
+ *
+ * try {
+ *   using parent = withCancel(background());
+ *   await using tasks = group(parent);
+ *   tasks.go((ctx) => sleep(ctx, 60_000)); // only passes the cancellation on
+ *   parent.cancel();
+ *   throw new Error("disk full");
+ * } catch (error) {
+ *   console.log(String(error)); // Error: disk full
+ * }
+ * ```
+ *
+ * @example A cancellation by the block is no failure, however wrapped
+ * ```ts
+ * import { background, group, sleep } from "@curfew/context";
+ *
+ * await using tasks = group(background());
+ * tasks.go((ctx) =>
+ *   sleep(ctx, 60_000).catch((cause) => {
+ *     throw new Error("job 7", { cause });
+ *   })
+ * );
+ * // Leaving the block cancels job 7 and throws nothing.
+ * ```
+ *
+ * @example If a task and the block both fail, the failure of the task comes first
+ * ```ts
+ * import { background, group } from "@curfew/context";
+ * import { assertInstanceOf, assertRejects } from "@std/assert";
+ *
+ * const error = await assertRejects(async () => {
+ *   await using tasks = group(background());
+ *   await tasks.go(() => Promise.reject(new Error("disk full")));
+ *   throw new Error("bad request");
+ * });
+ * assertInstanceOf(error, SuppressedError);
+ * console.log(error.error.message); // disk full
+ * console.log(error.suppressed.message); // bad request
  * ```
  */
 export function group(ctx: Context, options: GroupOptions = {}): Group {
   assertContext("group", ctx);
-  const { limit = -1 } = options;
-  if (typeof limit !== "number" || Number.isNaN(limit)) {
-    throw new TypeError("group: limit must be a number");
+  const { limit = Infinity } = options;
+  if (!(limit === Infinity || (Number.isInteger(limit) && limit >= 1))) {
+    throw new RangeError(
+      "group: expected limit to be an integer >= 1 or Infinity, got " +
+        (typeof limit === "number" ? limit : typeof limit),
+    );
   }
-  return new TaskGroup(ctx, limit < 0 ? Infinity : limit);
+  return new TaskGroup(ctx, limit);
 }
 
-type Task = (ctx: Context) => unknown;
+type Task<T> = (ctx: Context) => T | PromiseLike<T>;
 
-/** A task that waits for its turn. */
-interface Waiting {
-  readonly task: Task;
-  readonly started: () => void;
-  next: Waiting | undefined;
+/** One run of a task. */
+interface Run<T = unknown> {
+  readonly task: Task<T>;
+  /** Index in the list of runs. */
+  place: number;
+  /** Set once the caller waits for the result that `run` has returned. */
+  isAwaited: boolean;
+}
+
+/** The error that `wait` rejects with, if any. */
+type Outcome = { readonly error: unknown } | undefined;
+
+/** The first failure of a group. */
+interface Failure {
+  readonly error: unknown;
+  readonly run: Run;
+  /** Set when `wait` or the end of the block gives the error to its caller. */
+  isTold: boolean;
 }
 
 class TaskGroup implements Group {
   readonly #node: Node;
   readonly #limit: number;
-  readonly #tasks = new Set<Task[]>();
-  // A list, for shift() of a long array moves all that is left.
-  #first: Waiting | undefined;
-  #last: Waiting | undefined;
+  /** Number of tasks that run, and of queued ones whose turn has come. */
+  #active = 0;
+  /**
+   * Tasks that run. The last one takes the place of one that has ended; a Set
+   * would make up a quarter of the cost of a task.
+   */
+  readonly #runs: Run[] = [];
+  /** Tells each queued task that its turn has come, or that it never will. */
+  readonly #queue = new Backlog<(hasTurn: boolean) => void>();
+  /** Stops watching for the end of ctx, which drops the queue. */
   #stopWatch: (() => boolean) | undefined;
-  #failure: { error: unknown; told: boolean } | undefined;
-  #disposing = false;
-  /** True once an `await using` will see the first failure. */
+  #hasDropped = false;
+  #failure: Failure | undefined;
+  /** The first error that only passed on the end of ctx. */
+  #cancellation: Outcome;
+  /** Called once no task runs and none is queued. */
+  #onIdle: (() => void)[] = [];
+  /** Set once the end of an `await using` block will see the first failure. */
   #isHeld = false;
-  /** Tells the program that no task is running. */
+  /** Tells the program that the group is idle; set while it waits for that. */
   #release: (() => void) | undefined;
-  #idle: Promise<void> | undefined;
-  #reached: (() => void) | undefined;
 
   constructor(ctx: Context, limit: number) {
     this.#node = new GroupNode(ctx);
@@ -121,131 +217,238 @@ class TaskGroup implements Group {
   }
 
   get active(): number {
-    return this.#tasks.size;
+    return this.#active;
   }
 
-  go(task: Task): Promise<void> {
+  go(task: Task<unknown>): Promise<void> {
     if (this.tryGo(task)) return Promise.resolve();
-    if (this.ctx.err !== undefined) return Promise.resolve();
-    this.#stopWatch ??= afterFunc(this.ctx, () => this.#dropQueue());
-    return new Promise((started) => this.#append(task, started));
+    return this.#turn().then((hasTurn) => {
+      if (hasTurn && this.#stillOpen()) this.#start(newRun(task));
+    });
   }
 
-  tryGo(task: Task): boolean {
-    if (typeof task !== "function") {
-      throw new TypeError("group: a task must be a function");
-    }
-    if (this.active >= this.#limit) return false;
-    this.#start(task);
+  run<T>(task: Task<T>): Promise<T> {
+    assertTask(task);
+    const run = newRun(task);
+    if (this.#takeSlot()) return new Result(run, this.#start(run));
+    const outcome = this.#turn().then((hasTurn) => {
+      if (hasTurn && this.#stillOpen()) return this.#start(run);
+      throw this.ctx.err;
+    });
+    return new Result(run, outcome);
+  }
+
+  tryGo(task: Task<unknown>): boolean {
+    assertTask(task);
+    if (!this.#takeSlot()) return false;
+    this.#start(newRun(task));
     return true;
   }
 
   async wait(): Promise<void> {
-    if (this.active > 0 || this.#first !== undefined) {
-      this.#idle ??= new Promise((resolve) => this.#reached = resolve);
-      await this.#idle;
-    }
-    this.#node.cancel();
-    if (this.#failure === undefined) return;
-    this.#failure.told = true;
-    throw this.#failure.error;
+    const outcome = this.#isIdle ? this.#conclude() : await this.#end();
+    if (outcome !== undefined) throw outcome.error;
+  }
+
+  /**
+   * Concludes as soon as the last task has ended. A task that comes before the
+   * caller of `wait` goes on is dropped, not left running.
+   */
+  #end(): Promise<Outcome> {
+    return new Promise((resolve) =>
+      this.#onIdle.push(() => resolve(this.#conclude()))
+    );
   }
 
   // A getter, since `await using` reads it at the declaration: from then on the
-  // group has somebody who waits for it.
+  // end of the block will see the first failure.
   get [Symbol.asyncDispose](): () => Promise<void> {
     this.#isHeld = true;
     return this.#dispose;
   }
 
   async #dispose(): Promise<void> {
-    const told = this.#failure?.told;
-    this.#disposing ||= this.ctx.err === undefined;
     this.#node.cancel();
     this.#dropQueue();
-    try {
-      await this.wait();
-    } catch (error) {
-      if (!told) throw error;
+    if (!this.#isIdle) {
+      await new Promise<void>((resolve) => this.#onIdle.push(resolve));
     }
+    const failure = this.#failure;
+    if (failure === undefined || isSeen(failure)) return;
+    failure.isTold = true;
+    throw failure.error;
   }
 
-  #start(task: Task): void {
-    // A box, for one function may run more than once.
-    const entry = [task];
-    this.#tasks.add(entry);
-    if (this.active === 1) this.#register();
-    new Promise((resolve) => resolve(task(this.ctx))).then(
-      () => this.#ended(entry),
+  get #isIdle(): boolean {
+    return this.#active === 0 && this.#queue.size === 0;
+  }
+
+  /** Ends the group, whose tasks have all ended, and returns its outcome. */
+  #conclude(): Outcome {
+    this.#node.cancel();
+    if (this.#failure !== undefined) this.#failure.isTold = true;
+    return this.#failure ?? this.#cancellation ??
+      (this.#hasDropped ? { error: this.ctx.err } : undefined);
+  }
+
+  #takeSlot(): boolean {
+    if (this.#active >= this.#limit || this.ctx.err !== undefined) return false;
+    this.#active++;
+    return true;
+  }
+
+  /**
+   * Waits for a slot. Resolves with false if the task is dropped instead. The
+   * caller chains the start to the promise, so that the task runs in the async
+   * context of its own caller and not of the task that made room.
+   */
+  #turn(): Promise<boolean> {
+    if (this.ctx.err !== undefined) {
+      this.#hasDropped = true;
+      return Promise.resolve(false);
+    }
+    this.#stopWatch ??= afterFunc(this.ctx, () => this.#dropQueue());
+    return new Promise((resolve) => this.#queue.push(resolve));
+  }
+
+  /** Gives the slot back if the group has ended since the turn came. */
+  #stillOpen(): boolean {
+    if (this.ctx.err === undefined) return true;
+    this.#hasDropped = true;
+    this.#leaveSlot();
+    return false;
+  }
+
+  /** Runs a task in a slot that has been taken. */
+  #start<T>(run: Run<T>): Promise<T> {
+    if (this.#runs.length === 0) this.#register();
+    run.place = this.#runs.length;
+    this.#runs.push(run);
+    const outcome = call(run.task, this.ctx);
+    outcome.then(
+      () => this.#ended(run),
       (error) => {
-        this.#failed(error);
-        this.#ended(entry);
+        this.#failed(run, error);
+        this.#ended(run);
       },
     );
+    return outcome;
   }
 
-  #failed(error: unknown): void {
-    if (this.#failure !== undefined) return;
-    // Our own cancellation, passed on.
-    if (this.#disposing && error === this.ctx.err) return;
-    const failure = this.#failure = { error, told: false };
-    if (!isCanceled(this.ctx, error)) {
-      const isHandled = () =>
-        failure.told || this.#isHeld || this.#idle !== undefined;
-      ownerOf(this.ctx)?.fail(error, isHandled);
+  #failed(run: Run, error: unknown): void {
+    // Before the failure itself becomes the cause of ctx.
+    if (isCanceled(this.ctx, error)) {
+      this.#cancellation ??= { error };
+    } else if (this.#failure === undefined) {
+      const failure = this.#failure = { error, run, isTold: false };
+      ownerOf(this.ctx)?.fail(
+        error,
+        () => isSeen(failure) || this.#isHeld || this.#onIdle.length > 0,
+      );
+      this.#node.cancel(error);
     }
-    this.#node.cancel(error);
   }
 
+  /** Makes the program wait for the group until it is idle. */
   #register(): void {
-    ownerOf(this.ctx)?.own({
-      describe: this.#describe,
-      finished: new Promise<void>((resolve) => this.#release = resolve),
-    });
+    const owner = ownerOf(this.ctx);
+    if (owner === undefined || this.#release !== undefined) return;
+    const finished = new Promise<void>((resolve) => this.#release = resolve);
+    owner.own({ describe: this.#describe, finished });
   }
 
-  #ended(entry: Task[]): void {
-    this.#tasks.delete(entry);
-    if (this.ctx.err !== undefined) this.#dropQueue();
-    const next = this.#first;
-    if (next !== undefined) {
-      this.#first = next.next;
-      if (this.#first === undefined) this.#last = undefined;
-      this.#start(next.task);
-      next.started();
+  #ended(run: Run): void {
+    const last = this.#runs.pop()!;
+    if (last !== run) {
+      this.#runs[run.place] = last;
+      last.place = run.place;
+    }
+    this.#leaveSlot();
+  }
+
+  #leaveSlot(): void {
+    this.#active--;
+    if (this.ctx.err !== undefined) return this.#dropQueue();
+    const giveTurn = this.#queue.shift();
+    if (giveTurn !== undefined) {
+      this.#active++;
+      giveTurn(true);
     }
     this.#settle();
   }
 
-  #append(task: Task, started: () => void): void {
-    const waiting: Waiting = { task, started, next: undefined };
-    if (this.#last === undefined) this.#first = waiting;
-    else this.#last.next = waiting;
-    this.#last = waiting;
-  }
-
-  /** Nothing starts any more once the group has ended. */
+  /** Nothing starts once the group has ended. */
   #dropQueue(): void {
-    let waiting = this.#first;
-    this.#first = this.#last = undefined;
-    for (; waiting !== undefined; waiting = waiting.next) waiting.started();
+    for (let giveTurn; (giveTurn = this.#queue.shift()) !== undefined;) {
+      this.#hasDropped = true;
+      giveTurn(false);
+    }
     this.#settle();
   }
 
   #settle(): void {
-    if (this.active > 0 || this.#first !== undefined) return;
+    if (!this.#isIdle) return;
     this.#release?.();
+    this.#release = undefined;
     this.#stopWatch?.();
     this.#stopWatch = undefined;
-    this.#reached?.();
-    this.#idle = this.#reached = undefined;
+    const onIdle = this.#onIdle;
+    this.#onIdle = [];
+    for (const f of onIdle) f();
   }
 
-  /** The tasks by the names of their functions. */
+  /** Names the functions of the tasks. */
   readonly #describe = (): string => {
-    const names = [...this.#tasks].map(([task]) => task!.name || "a task");
+    const names = this.#runs.slice(0, maxNames)
+      .map(({ task }) => task.name || "a task");
+    const more = this.#runs.length - names.length;
+    if (more > 0) names.push(`${more} more`);
     return `group with ${names.join(", ")}`;
   };
+}
+
+/** Returns whether the caller has got the error, or will get it from `run`. */
+function isSeen({ isTold, run }: Failure): boolean {
+  return isTold || run.isAwaited;
+}
+
+/** Number of tasks that are named where what still runs is described. */
+const maxNames = 10;
+
+function newRun<T>(task: Task<T>): Run<T> {
+  return { task, place: -1, isAwaited: false };
+}
+
+function assertTask(task: unknown): void {
+  if (typeof task === "function") return;
+  throw new TypeError(
+    `group: expected a task to be a function, got ${typeof task}`,
+  );
+}
+
+/** Promise of `run`: never an unhandled rejection, and it knows its readers. */
+class Result<T> extends Promise<T> {
+  readonly #run: Run;
+
+  constructor(run: Run, outcome: Promise<T>) {
+    super((resolve) => resolve(outcome));
+    this.#run = run;
+    super.then(undefined, () => {});
+  }
+
+  /** `then()`, `catch()` and `finally()` return plain promises. */
+  static override get [Symbol.species](): PromiseConstructor {
+    return Promise;
+  }
+
+  // `await` calls this too, because the constructor is not Promise itself.
+  override then<A = T, B = never>(
+    onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
+    onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    this.#run.isAwaited = true;
+    return super.then(onFulfilled, onRejected);
+  }
 }
 
 class GroupNode extends Node {

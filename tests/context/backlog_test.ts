@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { Backlog } from "../../context/backlog.ts";
 import { Random } from "./random.ts";
 
-Deno.test("a backlog gives out in order what a plain array would", () => {
+Deno.test("Backlog behaves like an array under random calls", () => {
   const seed = Math.floor(Math.random() * 2 ** 32);
   const random = new Random(seed);
   const backlog = new Backlog<number>(200);
@@ -21,3 +21,25 @@ Deno.test("a backlog gives out in order what a plain array would", () => {
     }
   }
 });
+
+Deno.test("Backlog has no limit by default", () => {
+  const backlog = new Backlog<number>();
+  for (let n = 0; n < 100_000; n++) backlog.push(n);
+  assertEquals([backlog.full, backlog.size], [false, 100_000]);
+});
+
+// Sizes around those at which the removed items are dropped.
+for (const size of [1, 63, 64, 65, 128, 1_000]) {
+  Deno.test(`Backlog gives ${size} items in order while more are added`, () => {
+    const backlog = new Backlog<number>();
+    let added = 0;
+    for (; added < size; added++) backlog.push(added);
+    for (let n = 0; n < 3 * size; n++) {
+      assertEquals(backlog.shift(), n);
+      backlog.push(added++);
+      assertEquals(backlog.size, size);
+    }
+    for (let n = 3 * size; n < 4 * size; n++) assertEquals(backlog.shift(), n);
+    assertEquals([backlog.shift(), backlog.size], [undefined, 0]);
+  });
+}

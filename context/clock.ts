@@ -58,6 +58,11 @@ export class Clock {
     return wall - this.#offset;
   }
 
+  /** The time as it was last read, without reading it again. */
+  get latest(): number {
+    return this.#wall - this.#offset;
+  }
+
   /** True if a test clock was installed when the time was last read. */
   get isFake(): boolean {
     return this.#source !== wallNow;

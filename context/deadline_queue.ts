@@ -38,6 +38,8 @@ export class DeadlineQueue<E> {
   #hasTurned = false;
   #holders = 0;
   #isReleasing = false;
+  /** The time that the alarm is set for, if it is. */
+  #alarmAt: number | undefined;
 
   constructor(fields: QueueFields<E>, onDue: (now: number) => void) {
     this.#fields = fields;
@@ -46,6 +48,7 @@ export class DeadlineQueue<E> {
     this.#alarm = new Alarm((at) => this.#ring(at));
     this.clock = new Clock(() => {
       this.#alarm.forget();
+      this.#alarmAt = undefined;
       this.#setAlarm();
     });
   }
@@ -109,19 +112,37 @@ export class DeadlineQueue<E> {
 
   readonly #releaseAlarm = (): void => {
     this.#isReleasing = false;
-    if (this.#holders === 0) this.#alarm.release();
+    if (this.#holders > 0) return;
+    this.#alarm.release();
+    this.#alarmAt = undefined;
   };
 
   /** Invariant 2. */
   #setAlarm(): void {
     if (this.#holders === 0) return;
-    const { first } = this.#heap;
-    if (this.#turn.size === 0 && first === undefined) return;
+    const at = this.#nextAt();
+    if (at === undefined || this.#ringsBy(at)) return;
+    this.#alarmAt = at;
     const now = this.clock.now();
-    this.#alarm.set(this.#turn.size > 0 ? now : this.#fields.at(first!), now);
+    this.#alarm.set(Math.max(at, now), now);
+  }
+
+  /** Returns whether the alarm is set for `at` or earlier, and is not overdue. */
+  #ringsBy(at: number): boolean {
+    const alarmAt = this.#alarmAt;
+    return alarmAt !== undefined && alarmAt <= at &&
+      alarmAt >= this.clock.latest;
+  }
+
+  /** The time at which the alarm is needed, if it is; at once for a turn. */
+  #nextAt(): number | undefined {
+    if (this.#turn.size > 0) return -Infinity;
+    const { first } = this.#heap;
+    return first && this.#fields.at(first);
   }
 
   #ring(at: number): void {
+    this.#alarmAt = undefined;
     this.clock.advanceTo(at);
     this.#hasTurned = at > -Infinity && this.#turn.size > 0;
     // The timer of a real clock may be a fraction of a ms early.

@@ -40,6 +40,7 @@ import { DeadlineQueue } from "./deadline_queue.ts";
 import { Canceled, type ContextError, DeadlineExceeded } from "./errors.ts";
 import { assertKey, createKey, type Key } from "./key.ts";
 import { newCanceled, newDeadlineExceeded } from "./slow_dom_exception.ts";
+import { observer } from "./tree_observer.ts";
 
 /** The end of a context; shared by everything that ended with it (invariant 6). */
 export class Ending {
@@ -517,6 +518,7 @@ export class Node extends TreeContext implements CancelableContext {
     } else if (!(base instanceof NeverDone)) {
       Node.join(this, base, base, () => Ending.of(base));
     }
+    if (observer !== undefined) observer.created(this);
   }
 
   get signal(): AbortSignal {
@@ -680,6 +682,7 @@ export class Node extends TreeContext implements CancelableContext {
     let node: Node | undefined = root;
     do {
       node.#ending = ending;
+      if (observer !== undefined) observer.ended(node, ending);
       const first: Node | undefined = node.#first;
       if (first !== undefined) {
         last.#next = first;

@@ -46,7 +46,6 @@ export type {
 export { ClientGone } from "./client_gone.ts";
 export { localAddrKey, remoteAddrKey } from "./addr_keys.ts";
 export { httpServerKey, requestContext } from "./http/request_context.ts";
-export { softDone } from "./soft_done.ts";
 export {
   type HealthCheck,
   healthRoutes,

@@ -7,7 +7,7 @@ import { exchangeOf } from "./request_exchange.ts";
  * Upgrades a request of `serveHttp` to a WebSocket, as `Deno.upgradeWebSocket` does.
  * The request stays in flight, and its ctx open, until the socket is closed.
  *
- * When the server drains, a handler that waits for `softDone(ctx)` has a few
+ * When the server drains, a handler that watches `draining(ctx)` has a few
  * milliseconds to send its goodbye. Then the server closes every socket with code
  * 1001 (going away) and reads no more of it. A client that gets 1001 should
  * connect again.
@@ -27,8 +27,8 @@ import { exchangeOf } from "./request_exchange.ts";
  * ```ts
  * import {
  *   background,
+ *   draining,
  *   serveHttp,
- *   softDone,
  *   upgradeWebSocket,
  *   withCancel,
  * } from "@curfew/context";
@@ -40,7 +40,7 @@ import { exchangeOf } from "./request_exchange.ts";
  *   { hostname: "127.0.0.1", port: 0 },
  *   (ctx, request) => {
  *     const { socket, response } = upgradeWebSocket(request);
- *     softDone(ctx).then(() => socket.close(1001, "restarting"));
+ *     draining(ctx).done.then(() => socket.close(1001, "restarting"));
  *     return response;
  *   },
  * );

@@ -6,6 +6,7 @@ import {
   type Context,
   createKey,
   DeadlineExceeded,
+  draining,
   type HttpServer,
   httpServerKey,
   localAddrKey,
@@ -14,7 +15,6 @@ import {
   serveHttp,
   type ServerState,
   snapshot,
-  softDone,
   withCancel,
   withValue,
 } from "@curfew/context";
@@ -891,13 +891,13 @@ for (
   });
 }
 
-Deno.test("softDone() tells a stream of the soft moment, so that it can say goodbye", async () => {
+Deno.test("an event stream that watches draining(ctx) says goodbye and is not cut", async () => {
   const ctx = withCancel(background());
   const server = serveHttp(ctx, here, (requestCtx) => {
     const events = new ReadableStream<string>({
       async start(controller) {
         controller.enqueue("data: hello\n\n");
-        await softDone(requestCtx);
+        await draining(requestCtx).done;
         controller.enqueue(`data: ${requestCtx.err ?? "goodbye"}\n\n`);
         controller.close();
       },
@@ -912,18 +912,18 @@ Deno.test("softDone() tells a stream of the soft moment, so that it can say good
   assertEquals((await server.finished).forced, 0);
 });
 
-Deno.test("softDone() leaves nothing on the server when its request is over", async () => {
+Deno.test("draining(ctx) leaves nothing on the server when its request is over", async () => {
   const ctx = withCancel(background());
   const waits: Promise<void>[] = [];
   const server = serveHttp(ctx, here, (requestCtx) => {
     // deno-lint-ignore curfew/lost-cancel -- ends with the request
-    waits.push(softDone(requestCtx), softDone(withCancel(requestCtx)));
+    const child = withCancel(requestCtx);
+    waits.push(draining(requestCtx).done, draining(child).done);
     return new Response("x");
   });
   await outcome(get(server));
   await Promise.all(waits);
   const [serving] = snapshot(ctx).children;
-  // What is left is the server's own wait for its soft moment.
   assertEquals(serving?.afterFuncs, 0);
   await server.shutdown();
 });

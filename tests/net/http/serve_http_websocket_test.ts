@@ -5,9 +5,9 @@ import {
   cause,
   ClientGone,
   type Context,
+  draining,
   type HttpServer,
   serveHttp,
-  softDone,
   upgradeWebSocket,
   withCancel,
 } from "@curfew/context";
@@ -169,7 +169,7 @@ Deno.test("upgradeWebSocket() does not take a socket that stays open for a clien
 Deno.test("upgradeWebSocket() lets a handler say goodbye when the server drains", async () => {
   const ctx = withCancel(background());
   const upgrader = new Upgrader((ctx, socket) => {
-    softDone(ctx).then(() => {
+    draining(ctx).done.then(() => {
       socket.send("goodbye");
       socket.close(1001, "restarting");
     });
@@ -212,7 +212,7 @@ Deno.test("upgradeWebSocket() remembers a close() from before the socket is open
 });
 
 const goodbye = (ctx: Context, socket: WebSocket): void =>
-  void softDone(ctx).then(() => socket.send("goodbye"));
+  void draining(ctx).done.then(() => socket.send("goodbye"));
 
 for (
   const [when, use, options, frames] of [

@@ -43,6 +43,19 @@ const longestPause = 1_000;
  */
 const attempts = 10;
 
+/** Throws a TypeError if the options contradict each other or lack a flag. */
+export function assertListenOptions(
+  { path, tls, reusePort }: HttpListenOptions,
+): void {
+  if (reusePort) assertUnstableNet("serveHttp", "reusePort");
+  assertTls("serveHttp", tls);
+  if (tls !== undefined && path !== undefined) {
+    throw new TypeError(
+      "serveHttp: there is no TLS on a Unix socket: leave out tls or path",
+    );
+  }
+}
+
 /**
  * A listener with the connections it has accepted.
  *
@@ -68,14 +81,6 @@ export class HttpListener {
 
   /** Throws the error of `Deno.serve`, with a message that names the address. */
   constructor(options: HttpListenOptions, events: HttpListenerEvents) {
-    const { path, tls, reusePort } = options;
-    if (reusePort) assertUnstableNet("serveHttp", "reusePort");
-    assertTls("serveHttp", tls);
-    if (tls !== undefined && path !== undefined) {
-      throw new TypeError(
-        "serveHttp: there is no TLS on a Unix socket: leave out tls or path",
-      );
-    }
     this.#options = options;
     this.#events = events;
     this.addr = this.#listen();

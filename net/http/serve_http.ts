@@ -17,7 +17,11 @@ import {
   type ServerWork,
 } from "../server_lifetime.ts";
 import { Exchange, type ExchangeServer } from "./exchange.ts";
-import { HttpListener, type HttpListenOptions } from "./http_listener.ts";
+import {
+  assertListenOptions,
+  HttpListener,
+  type HttpListenOptions,
+} from "./http_listener.ts";
 import type { HttpHandler, HttpServer, ShutdownReport } from "./http_server.ts";
 import { LinkedList } from "./linked_list.ts";
 import { closing, failed, refused } from "./replies.ts";
@@ -179,6 +183,7 @@ export function serveHttp(
   if (typeof requestTimeout !== "function") {
     assertAbove0("serveHttp", { requestTimeout });
   }
+  assertListenOptions(options as HttpListenOptions);
   if (ctx.err !== undefined) throw ctx.err;
   return new Server(ctx, options as HttpOptions<ServerAddr>, handler);
 }

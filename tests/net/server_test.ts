@@ -31,6 +31,7 @@ import { UdpClient } from "./udp/udp_client.ts";
 interface Options extends ServerOptions {
   hostname?: string;
   port: number;
+  tls?: { cert: string; key: string };
   onError?: (error: unknown) => void;
 }
 
@@ -43,6 +44,7 @@ interface Row {
   ): Server;
   /** Makes the server call its handler. Returns the client. */
   knock(addr: Deno.NetAddr): Promise<Disposable>;
+  hasTls?: true;
   /** False if the server does not open its socket with `Deno.listen`. */
   listens?: false;
 }
@@ -66,11 +68,13 @@ const rows: Record<string, Row> = {
       return client;
     },
     listens: false,
+    hasTls: true,
   },
   serveTcp: {
     serve: (ctx, options, handler = () => {}) =>
       serveTcp(ctx, options, (ctx) => handler(ctx)),
     knock: ({ hostname, port }) => Deno.connect({ hostname, port }),
+    hasTls: true,
   },
   serveUdp: {
     serve: (ctx, options, handler = () => {}) =>
@@ -105,7 +109,9 @@ function closingSocket<T>(open: () => T): { result: T; close: () => void } {
   }
 }
 
-for (const [name, { serve, knock, listens = true }] of Object.entries(rows)) {
+for (
+  const [name, { serve, knock, hasTls, listens = true }] of Object.entries(rows)
+) {
   Deno.test(`${name}() listens on all addresses by default`, async () => {
     await using server = serve(background(), { port: 0 });
     const { hostname }: Deno.NetAddr = server.addr;
@@ -263,6 +269,8 @@ for (const [name, { serve, knock, listens = true }] of Object.entries(rows)) {
     for (const wrong of [{ grace: -1 }, { lameDuck: NaN }]) {
       assertThrows(() => serve(ctx, { ...local, ...wrong }), RangeError);
     }
+    const tls = { cert: "" } as unknown as { cert: string; key: string };
+    if (hasTls) assertThrows(() => serve(ctx, { ...local, tls }), TypeError);
     const error = assertThrows(() => serve(ctx, local));
     assertStrictEquals(error, ctx.err);
   });

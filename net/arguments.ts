@@ -73,6 +73,17 @@ export function assertAbove0(
   }
 }
 
+/**
+ * Throws a TypeError unless `port` is a number. Deno would take a free port if it is
+ * undefined, for example because an environment variable is not set.
+ */
+export function assertPort(caller: string, port: number): void {
+  if (typeof port === "number") return;
+  throw new TypeError(
+    `${caller}: port must be a number, got ${shown(port)}; 0 takes a free port`,
+  );
+}
+
 /** Quotes strings, so that "5" does not read like a number. */
 function shown(value: unknown): string {
   return typeof value === "string" ? JSON.stringify(value) : String(value);

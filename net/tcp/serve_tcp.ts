@@ -7,6 +7,7 @@ import { localAddrKey, remoteAddrKey } from "../addr_keys.ts";
 import {
   assertAbove0,
   assertArguments,
+  assertPort,
   assertRange,
   assertTls,
   assertUnstableNet,
@@ -166,8 +167,8 @@ export interface TcpServer extends Server<Deno.NetAddr, TcpStats> {
  * @param handler Called for each connection.
  * @returns The server. `await using` shuts it down at the end of its block.
  * @throws {ContextError} `ctx.err` if `ctx` is done; no socket is opened.
- * @throws {TypeError} If `ctx` is not a context, `handler` is not a function, or
- * `tls` lacks its cert or key.
+ * @throws {TypeError} If `ctx` is not a context, `handler` is not a function, the port
+ * is not a number, or `tls` lacks its cert or key.
  * @throws {RangeError} If an option is out of range.
  * @throws {Deno.errors.AddrInUse} If the port is in use.
  * @throws {Deno.errors.AddrNotAvailable} If this machine does not have the address.
@@ -197,6 +198,7 @@ export function serveTcp(
   assertAbove0("serveTcp", { idleTimeout });
   assertRange("serveTcp", { maxConnections }, 1);
   assertTimes("serveTcp", options);
+  assertPort("serveTcp", options.port);
   assertTls("serveTcp", options.tls);
   if (options.reusePort) assertUnstableNet("serveTcp", "reusePort");
   if (ctx.err !== undefined) throw ctx.err;

@@ -1,7 +1,11 @@
 /** A UDP server. */
 
 import type { Context } from "../../context/context.ts";
-import { assertArguments, assertUnstableNet } from "../arguments.ts";
+import {
+  assertArguments,
+  assertPort,
+  assertUnstableNet,
+} from "../arguments.ts";
 import type { Server, ServerAddr, ServerOptions } from "../server.ts";
 import { ServerBase } from "../server_base.ts";
 import { SocketFile } from "../unix_socket.ts";
@@ -76,8 +80,8 @@ export interface UdpServer<Addr extends ServerAddr = Deno.NetAddr>
  * unless `concurrency` allows more.
  * @returns The server. `await using` shuts it down at the end of its block.
  * @throws {ContextError} `ctx.err` if `ctx` is done; no socket is opened.
- * @throws {TypeError} If `ctx` is not a context, `handler` is not a function, or
- * Deno runs without `--unstable-net`.
+ * @throws {TypeError} If `ctx` is not a context, `handler` is not a function, the port
+ * is not a number, or Deno runs without `--unstable-net`.
  * @throws {RangeError} If an option is out of range.
  * @throws {Deno.errors.AddrInUse} If the port is in use.
  * @throws {Deno.errors.AddrNotAvailable} If this machine does not have the address.
@@ -143,8 +147,10 @@ export function serveUdp(
   assertArguments("serveUdp", ctx, options, handler);
   assertReadOptions("serveUdp", options);
   assertUnstableNet("serveUdp", "UDP");
+  const isUnix = "path" in options && options.path !== undefined;
+  if (!isUnix) assertPort("serveUdp", (options as ServeUdpOptions).port);
   if (ctx.err !== undefined) throw ctx.err;
-  return "path" in options && options.path !== undefined
+  return isUnix
     ? serveUnix(ctx, options, handler as DatagramHandler<Deno.UnixAddr>)
     : servePort(ctx, options as ServeUdpOptions, handler as DatagramHandler);
 }

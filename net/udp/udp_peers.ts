@@ -9,6 +9,7 @@ import { withCancel } from "../../context/with_cancel.ts";
 import {
   assertAbove0,
   assertArguments,
+  assertPort,
   assertRange,
   assertUnstableNet,
 } from "../arguments.ts";
@@ -128,8 +129,8 @@ export interface UdpPeersServer extends Server<Deno.NetAddr, UdpPeersStats> {
  * @param handler Called for each peer.
  * @returns The server. `await using` shuts it down at the end of its block.
  * @throws {ContextError} `ctx.err` if `ctx` is done; no socket is opened.
- * @throws {TypeError} If `ctx` is not a context, `handler` is not a function, or
- * Deno runs without `--unstable-net`.
+ * @throws {TypeError} If `ctx` is not a context, `handler` is not a function, the port
+ * is not a number, or Deno runs without `--unstable-net`.
  * @throws {RangeError} If an option is out of range.
  * @throws {Deno.errors.AddrInUse} If the port is in use.
  * @throws {Deno.errors.AddrNotAvailable} If this machine does not have the address.
@@ -164,6 +165,7 @@ export function udpPeers(
   const { idleTimeout = 60_000, maxPeers = 1_024, backlog = 64 } = options;
   assertAbove0("udpPeers", { idleTimeout });
   assertRange("udpPeers", { maxPeers, backlog }, 1);
+  assertPort("udpPeers", options.port);
   assertSocketOptions("udpPeers", options);
   assertTimes("udpPeers", options);
   assertUnstableNet("udpPeers", "UDP");

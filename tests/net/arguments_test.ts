@@ -47,6 +47,23 @@ for (const serve of servers) {
   });
 }
 
+for (const serve of [serveTcp, serveUdp, udpPeers] as Server[]) {
+  for (const [port, shown] of [[undefined, "undefined"], ["80", '"80"']]) {
+    Deno.test(`${serve.name}() throws a TypeError if its port is ${shown}`, () => {
+      assertThrows(
+        () =>
+          serve(
+            background(),
+            { hostname: "127.0.0.1", port } as never,
+            (() => {}) as never,
+          ),
+        TypeError,
+        `${serve.name}: port must be a number, got ${shown}; 0 takes a free port`,
+      );
+    });
+  }
+}
+
 Deno.test("udpRead() throws a TypeError without a handler, and leaves the socket open", () => {
   const hostname = "127.0.0.1";
   const conn = Deno.listenDatagram({ transport: "udp", hostname, port: 0 });

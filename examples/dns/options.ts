@@ -130,11 +130,20 @@ function assertSource({ listen, upstreams, records }: Options): void {
   if (twice !== undefined) {
     throw new RangeError(`--upstream ${twice} is given twice`);
   }
-  if (names.includes(hostPort(listen))) {
+  if (upstreams.some((upstream) => reaches(upstream, listen))) {
     throw new RangeError(
       "--upstream must be another server than the one at --listen",
     );
   }
+}
+
+/** Tells if queries to `upstream` would come back in at `listen`. */
+function reaches(upstream: Endpoint, listen: Endpoint): boolean {
+  const onThisMachine = upstream.hostname === "::1" ||
+    upstream.hostname.startsWith("127.");
+  const listensOnAll = ["0.0.0.0", "::"].includes(listen.hostname);
+  return upstream.port === listen.port &&
+    (upstream.hostname === listen.hostname || listensOnAll && onThisMachine);
 }
 
 /** An endpoint as it is written on the command line. */

@@ -48,6 +48,17 @@ const GOOD: [args: string[], options: Partial<Options>][] = [
     ...RECORDS,
     listen: { hostname: "localhost", port: 65_535 },
   }],
+  [["--listen", ":53", "--upstream", "192.0.2.1:53"], {
+    listen: { hostname: "0.0.0.0", port: 53 },
+    upstreams: [UPSTREAM],
+  }],
+  [["--upstream", "127.0.0.2:5353"], {
+    upstreams: [{ hostname: "127.0.0.2", port: 5353 }],
+  }],
+  [["--listen", ":54", "--upstream", "127.0.0.1:53"], {
+    listen: { hostname: "0.0.0.0", port: 54 },
+    upstreams: [{ hostname: "127.0.0.1", port: 53 }],
+  }],
   [["--records", "a", "--timeout", "60000"], { ...RECORDS, timeout: 60_000 }],
   [["--records", "a", "--idle", "1"], { ...RECORDS, idle: 1 }],
   [["--records", "a", "--metrics", "9153"], {
@@ -78,6 +89,14 @@ const BAD: [args: string[], message: string][] = [
   [["--upstream", "127.0.0.1:5353"], "--upstream must be another server"],
   [
     ["--upstream", "192.0.2.1:53", "--upstream", "127.0.0.1:5353"],
+    "--upstream must be another server",
+  ],
+  [
+    ["--listen", ":53", "--upstream", "127.0.0.53:53"],
+    "--upstream must be another server",
+  ],
+  [
+    ["--listen", "[::]:53", "--upstream", "[::1]:53"],
     "--upstream must be another server",
   ],
   [

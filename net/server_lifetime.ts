@@ -276,9 +276,8 @@ export class ServerLifetime<Addr extends ServerAddr, Report> {
   async #liveAsLameDuck(): Promise<void> {
     this.#announce("lame-duck");
     const duck = withTimeout(background(), this.#lameDuck);
-    const stop = afterFunc(duck, () => this.draining.cancel(this.cause));
+    afterFunc(duck, () => this.draining.cancel(this.cause));
     await this.draining.done;
-    stop();
     duck.cancel();
   }
 
@@ -327,7 +326,6 @@ export class ServerLifetime<Addr extends ServerAddr, Report> {
   /** Leaves nothing behind: neither on the caller's ctx nor in the timers. */
   #end(): void {
     this.#working.cancel();
-    this.draining.cancel();
     this.#stopping.cancel();
     for (const grace of this.#graces) grace.cancel();
   }

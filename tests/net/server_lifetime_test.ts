@@ -70,7 +70,7 @@ class TestWork implements ServerWork<string> {
     return this.log.join(", ");
   }
 
-  inFlight(): string {
+  inFlight(): string | undefined {
     return "2 things in flight";
   }
 }
@@ -406,6 +406,96 @@ Deno.test("start() throws what onListen throws, and leaves nothing behind", () =
   assertEquals([log, work.log], [[addr], ["cut"]]);
   assertEquals(snapshot(ctx).children.length, 0);
   assertEquals(owner.running, []);
+});
+
+Deno.test("the contexts of handlers are done once the server is closed", async () => {
+  const server = new TestServer(background());
+  const { handlers } = server.lifetime;
+  server.work.drained.resolve();
+  await server.shutdown();
+  assertStrictEquals(cause(handlers), handlers.err);
+});
+
+Deno.test("graceLeft counts down from the start of the drain", async () => {
+  using time = new FakeTime();
+  const server = new TestServer(background(), { lameDuck: 10, grace: 1_000 });
+  const { lifetime } = server;
+  server.shutdown();
+  assertEquals([lifetime.graceLeft, lifetime.isCut], [Infinity, false]);
+  await pass(time, 10);
+  assertEquals(lifetime.graceLeft, 1_000);
+  await pass(time, 300);
+  assertEquals(lifetime.graceLeft, 700);
+  server.shutdown({ grace: 100 });
+  assertEquals(lifetime.graceLeft, 100);
+  await pass(time, 100);
+  assertEquals([lifetime.graceLeft, lifetime.isCut], [0, true]);
+  await server.finished;
+});
+
+Deno.test("duration counts from the beginning of the shutdown", async () => {
+  const server = new TestServer(background());
+  await turn();
+  const before = performance.now();
+  server.shutdown();
+  await turn();
+  const { duration } = server.lifetime;
+  assert(duration > 0 && duration <= performance.now() - before);
+  server.work.drained.resolve();
+  await server.finished;
+});
+
+Deno.test("a failure of work that its caller awaits is neither reported nor the program's", async () => {
+  const owner = new RecordingOwner();
+  const errors: unknown[] = [];
+  const lifetime = new ServerLifetime<Deno.NetAddr, string>(
+    "serveTest",
+    owner.ctx,
+    addr,
+    { onError: () => {} },
+    (error) => errors.push(error),
+  );
+  const work = new TestWork();
+  lifetime.start(work, true);
+  lifetime.fail("gone", "socket");
+  work.drained.resolve();
+  await assertRejects(() => lifetime.finished);
+  await turn();
+  assertEquals([errors, owner.failures, owner.works.size], [[], [], 0]);
+});
+
+Deno.test("a server describes itself without work in flight by its address", async () => {
+  const owner = new RecordingOwner();
+  const server = new TestServer(owner.ctx);
+  server.work.inFlight = () => undefined;
+  assertEquals(owner.running, ["serveTest 127.0.0.1:8000"]);
+  server.work.drained.resolve();
+  await server.shutdown();
+});
+
+for (
+  const [error, how] of [
+    [new Error("no such device"), "failed: no such device"],
+    ["no such device", "failed"],
+    [new Deno.errors.BadResource("closed"), "was closed by other code"],
+    [new Deno.errors.Interrupted("canceled"), "was closed by other code"],
+  ] as const
+) {
+  Deno.test(`fail() says that the socket ${how} if it gets ${Deno.inspect(error).split("\n")[0]}`, async () => {
+    const server = new TestServer(background());
+    server.lifetime.fail(error, "socket");
+    server.work.drained.resolve();
+    const { message } = await assertRejects(() => server.finished, Error);
+    assertEquals(message, `serveTest: the socket at 127.0.0.1:8000 ${how}`);
+  });
+}
+
+Deno.test("fail() does nothing once the server is closed", async () => {
+  const server = new TestServer(background());
+  server.work.drained.resolve();
+  await server.shutdown();
+  server.lifetime.fail("late", "socket");
+  assertEquals(server.errors, []);
 });
 
 Deno.test("a server's handlers have the values of its ctx", async () => {

@@ -114,10 +114,9 @@ function sorted(counts: ReadonlyMap<number, number>): [number, number][] {
 
 /** Returns the bucket of a value above the zero threshold. */
 function bucketOf(value: number, schema: number): number {
-  // The logarithm may be off by one at a power of two.
+  // The logarithm is exact at a power of two, and may be so right above one.
   let exponent = Math.ceil(Math.log2(value));
   if (value > 2 ** exponent) exponent++;
-  else if (value <= 2 ** (exponent - 1)) exponent--;
   if (schema <= 0) {
     // Rounded up, as the upper bound belongs to its bucket.
     return (exponent + (1 << -schema) - 1) >> -schema;

@@ -10,7 +10,7 @@ import type { Format } from "./expose.ts";
 interface Range {
   /** Name in lower case. */
   readonly name: string;
-  /** Parameters by name in lower case, without the weight. */
+  /** Parameters by name in lower case, including the weight. */
   readonly params: ReadonlyMap<string, string>;
   /** Weight from 0, not acceptable, to 1. */
   readonly weight: number;
@@ -81,7 +81,6 @@ function readRanges(header: string): Range[] {
       return [key.trim().toLowerCase(), unquote(value.trim())] as const;
     }));
     const weight = Number(params.get("q") ?? 1);
-    params.delete("q");
     return {
       name: name.trim().toLowerCase(),
       params,

@@ -330,12 +330,13 @@ function parseLine(
   }
   if (colon === from || colon === end) return sink.error("malformed_line");
 
-  let bars = 0;
+  let barred = false;
   let tagged = false;
   for (let at = colon + 1; at < end && !tagged; at++) {
     if (data[at] !== BAR) continue;
-    bars++;
-    tagged = at + 1 < end && data[at + 1] === HASH;
+    barred = true;
+    // At the end of the line is a line feed, if anything.
+    tagged = data[at + 1] === HASH;
   }
 
   sample.data = data;
@@ -357,7 +358,7 @@ function parseLine(
   } else if (colon - from > MAX_NAME) {
     return sink.error("field_too_long");
   }
-  if (bars === 0) return sink.error("not_enough_parts_after_colon");
+  if (!barred) return sink.error("not_enough_parts_after_colon");
 
   const bar = endOfPart(data, colon + 1, end, false);
   const packed = endOfPart(data, colon + 1, bar, true) < bar;

@@ -58,6 +58,26 @@ const CASES: [
   ["sets a gauge to a negative value by way of 0", ["a:0|g", "a:-4|g"], {
     a: -4,
   }],
+  ["sets a gauge exactly after large moves", ["a:+1e16|g", "a:+1|g", "a:0|g"], {
+    a: 0,
+  }],
+  ["observes zero", ["a:0|h"], {
+    'a{quantile="0.5"}': 0,
+    'a{quantile="0.9"}': 0,
+    'a{quantile="0.99"}': 0,
+    a_sum: 0,
+    a_count: 1,
+  }],
+  ["takes the smallest value with half of the weight as the median", [
+    "a:1|h|@0.5",
+    "a:5|h|@0.5",
+  ], {
+    'a{quantile="0.5"}': 1,
+    'a{quantile="0.9"}': 5,
+    'a{quantile="0.99"}': 5,
+    a_sum: 12,
+    a_count: 4,
+  }],
   ["counts the members of a set", ["a:x|s", "a:y|s", "a:x|s|@0.1"], { a: 2 }],
   ["observes timings in seconds", ["a:320|ms"], {
     'a{quantile="0.5"}': 0.32,
@@ -311,9 +331,13 @@ Deno.test("Aggregate stays within its bounds under a flood of new names", () => 
 
 Deno.test("Aggregate finds a series in any number of spellings", () => {
   const aggregate = new Aggregate({ maxSeries: 4 });
-  for (let i = 0; i < 100; i++) send(aggregate, `a:1|c|#x:${i},x:1`);
+  let most = 0;
+  for (let i = 0; i < 100; i++) {
+    send(aggregate, `a:1|c|#x:${i},x:1`);
+    most = Math.max(most, aggregate.spellings);
+  }
   assertEquals(values(aggregate), { 'a{x="1"}': 100 });
-  assert(aggregate.spellings <= 8);
+  assertEquals(most, 8);
 });
 
 Deno.test("Aggregate counts every sample of random lines once", () => {
@@ -469,6 +493,55 @@ Deno.test("sweep() removes nothing by default", () => {
   for (let i = 0; i < 1_000; i++) assertEquals(aggregate.sweep(), 0);
 });
 
+const ZEROS: [options: AggregateOptions, lines: string[], refused: number][] = [
+  [{ maxSeries: 0 }, ["a:1|c"], 1],
+  [{ maxText: 0 }, ["a:1|c"], 1],
+  [{ maxMembers: 0 }, ["a:x|s"], 1],
+  [{ maxSeries: 1, maxText: 4 }, ["a:1|g"], 0],
+];
+
+for (const [options, lines, refused] of ZEROS) {
+  Deno.test(`Aggregate with ${JSON.stringify(options)} refuses ${refused} of ${lines}`, () => {
+    const counts = Object.values(errors(aggregated(lines, options)));
+    assertEquals(counts.reduce((a, b) => a! + b!, 0), refused);
+  });
+}
+
+Deno.test("Aggregate with no room for observations has sums and counts only", () => {
+  const found = values(aggregated(["a:1:2|h"], { maxObservations: 0 }));
+  assertEquals([found["a_sum"], found["a_count"]], [3, 2]);
+  assertEquals(found['a{quantile="0.5"}'], NaN);
+});
+
+Deno.test("Aggregate with idleSweeps 0 removes every series at the next sweep", () => {
+  const aggregate = aggregated(["a:1|c"], { idleSweeps: 0 });
+  assertEquals([aggregate.sweep(), aggregate.size], [1, 0]);
+});
+
+Deno.test("names, labels and members may take all of maxText", () => {
+  // Four times the name, five characters of labels, three of the member.
+  const lines = ["s:abc|s", "s:d|s|#x:1", "s:e|s"];
+  const aggregate = aggregated(lines, { maxText: 4 + 3 + 5 + 1 });
+  assertEquals(values(aggregate), { s: 1, 's{x="1"}': 1 });
+  assertEquals(errors(aggregate), { member_limit: 1 });
+});
+
+Deno.test("a few series may have long names", () => {
+  const name = (i: number) => `${"n".repeat(900)}${i}:1|g`;
+  const lines = Array.from({ length: 10 }, (_, i) => name(i));
+  assertEquals(aggregated(lines, { maxSeries: 10 }).size, 10);
+});
+
+Deno.test("Aggregate takes a line with the maximum number of tags", () => {
+  const tags = full.slice(1).join(",");
+  assertEquals(aggregated([`a:1|c|#${tags}`]).size, 1);
+});
+
+Deno.test("busiest() keeps the order of series with equally many samples", () => {
+  const aggregate = aggregated(["a:1|c", "b:1|c", "c:1|c", "d:1|c", "d:1|c"]);
+  assertEquals(aggregate.busiest(3).map(({ name }) => name), ["d", "a", "b"]);
+});
+
 Deno.test("names and members are refused beyond maxText", () => {
   // A gauge's name is kept four times.
   const aggregate = new Aggregate({ maxText: 28 });
@@ -526,6 +599,57 @@ Deno.test("a weight takes as much of the budget as an observation", () => {
     aggregate.sweep();
     aggregate.sweep();
   }
+});
+
+Deno.test("Aggregate keeps maxObservations of a series", () => {
+  const aggregate = new Aggregate({ maxObservations: 2, random: () => 0.999 });
+  send(aggregate, "a:1:2:3|h");
+  assertEquals(values(aggregate)['a{quantile="0.99"}'], 2);
+});
+
+Deno.test("replacing an observation takes nothing of the budget", () => {
+  const aggregate = new Aggregate({
+    ...{ maxObservations: 1, maxAllObservations: 4, random: () => 0 },
+  });
+  // One observation and its weight.
+  for (let i = 0; i < 10; i++) send(aggregate, "a:1|h|@0.5");
+  for (const name of ["b", "c", "d"]) send(aggregate, `${name}:1|h|@0.5`);
+  send(aggregate, "a:7|h");
+  assertEquals(values(aggregate)['a{quantile="0.99"}'], 7);
+});
+
+Deno.test("an observation beside weights takes twice the budget", () => {
+  const aggregate = new Aggregate({
+    ...{ maxAllObservations: 5, random: () => 0.999 },
+  });
+  // Two for each, which leaves one.
+  send(aggregate, "a:1|h|@0.5", "a:2|h", "b:1:2:3|h");
+  const found = values(aggregate);
+  assertEquals(found['a{quantile="0.99"}'], 2);
+  assertEquals(found['b{quantile="0.99"}'], 1);
+});
+
+Deno.test("sweep() returns the budget of native buckets", () => {
+  const aggregate = new Aggregate({
+    ...{ buckets: "native", idleSweeps: 1, maxAllObservations: 1 },
+  });
+  for (let round = 0; round < 10; round++) {
+    // In two buckets at any resolution.
+    send(aggregate, `a${round}:1e30:1e-30|h`);
+    assertEquals(values(aggregate)[`a${round}_count`], 2);
+    aggregate.sweep();
+    aggregate.sweep();
+  }
+  assertEquals(errors(aggregate), {});
+});
+
+Deno.test("sweep() keeps the spellings of the series that stay", () => {
+  const aggregate = new Aggregate({ idleSweeps: 2 });
+  send(aggregate, "a:1|c", "b:1|c");
+  aggregate.sweep();
+  send(aggregate, "a:1|c");
+  aggregate.sweep();
+  assertEquals([aggregate.sweep(), aggregate.spellings], [1, 1]);
 });
 
 Deno.test("old observations leave the quantiles after the horizon", () => {

@@ -11,6 +11,7 @@ import {
   labelText,
   legalLabel,
   legalName,
+  parseLabels,
 } from "../../examples/statsd/expose.ts";
 import { parsePacket } from "../../examples/statsd/parse.ts";
 import { ownFamilies } from "../../examples/statsd/telemetry.ts";
@@ -156,7 +157,8 @@ Deno.test("expose() writes every float as Prometheus reads it", () => {
 
 const NAMES: [text: string, name: string][] = [
   ["a", "a"],
-  ["aZ_09", "aZ_09"],
+  ["azAZ_09", "azAZ_09"],
+  ["a@b[c`d{e/f:g", "a_b_c_d_e_f_g"],
   ["page.views", "page_views"],
   ["a:b", "a_b"],
   ["a..b", "a__b"],
@@ -196,6 +198,17 @@ Deno.test("labelText() escapes values", () => {
     labelText([["a", 'say "hi"'], ["b", "C:\\new\nline"]]),
     'a="say \\"hi\\"",b="C:\\\\new\\nline"',
   );
+});
+
+Deno.test("parseLabels() reads what labelText() writes", () => {
+  const labels: [string, string][] = [
+    ["a", 'say "hi"'],
+    ["b_1", "C:\\new\nline\\\\n"],
+    ["c", ""],
+    ["d", 'x="1",y'],
+  ];
+  assertEquals(parseLabels(labelText(labels)), labels);
+  assertEquals(parseLabels(""), []);
 });
 
 const encoder = new TextEncoder();
@@ -363,15 +376,22 @@ for (const buckets of [undefined, [0.1, 1, 10]]) {
   });
 }
 
+/** Size of a piece, in characters. */
+const CHUNK = 32_768;
+
 for (const buckets of [undefined, [1, 2]]) {
   const what = buckets === undefined ? "summary" : "histogram";
   Deno.test(`expose() never splits the lines of a ${what} that changes during a scrape`, () => {
     const aggregate = new Aggregate({ buckets });
-    const lines = Array.from({ length: 2_000 }, (_, i) => {
-      return `a:1|h|#n:${"n".repeat(i % 100)}${i}\n`;
-    });
-    const add = () =>
-      parsePacket(new TextEncoder().encode(lines.join("")), aggregate);
+    let round = 0;
+    // The largest of `count` observations is `count`.
+    const add = () => {
+      round++;
+      const lines = Array.from({ length: 2_000 }, (_, i) => {
+        return `a:${round}|h|#n:${"n".repeat(i % 100)}${i}\n`;
+      });
+      parsePacket(encoder.encode(lines.join("")), aggregate);
+    };
     add();
     const pieces: string[] = [];
     for (const piece of expose("text", aggregate.families())) {
@@ -379,12 +399,35 @@ for (const buckets of [undefined, [1, 2]]) {
       add();
     }
     assert(pieces.length > 10);
-    const sums = pieces.join("").matchAll(/^a_sum(\{.*\}) (\d+)$/gm);
-    const counts = new Map(
-      pieces.join("").matchAll(/^a_count(\{.*\}) (\d+)$/gm)
-        .map(([, labels, count]) => [labels, count]),
-    );
-    assertEquals(counts.size, lines.length);
-    for (const [, labels, sum] of sums) assertEquals(counts.get(labels), sum);
+    for (const piece of pieces.slice(0, -1)) {
+      assert(piece.length >= CHUNK && piece.length < 2 * CHUNK);
+    }
+    const text = pieces.join("");
+    const read = (pattern: RegExp) =>
+      new Map(
+        text.matchAll(pattern).map(([, labels, value]) =>
+          [labels, Number(value)] as const
+        ),
+      );
+    const counts = read(/^a_count\{(.*)\} (\d+)$/gm);
+    const sums = read(/^a_sum\{(.*)\} (\d+)$/gm);
+    assertEquals(counts.size, 2_000);
+    const largest = buckets === undefined
+      ? read(/^a\{(.*),quantile="0.99"\} (\d+)$/gm)
+      : read(/^a_bucket\{(.*),le="\+Inf"\} (\d+)$/gm);
+    for (const [labels, count] of counts) {
+      assertEquals(sums.get(labels), count * (count + 1) / 2);
+      assertEquals(largest.get(labels), count);
+    }
   });
 }
+
+Deno.test("expose() yields many gauges in pieces", () => {
+  const samples = Array.from({ length: 2_000 }, (_, i) => ({
+    labels: `n="${"n".repeat(100)}${i}"`,
+    value: i,
+  }));
+  const pieces = [...expose("text", [{ ...gauge("a", 0), samples }])];
+  assert(pieces.length > 5);
+  assertEquals(pieces.join("").match(/^a\{/gm)?.length, 2_000);
+});

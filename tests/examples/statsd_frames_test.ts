@@ -5,6 +5,7 @@ import {
   type Reason,
   type Sample,
   type Sink,
+  tagSyntax,
 } from "../../examples/statsd/parse.ts";
 import { Random } from "./statsd_random.ts";
 
@@ -95,10 +96,25 @@ Deno.test("LineFramer counts a line that is too long once and reads on after it"
 
 Deno.test("LineFramer takes a line of the maximum length", () => {
   const tags = `|#x:${"y".repeat(4_000)}`;
-  const line = `a:${"1:".repeat((MAX_LINE - tags.length - 5) / 2)}1|h${tags}`;
-  assert(line.length <= MAX_LINE);
+  const line = `ab:${"1:".repeat((MAX_LINE - tags.length - 6) / 2)}1|h${tags}`;
+  assertEquals(line.length, MAX_LINE);
   const found = framed([line.slice(0, 40_000), line.slice(40_000), "\n"]);
   assertEquals([found.lines, found.errors], [1, []]);
+});
+
+Deno.test("LineFramer reads the tag styles that it is given", () => {
+  for (
+    const [styles, sample] of [[["dogstatsd"], "a,b=1"], [
+      ["influxdb"],
+      "a",
+    ]] as const
+  ) {
+    const found = new Found();
+    const framer = new LineFramer(found, tagSyntax(styles));
+    framer.push(new TextEncoder().encode("a,b=1:2|c\na,b=1:3|c"));
+    framer.end();
+    assertEquals(found.samples, [`${sample}=2`, `${sample}=3`]);
+  }
 });
 
 Deno.test("LineFramer keeps at most one line of an endless stream", () => {

@@ -21,6 +21,10 @@ function bucketsOf(...values: number[]): NativeBuckets {
 const INDICES: [value: number, index: number][] = [
   [1, 0],
   [1.0000001, 1],
+  [1 + Number.EPSILON, 1],
+  [2 + 2 * Number.EPSILON, 9],
+  [2 ** 100 * (1 + Number.EPSILON), 801],
+  [1 - Number.EPSILON / 2, 0],
   [2, 8],
   [2.0000001, 9],
   [0.5, -8],
@@ -41,6 +45,12 @@ Deno.test("NativeBuckets puts a value into the bucket whose upper bound it does 
   for (const [value, index] of INDICES) {
     assertEquals(bucketsOf(value).exposed().positive, [[index, 1]], `${value}`);
     assertEquals(bucketsOf(-value).exposed().negative, [[index, 1]]);
+  }
+});
+
+Deno.test("NativeBuckets puts each power of two at the upper end of its bucket", () => {
+  for (let e = -127; e <= 1_023; e++) {
+    assertEquals(bucketsOf(2 ** e).exposed().positive, [[8 * e, 1]]);
   }
 });
 

@@ -28,6 +28,9 @@ const FORMATS: [accept: string | null, format: "text" | "openmetrics"][] = [
   [`application/*, text/*; q=0.2`, "openmetrics"],
   [`text/plain; version=1.0.0, ${OPEN}; q=0.2`, "openmetrics"],
   [`${OPEN}; q=nonsense, text/plain; q=0.1`, "text"],
+  [`${OPEN}; q=2, text/plain; q=0.1`, "text"],
+  [`${OPEN}; q=-1`, "text"],
+  [`${OPEN}; q=`, "text"],
   // Prometheus 2.42 and 3.
   [
     `${OPEN};version=1.0.0,${OPEN};version=0.0.1;q=0.75,` +
@@ -94,6 +97,7 @@ const CODINGS: [accepted: string | null, gzip: boolean][] = [
   ["identity", false],
   ["identity, gzip;q=0.5", false],
   ["identity;q=0.5, gzip", true],
+  ["identity;q=0.5, gzip;q=0.5", true],
 ];
 
 for (const [accepted, gzip] of CODINGS) {

@@ -101,6 +101,11 @@ const GOOD: [line: string, samples: Partial<Kept>[]][] = [
     { value: 2, rate: 0.5, tags: "url:http://x:80/" },
   ]],
   ["foo:2|c|T1656581400", [{ value: 2 }]],
+  ["foo:2|c|T5", [{ value: 2 }]],
+  ["foo:2|c|T+5", [{ value: 2 }]],
+  ["foo:2|c|T-5", [{ value: 2 }]],
+  ["foo:2|c|@1|@1|@1|@1|@1|@1", [{ value: 2 }]],
+  ["\ufefffoo:2|c", [{ name: "\ufefffoo", value: 2 }]],
   ["foo:2|c|c:ci-83f2", [{ value: 2 }]],
   ["foo:2|c|e:it-false,cn-web|card:low", [{ value: 2 }]],
   ["foo:2|c|@0.5|#a:1|c:in-4711|T1656581400", [
@@ -319,6 +324,14 @@ const BAD: [line: string, ...errors: Reason[]][] = [
   ["foo:1|c|c:", "malformed_container_id"],
   ["foo:1|c|container", "malformed_container_id"],
   ["foo:1|c|T", "malformed_timestamp"],
+  ["foo:1|c|T+", "malformed_timestamp"],
+  ["foo:1|c|T-", "malformed_timestamp"],
+  ["foo:1|c|T+-1", "malformed_timestamp"],
+  ["foo:1|c|Tx1", "malformed_timestamp"],
+  ["foo:1|c|what|#a:1", "invalid_sample_factor"],
+  ["foo:1|c|what|T1", "invalid_sample_factor"],
+  ["foo:1||c", "malformed_container_id"],
+  ["foo::1|h:2|h", "invalid_extended_aggregate_type"],
   ["foo:1|c|T12x", "malformed_timestamp"],
   ["foo:1|x", "illegal_event"],
   ["foo:1|", "illegal_event"],
@@ -406,13 +419,39 @@ Deno.test("parsePacket() never reads into the next line", () => {
   }
 });
 
+const LONGEST: [what: string, line: string, samples?: number][] = [
+  ["name", `${long(MAX_NAME)}:1|c`],
+  ["name beside tags", `${long(MAX_NAME)},a=1:1|c`],
+  ["tags in the name", `foo,a=${long(MAX_TAGS - 2)}:1|c`],
+  ["section of tags", `foo:1|c|#a:${long(MAX_TAGS - 2)}`],
+  ["member", `foo:${long(MAX_NAME)}|s`],
+  ["line", `foo:${"1:".repeat((MAX_LINE - 8) / 2)}12|h`, MAX_LINE / 2 - 3],
+];
+
+for (const [what, line, samples = 1] of LONGEST) {
+  Deno.test(`parsePacket() takes a ${what} of the maximum length`, () => {
+    const found = parse(line);
+    assertEquals([found.errors, found.samples.length], [[], samples]);
+    if (what === "line") assertEquals(line.length, MAX_LINE);
+  });
+}
+
+Deno.test("parseTags() returns the first faulty tag", () => {
+  const { labels, errors, firstError } = parseTags("a:1,b,c:,:d");
+  assertEquals([...labels], [["a", "1"]]);
+  assertEquals([errors, firstError], [3, "b"]);
+  assertEquals(parseTags("a:1").firstError, undefined);
+});
+
 Deno.test("parsePacket() skips the events and service checks of DogStatsD", () => {
   const found = parse(
-    "_e{5,4}:title|text|#a:1\n_sc|db|2|m:down\n_e:1|c\n_scan:1|c",
+    "_e{5,4}:title|text|#a:1\n_sc|db|2|m:down\n_e:1|c\n_scan:1|c\n_e{\n_sc|",
   );
-  assertEquals(found.skipped, ["event", "service_check"]);
+  assertEquals(found.skipped, [
+    ...["event", "service_check", "event", "service_check"] as const,
+  ]);
   assertEquals(found.samples.map(({ name }) => name), ["_e", "_scan"]);
-  assertEquals([found.lines, found.errors], [4, []]);
+  assertEquals([found.lines, found.errors], [6, []]);
 });
 
 Deno.test("parsePacket() refuses lines that are not UTF-8, and only those", () => {

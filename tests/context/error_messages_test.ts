@@ -1,0 +1,277 @@
+// The usual mistakes, for every exported function: the message names the function
+// that was called, says what is wrong with the given value, and what to do.
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import * as contexts from "@curfew/context/context";
+import { background, type Context, createKey } from "@curfew/context/context";
+import * as servers from "@curfew/context/net";
+
+const never = new Promise<never>(() => {});
+const key = createKey<number>("key");
+const ignore = () => {};
+const local = { hostname: "127.0.0.1", port: 0 };
+
+/** Calls each function that takes a context first, with the rest in order. */
+const takeContext: { [name: string]: (ctx: Context) => unknown } = {
+  afterFunc: (ctx) => contexts.afterFunc(ctx, ignore),
+  cause: contexts.cause,
+  closeOnDone: (ctx) => servers.closeOnDone(ctx, { close: ignore }),
+  dialTcp: (ctx) => servers.dialTcp(ctx, local),
+  draining: contexts.draining,
+  every: (ctx) => contexts.every(ctx, 1_000),
+  group: (ctx) => contexts.group(ctx),
+  isCanceled: (ctx) => contexts.isCanceled(ctx, new Error("other")),
+  notifyContext: (ctx) => contexts.notifyContext(ctx, "SIGTERM"),
+  orDone: (ctx) => contexts.orDone(ctx, never),
+  remaining: contexts.remaining,
+  retry: (ctx) => contexts.retry(ctx, ignore),
+  serveHttp: (ctx) => servers.serveHttp(ctx, local, () => new Response()),
+  serveTcp: (ctx) => servers.serveTcp(ctx, local, ignore),
+  serveUdp: (ctx) => servers.serveUdp(ctx, local, ignore),
+  sleep: (ctx) => contexts.sleep(ctx, 1_000),
+  snapshot: contexts.snapshot,
+  udpPeers: (ctx) => servers.udpPeers(ctx, local, ignore),
+  udpRead: (ctx) =>
+    servers.udpRead(ctx, {} as unknown as Deno.DatagramConn, ignore),
+  untilDone: (ctx) => contexts.untilDone(ctx, []),
+  withCancel: contexts.withCancel,
+  withDeadline: (ctx) => contexts.withDeadline(ctx, Date.now() + 1_000),
+  withGrace: (ctx) => contexts.withGrace(ctx, 1_000),
+  withSignal: (ctx) => contexts.withSignal(ctx, new AbortController().signal),
+  withTimeout: (ctx) => contexts.withTimeout(ctx, 1_000),
+  withValue: (ctx) => contexts.withValue(ctx, key, 1),
+  withoutCancel: contexts.withoutCancel,
+};
+
+/** The functions that take something else first. */
+const takeNone = [
+  ...["background", "todo", "createKey", "main", "singleFlight"],
+  ...["healthRoutes", "requestContext", "upgradeWebSocket"],
+];
+
+/** Things given instead of a context, and what the message says of them. */
+const given: [what: string, value: unknown, message: RegExp][] = [
+  [
+    "an AbortSignal",
+    new AbortController().signal,
+    /AbortSignal.*withSignal\(background\(\), signal\)/,
+  ],
+  [
+    "an AbortController",
+    new AbortController(),
+    /AbortController.*withSignal\(background\(\), controller\.signal\)/,
+  ],
+  ["undefined", undefined, /undefined.*background\(\)/],
+  ["null", null, /null.*background\(\)/],
+  ["a function", () => background(), /function.*call it/],
+  ["a bag with a signal", { signal: AbortSignal.abort() }, /object/],
+  ["a number", 5, /number/],
+  ["a string", "ctx", /string/],
+];
+
+/** The error that `f` throws or its promise rejects with. */
+async function errorOf(f: () => unknown): Promise<Error> {
+  try {
+    await f();
+  } catch (error) {
+    assert(error instanceof Error);
+    return error;
+  }
+  throw new Error("no error");
+}
+
+Deno.test("the table has every exported function", () => {
+  const exported = Object.entries({ ...contexts, ...servers })
+    .filter(([, value]) =>
+      typeof value === "function" &&
+      !Function.prototype.toString.call(value).startsWith("class")
+    )
+    .map(([name]) => name);
+  const known = [...Object.keys(takeContext), ...takeNone];
+  assertEquals(exported.toSorted(), known.toSorted());
+});
+
+for (const [name, call] of Object.entries(takeContext)) {
+  Deno.test(`${name}() says what to do if it is not given a context`, async () => {
+    for (const [what, value, message] of given) {
+      const error = await errorOf(() => call(value as Context));
+      assertEquals(error.name, "TypeError", what);
+      assertMatch(
+        error.message,
+        new RegExp(`^${name}: expected a context, got `),
+      );
+      assertMatch(error.message, message);
+    }
+  });
+}
+
+Deno.test("WaitGroup.wait() says what to do if it is not given a context", async () => {
+  for (const [, value, message] of given) {
+    if (value === undefined) continue;
+    const group = new contexts.WaitGroup();
+    const error = await errorOf(() => group.wait(value as Context));
+    assertEquals(error.name, "TypeError");
+    assertMatch(error.message, /^WaitGroup\.wait: expected a context, got /);
+    assertMatch(error.message, message);
+  }
+});
+
+const root = background();
+// deno-lint-ignore no-explicit-any
+const wrong = (value: unknown): any => value;
+
+/** Other usual mistakes. */
+const mistakes: [call: string, f: () => unknown, message: RegExp][] = [
+  [
+    "afterFunc(ctx, promise)",
+    () => contexts.afterFunc(root, wrong(never)),
+    /^afterFunc: expected a function, got /,
+  ],
+  [
+    "orDone(ctx, f)",
+    () => contexts.orDone(root, wrong(() => never)),
+    /^orDone: expected a promise, got a function.*call it/,
+  ],
+  [
+    'sleep(ctx, "5")',
+    () => contexts.sleep(root, wrong("5")),
+    /^sleep: expected milliseconds.*, got "5"/,
+  ],
+  [
+    "sleep(ctx)",
+    () => contexts.sleep(root, wrong(undefined)),
+    /^sleep: expected milliseconds.*, got undefined/,
+  ],
+  [
+    "sleep(ctx, NaN)",
+    () => contexts.sleep(root, NaN),
+    /^sleep: expected milliseconds.*, got NaN/,
+  ],
+  [
+    'withTimeout(ctx, "500")',
+    () => contexts.withTimeout(root, wrong("500")),
+    /^withTimeout: expected milliseconds.*, got "500"/,
+  ],
+  [
+    "withTimeout(ctx, NaN)",
+    () => contexts.withTimeout(root, NaN),
+    /^withTimeout: expected milliseconds.*, got NaN/,
+  ],
+  [
+    "withTimeout(ctx)",
+    () => contexts.withTimeout(root, wrong(undefined)),
+    /^withTimeout: expected milliseconds.*, got undefined/,
+  ],
+  [
+    'withDeadline(ctx, "2026")',
+    () => contexts.withDeadline(root, wrong("2026")),
+    /^withDeadline: expected .*Date.*, got /,
+  ],
+  [
+    'withDeadline(ctx, new Date("?"))',
+    () => contexts.withDeadline(root, new Date("?")),
+    /^withDeadline: .*Date/,
+  ],
+  [
+    "withDeadline(ctx, NaN)",
+    () => contexts.withDeadline(root, NaN),
+    /^withDeadline: expected .*, got NaN/,
+  ],
+  [
+    "withGrace(ctx, -1)",
+    () => contexts.withGrace(root, -1),
+    /^withGrace: expected milliseconds >= 0, got -1/,
+  ],
+  [
+    "every(ctx, 0)",
+    () => contexts.every(root, 0),
+    /^every: expected milliseconds > 0, got 0/,
+  ],
+  [
+    "every(ctx)",
+    () => contexts.every(root, wrong(undefined)),
+    /^every: expected milliseconds > 0, got undefined/,
+  ],
+  [
+    "createKey()",
+    () => createKey(wrong(undefined)),
+    /^createKey: expected a string.*, got undefined/,
+  ],
+  [
+    "untilDone(ctx, promise)",
+    () => contexts.untilDone(root, wrong(never)),
+    /^untilDone: expected something that can be iterated/,
+  ],
+  [
+    "retry(ctx, promise)",
+    () => contexts.retry(root, wrong(never)),
+    /^retry: expected .*function/,
+  ],
+  [
+    "singleFlight(promise)",
+    () => contexts.singleFlight(wrong(never)),
+    /^singleFlight: expected .*function/,
+  ],
+  [
+    "group(ctx).go(promise)",
+    // deno-lint-ignore curfew/floating-group
+    () => contexts.group(root).go(wrong(never)),
+    /^[Gg]roup(\.go)?: .*function/,
+  ],
+  [
+    "new WaitGroup().go(promise)",
+    () => new contexts.WaitGroup().go(wrong(never)),
+    /^WaitGroup\.go: expected a function/,
+  ],
+  ["main(promise)", () => contexts.main(wrong(never)), /^main: .*function/],
+  [
+    "serveHttp(ctx, handler)",
+    () =>
+      servers.serveHttp(root, wrong(() => new Response()), wrong(undefined)),
+    /^serveHttp: .*second argument.*options/,
+  ],
+  [
+    "serveHttp(ctx, options)",
+    () => servers.serveHttp(root, local, wrong(undefined)),
+    /^serveHttp: .*third argument.*function/,
+  ],
+  [
+    "serveTcp(ctx, options)",
+    () => servers.serveTcp(root, local, wrong(undefined)),
+    /^serveTcp: .*third argument.*function/,
+  ],
+  [
+    "serveUdp(ctx, options)",
+    () => servers.serveUdp(root, local, wrong(undefined)),
+    /^serveUdp: .*third argument.*function/,
+  ],
+  [
+    "udpPeers(ctx, options)",
+    () => servers.udpPeers(root, local, wrong(undefined)),
+    /^udpPeers: .*third argument.*function/,
+  ],
+  [
+    "closeOnDone(ctx, f)",
+    () => servers.closeOnDone(root, wrong(ignore)),
+    /^closeOnDone: .*close\(\)/,
+  ],
+  [
+    "requestContext(request)",
+    () => servers.requestContext(new Request("http://backend/")),
+    /^requestContext: expected the request/,
+  ],
+];
+
+for (const [call, f, message] of mistakes) {
+  Deno.test(`${call} says what to do`, async () => {
+    const error = await errorOf(f);
+    assertMatch(error.message, message);
+    assertMatch(error.name, /^(Type|Range)Error$/);
+  });
+}
+
+Deno.test("orDone() does not call a function that it is given", async () => {
+  let calls = 0;
+  await errorOf(() => contexts.orDone(root, wrong(() => calls++)));
+  assertEquals(calls, 0);
+});

@@ -55,7 +55,7 @@ export { upgradeWebSocket } from "./http/web_socket.ts";
 export {
   serveUdp,
   type ServeUdpOptions,
-  type ServeUnixDatagramOptions,
+  type ServeUdpPathOptions,
   type UdpServer,
 } from "./udp/serve_udp.ts";
 export {
@@ -74,7 +74,9 @@ export {
 export {
   serveTcp,
   type ServeTcpOptions,
+  type ServeTcpPathOptions,
   type TcpHandler,
+  type TcpOptions,
   type TcpServer,
   type TcpStats,
 } from "./tcp/serve_tcp.ts";
@@ -85,7 +87,8 @@ export {
 } from "./tcp/dial_tcp.ts";
 export { IdleTimeout } from "./idle_timer.ts";
 export type { Datagram } from "./udp/datagram.ts";
-export type { ListenUdpOptions, ListenUnixOptions } from "./udp/listen_udp.ts";
+export type { ListenUdpOptions } from "./udp/listen_udp.ts";
+export type { ListenUnixOptions } from "./unix_socket.ts";
 export type { MulticastGroup } from "./udp/multicast.ts";
 export type { UdpSocketOptions } from "./udp/udp_socket.ts";
 export type { UdpStats } from "./udp/udp_stats.ts";

@@ -2,6 +2,18 @@
 
 import { realTimers } from "./real_timers.ts";
 
+/** Address of a Unix socket. */
+export interface ListenUnixOptions {
+  /** Path of the socket. Its file is removed when the server is closed. */
+  path: string;
+  /**
+   * Removes the file that a killed process has left at `path`, if nothing listens
+   * on it; true by default. If something does, or the file is not a socket, the
+   * path is in use.
+   */
+  removeStale?: boolean;
+}
+
 /**
  * Calls `listen`, which opens a Unix socket at `path`. If the path is taken by the
  * file of a socket on which nothing listens now, as a process leaves it that was

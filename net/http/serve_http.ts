@@ -16,6 +16,7 @@ import {
   ServerLifetime,
   type ServerWork,
 } from "../server_lifetime.ts";
+import type { ListenUnixOptions } from "../unix_socket.ts";
 import { Exchange, type ExchangeServer } from "./exchange.ts";
 import {
   assertListenOptions,
@@ -78,15 +79,8 @@ export interface ServeHttpOptions extends HttpOptions<Deno.NetAddr> {
 }
 
 /** Options for {@linkcode serveHttp} on a Unix socket. */
-export interface ServeHttpPathOptions extends HttpOptions<Deno.UnixAddr> {
-  /** Path of the Unix socket. */
-  path: string;
-  /**
-   * Takes over the file of a socket that a killed process has left at `path`; true
-   * by default.
-   */
-  removeStale?: boolean;
-}
+export interface ServeHttpPathOptions
+  extends ListenUnixOptions, HttpOptions<Deno.UnixAddr> {}
 
 /**
  * Serves HTTP until `ctx` is done, then shuts down in two phases:

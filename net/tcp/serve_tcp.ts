@@ -15,7 +15,7 @@ import {
 import { listenError } from "../listen_error.ts";
 import { realTimers } from "../real_timers.ts";
 import { reporter } from "../report.ts";
-import type { Server, ServerOptions } from "../server.ts";
+import type { Server, ServerAddr, ServerOptions } from "../server.ts";
 import { ServerBase } from "../server_base.ts";
 import {
   assertTimes,
@@ -23,6 +23,11 @@ import {
   type ServerWork,
 } from "../server_lifetime.ts";
 import { isTransient } from "../transient.ts";
+import {
+  listenOnPath,
+  type ListenUnixOptions,
+  SocketFile,
+} from "../unix_socket.ts";
 import { TcpConnection, type TcpConnectionOptions } from "./tcp_connection.ts";
 
 /**
@@ -53,29 +58,14 @@ import { TcpConnection, type TcpConnectionOptions } from "./tcp_connection.ts";
  * @param conn The connection. Reads and writes that the end of `ctx` cuts short
  * reject with `ctx.err`.
  */
-export type TcpHandler = (
+export type TcpHandler<Addr extends ServerAddr = Deno.NetAddr> = (
   ctx: Context,
-  conn: Deno.Conn<Deno.NetAddr>,
+  conn: Deno.Conn<Addr>,
 ) => void | Promise<void>;
 
-/** Options for {@linkcode serveTcp}. */
-export interface ServeTcpOptions extends ServerOptions {
-  /** Port to listen on; 0 takes a free one. */
-  port: number;
-  /** Address to listen on; `0.0.0.0`, all IPv4 addresses, by default. */
-  hostname?: string;
-  /**
-   * Certificate and private key for TLS, both as PEM text. If a peer never
-   * finishes the handshake, Deno keeps its socket until the peer closes it, even
-   * after the connection was closed here. Put a proxy in front if you do not trust
-   * your peers.
-   */
-  tls?: { cert: string; key: string };
-  /**
-   * Lets other processes listen on the same port; false by default. Linux only,
-   * and needs `--unstable-net`.
-   */
-  reusePort?: boolean;
+/** Options for {@linkcode serveTcp} that do not depend on where it listens. */
+export interface TcpOptions<Addr extends ServerAddr = Deno.NetAddr>
+  extends ServerOptions<Addr> {
   /**
    * Number of connections that may be open at once; no limit by default. Further
    * ones are closed at once.
@@ -98,8 +88,34 @@ export interface ServeTcpOptions extends ServerOptions {
    * errors of the listener, once for each series; and the error that ends the
    * server. `console.error` by default.
    */
-  onError?: (error: unknown, conn?: Deno.Conn<Deno.NetAddr>) => void;
+  onError?: (error: unknown, conn?: Deno.Conn<Addr>) => void;
 }
+
+/** Options for {@linkcode serveTcp}. */
+export interface ServeTcpOptions extends TcpOptions {
+  /** Port to listen on; 0 takes a free one. */
+  port: number;
+  /** Address to listen on; `0.0.0.0`, all IPv4 addresses, by default. */
+  hostname?: string;
+  /**
+   * Certificate and private key for TLS, both as PEM text. If a peer never
+   * finishes the handshake, Deno keeps its socket until the peer closes it, even
+   * after the connection was closed here. Put a proxy in front if you do not trust
+   * your peers.
+   */
+  tls?: { cert: string; key: string };
+  /**
+   * Lets other processes listen on the same port; false by default. Linux only,
+   * and needs `--unstable-net`.
+   */
+  reusePort?: boolean;
+  /** Only in {@linkcode ServeTcpPathOptions}. */
+  path?: undefined;
+}
+
+/** Options for {@linkcode serveTcp} on a Unix socket. */
+export interface ServeTcpPathOptions
+  extends ListenUnixOptions, TcpOptions<Deno.UnixAddr> {}
 
 /**
  * Counters of a TCP server. At any time accepted = open + handled + failed +
@@ -141,7 +157,8 @@ export interface TcpStats {
  * assertEquals([accepted, handled, forced], [1, 1, 0]);
  * ```
  */
-export interface TcpServer extends Server<Deno.NetAddr, TcpStats> {
+export interface TcpServer<Addr extends ServerAddr = Deno.NetAddr>
+  extends Server<Addr, TcpStats> {
   /** Copy of the current counters. */
   readonly stats: TcpStats;
 }
@@ -192,51 +209,74 @@ export function serveTcp(
   ctx: Context,
   options: ServeTcpOptions,
   handler: TcpHandler,
-): TcpServer {
+): TcpServer;
+/**
+ * Serves a Unix socket instead of a TCP port. Needs the permissions `--allow-read`
+ * and `--allow-write` for the path.
+ *
+ * @param ctx Context that ends the server.
+ * @param options Path, limits and times.
+ * @param handler Called for each connection.
+ * @returns The server.
+ * @throws {TypeError} As above, and if `tls` is given.
+ * @throws {Deno.errors.AddrInUse} If the path is in use.
+ *
+ * @example
+ * ```ts
+ * import { type Context, serveTcp, type TcpServer } from "@curfew/context";
+ *
+ * function serveAdmin(ctx: Context): TcpServer<Deno.UnixAddr> {
+ *   return serveTcp(ctx, { path: "/run/app/admin.sock" }, async (_ctx, conn) => {
+ *     await conn.write(new TextEncoder().encode("ready\n"));
+ *   });
+ * }
+ * console.log(serveAdmin.name); // for main(serveAdmin)
+ * ```
+ */
+export function serveTcp(
+  ctx: Context,
+  options: ServeTcpPathOptions,
+  handler: TcpHandler<Deno.UnixAddr>,
+): TcpServer<Deno.UnixAddr>;
+export function serveTcp(
+  ctx: Context,
+  options: ServeTcpOptions | ServeTcpPathOptions,
+  handler: TcpHandler | TcpHandler<Deno.UnixAddr>,
+): TcpServer | TcpServer<Deno.UnixAddr> {
   assertArguments("serveTcp", ctx, options, handler);
   const { idleTimeout = Infinity, maxConnections = Infinity } = options;
   assertAbove0("serveTcp", { idleTimeout });
   assertRange("serveTcp", { maxConnections }, 1);
   assertTimes("serveTcp", options);
-  assertPort("serveTcp", options.port);
-  assertTls("serveTcp", options.tls);
-  if (options.reusePort) assertUnstableNet("serveTcp", "reusePort");
+  assertListenOptions(options);
   if (ctx.err !== undefined) throw ctx.err;
-  const listener = listen(options);
-  const report = reporter("serveTcp", options.onError);
-  const lifetime = new ServerLifetime<Deno.NetAddr, TcpStats>(
-    "serveTcp",
+  if (options.path === undefined) {
+    const listener = listen(options);
+    return start(ctx, options, handler as TcpHandler, listener);
+  }
+  const listener = listenUnix(options);
+  const file = new SocketFile(options.path);
+  return start(
     ctx,
-    listener.addr,
     options,
-    report,
+    handler as TcpHandler<Deno.UnixAddr>,
+    listener,
+    file,
   );
-  const { allowHalfOpen = false } = options;
-  const connections = new Connections(lifetime, listener, {
-    handler,
-    report,
-    maxConnections,
-    connection: { idleTimeout, allowHalfOpen },
-  });
-  return new RunningTcpServer(lifetime, connections);
 }
 
-class RunningTcpServer extends ServerBase<Deno.NetAddr, TcpStats>
-  implements TcpServer {
-  readonly #connections: Connections;
-
-  constructor(
-    lifetime: ServerLifetime<Deno.NetAddr, TcpStats>,
-    connections: Connections,
-  ) {
-    super(lifetime);
-    this.#connections = connections;
-    lifetime.start(connections);
-    connections.accept();
-  }
-
-  get stats(): TcpStats {
-    return this.#connections.stats;
+function assertListenOptions(
+  options: ServeTcpOptions | ServeTcpPathOptions,
+): void {
+  const { tls, reusePort } = options as ServeTcpOptions;
+  if (reusePort) assertUnstableNet("serveTcp", "reusePort");
+  assertTls("serveTcp", tls);
+  if (options.path === undefined) {
+    assertPort("serveTcp", options.port);
+  } else if (tls !== undefined) {
+    throw new TypeError(
+      "serveTcp: there is no TLS on a Unix socket: leave out tls or path",
+    );
   }
 }
 
@@ -251,6 +291,66 @@ function listen(options: ServeTcpOptions): Deno.TcpListener | Deno.TlsListener {
   }
 }
 
+function listenUnix(
+  { path, removeStale = true }: ListenUnixOptions,
+): Deno.UnixListener {
+  try {
+    return listenOnPath(
+      path,
+      removeStale,
+      () => Deno.listen({ transport: "unix", path }),
+    );
+  } catch (error) {
+    throw listenError("serveTcp", error, { path });
+  }
+}
+
+function start<Addr extends ServerAddr>(
+  ctx: Context,
+  options: TcpOptions<Addr>,
+  handler: TcpHandler<Addr>,
+  listener: Listener<Addr>,
+  file?: SocketFile,
+): TcpServer<Addr> {
+  const report = reporter("serveTcp", options.onError);
+  const lifetime = new ServerLifetime<Addr, TcpStats>(
+    "serveTcp",
+    ctx,
+    listener.addr,
+    options,
+    report,
+  );
+  const { idleTimeout = Infinity, allowHalfOpen = false } = options;
+  const connections = new Connections<Addr>(lifetime, listener, {
+    handler,
+    report,
+    file,
+    maxConnections: options.maxConnections ?? Infinity,
+    connection: { idleTimeout, allowHalfOpen },
+  });
+  return new RunningTcpServer(lifetime, connections);
+}
+
+class RunningTcpServer<Addr extends ServerAddr>
+  extends ServerBase<Addr, TcpStats>
+  implements TcpServer<Addr> {
+  readonly #connections: Connections<Addr>;
+
+  constructor(
+    lifetime: ServerLifetime<Addr, TcpStats>,
+    connections: Connections<Addr>,
+  ) {
+    super(lifetime);
+    this.#connections = connections;
+    lifetime.start(connections);
+    connections.accept();
+  }
+
+  get stats(): TcpStats {
+    return this.#connections.stats;
+  }
+}
+
 /** Pause in ms after the first failed accept of a series, and the longest one. */
 const firstPause = 5;
 const longestPause = 1_000;
@@ -258,20 +358,24 @@ const longestPause = 1_000;
 /** Interval in ms at which the peers of handlers that do not read are checked. */
 const peerWatch = 25;
 
-interface ConnectionsOptions {
-  readonly handler: TcpHandler;
-  readonly report: (error: unknown, conn?: Deno.Conn<Deno.NetAddr>) => void;
+type Listener<Addr extends ServerAddr> = Deno.Listener<Deno.Conn<Addr>, Addr>;
+
+interface ConnectionsOptions<Addr extends ServerAddr> {
+  readonly handler: TcpHandler<Addr>;
+  readonly report: (error: unknown, conn?: Deno.Conn<Addr>) => void;
+  /** File of a Unix socket. */
+  readonly file: SocketFile | undefined;
   readonly maxConnections: number;
   readonly connection: TcpConnectionOptions;
 }
 
 /** Accepts connections and runs a handler for each. */
-class Connections implements ServerWork<TcpStats> {
-  readonly #lifetime: ServerLifetime<Deno.NetAddr, TcpStats>;
-  readonly #listener: Deno.TcpListener | Deno.TlsListener;
-  readonly #options: ConnectionsOptions;
+class Connections<Addr extends ServerAddr> implements ServerWork<TcpStats> {
+  readonly #lifetime: ServerLifetime<Addr, TcpStats>;
+  readonly #listener: Listener<Addr>;
+  readonly #options: ConnectionsOptions<Addr>;
   readonly #base: Context;
-  readonly #open = new Set<TcpConnection>();
+  readonly #open = new Set<TcpConnection<Addr>>();
   readonly #handlers = new WaitGroup();
   readonly #counts: Omit<TcpStats, "open"> = {
     accepted: 0,
@@ -288,12 +392,14 @@ class Connections implements ServerWork<TcpStats> {
   /** Ends the pause after a failed accept. */
   #endPause: () => void = () => {};
   #accepting: Promise<void> = Promise.resolve();
+  /** Set by `#close()`: settles when the file of another process is safe. */
+  #kept: Promise<void> | undefined;
   #watchTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
-    lifetime: ServerLifetime<Deno.NetAddr, TcpStats>,
-    listener: Deno.TcpListener | Deno.TlsListener,
-    options: ConnectionsOptions,
+    lifetime: ServerLifetime<Addr, TcpStats>,
+    listener: Listener<Addr>,
+    options: ConnectionsOptions<Addr>,
   ) {
     this.#lifetime = lifetime;
     this.#listener = listener;
@@ -313,7 +419,7 @@ class Connections implements ServerWork<TcpStats> {
 
   async drain(): Promise<void> {
     this.#close();
-    await this.#accepting;
+    await Promise.all([this.#accepting, this.#kept]);
     await this.#handlers.wait();
   }
 
@@ -363,7 +469,7 @@ class Connections implements ServerWork<TcpStats> {
     realTimers.clearTimeout(timer);
   }
 
-  #serve(accepted: Deno.TcpConn | Deno.TlsConn): void {
+  #serve(accepted: Deno.Conn<Addr>): void {
     this.#counts.accepted++;
     const { maxConnections, connection } = this.#options;
     // The last one may come out of the listener after the grace period is over.
@@ -379,7 +485,7 @@ class Connections implements ServerWork<TcpStats> {
     this.#handlers.go(() => this.#handle(conn));
   }
 
-  async #handle(conn: TcpConnection): Promise<void> {
+  async #handle(conn: TcpConnection<Addr>): Promise<void> {
     let failure: { error: unknown } | undefined;
     try {
       await this.#options.handler(conn.ctx, conn);
@@ -411,6 +517,7 @@ class Connections implements ServerWork<TcpStats> {
     if (this.#closed) return;
     this.#closed = true;
     this.#endPause();
+    this.#kept = this.#options.file?.keepReplacement();
     try {
       this.#listener.close();
     } catch (error) {

@@ -6,6 +6,7 @@ import { withCancel } from "../../context/with_cancel.ts";
 import { ClientGone } from "../client_gone.ts";
 import { IdleTimeout, IdleTimer } from "../idle_timer.ts";
 import { realTimers } from "../real_timers.ts";
+import type { ServerAddr } from "../server.ts";
 
 /** Options for all connections of a server. */
 export interface TcpConnectionOptions {
@@ -35,10 +36,11 @@ const lingerTime = 1_000;
  * {@linkcode watch} reads ahead, and keeps the data for the handler's next read. So
  * the handler sees the end in its place: after everything that the peer has sent.
  */
-export class TcpConnection implements Deno.Conn<Deno.NetAddr> {
+export class TcpConnection<Addr extends ServerAddr = Deno.NetAddr>
+  implements Deno.Conn<Addr> {
   /** Done when the connection has ended. */
   readonly ctx: CancelableContext;
-  readonly #conn: Deno.TcpConn | Deno.TlsConn;
+  readonly #conn: Deno.Conn<Addr>;
   readonly #allowHalfOpen: boolean;
   readonly #idle: IdleTimer;
   #readable: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
@@ -60,7 +62,7 @@ export class TcpConnection implements Deno.Conn<Deno.NetAddr> {
 
   constructor(
     parent: Context,
-    conn: Deno.TcpConn | Deno.TlsConn,
+    conn: Deno.Conn<Addr>,
     { idleTimeout, allowHalfOpen }: TcpConnectionOptions,
   ) {
     this.ctx = withCancel(parent);
@@ -72,11 +74,11 @@ export class TcpConnection implements Deno.Conn<Deno.NetAddr> {
     });
   }
 
-  get localAddr(): Deno.NetAddr {
+  get localAddr(): Addr {
     return this.#conn.localAddr;
   }
 
-  get remoteAddr(): Deno.NetAddr {
+  get remoteAddr(): Addr {
     return this.#conn.remoteAddr;
   }
 

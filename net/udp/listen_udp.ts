@@ -1,7 +1,7 @@
 /** Opens sockets for datagrams. */
 
 import { listenError } from "../listen_error.ts";
-import { listenOnPath } from "../unix_socket.ts";
+import { listenOnPath, type ListenUnixOptions } from "../unix_socket.ts";
 import type { MulticastGroup } from "./multicast.ts";
 
 /** Address of a UDP socket. */
@@ -20,18 +20,6 @@ export interface ListenUdpOptions {
    * drains. A group that cannot be joined ends the server with a failure.
    */
   multicast?: MulticastGroup[];
-}
-
-/** Address of a Unix socket. */
-export interface ListenUnixOptions {
-  /** Path of the socket. Its file is removed when the server is closed. */
-  path: string;
-  /**
-   * Removes the file that a killed process has left at `path`, if nothing listens
-   * on it; true by default. If something does, or the file is not a socket, the
-   * path is in use.
-   */
-  removeStale?: boolean;
 }
 
 /** Opens the socket, or throws an error that tells the caller what to do. */

@@ -8,13 +8,8 @@ import {
 } from "../arguments.ts";
 import type { Server, ServerAddr, ServerOptions } from "../server.ts";
 import { ServerBase } from "../server_base.ts";
-import { SocketFile } from "../unix_socket.ts";
-import {
-  listenUdp,
-  type ListenUdpOptions,
-  listenUnix,
-  type ListenUnixOptions,
-} from "./listen_udp.ts";
+import { type ListenUnixOptions, SocketFile } from "../unix_socket.ts";
+import { listenUdp, type ListenUdpOptions, listenUnix } from "./listen_udp.ts";
 import {
   assertReadOptions,
   type DatagramHandler,
@@ -33,10 +28,12 @@ export interface ServeUdpOptions
    * so that the handlers have the rest.
    */
   grace?: number;
+  /** Only in {@linkcode ServeUdpPathOptions}. */
+  path?: undefined;
 }
 
 /** Options for {@linkcode serveUdp} on a Unix datagram socket. */
-export interface ServeUnixDatagramOptions
+export interface ServeUdpPathOptions
   extends
     ListenUnixOptions,
     UdpReadOptions<Deno.UnixAddr>,
@@ -136,23 +133,22 @@ export function serveUdp(
  */
 export function serveUdp(
   ctx: Context,
-  options: ServeUnixDatagramOptions,
+  options: ServeUdpPathOptions,
   handler: DatagramHandler<Deno.UnixAddr>,
 ): UdpServer<Deno.UnixAddr>;
 export function serveUdp(
   ctx: Context,
-  options: ServeUdpOptions | ServeUnixDatagramOptions,
+  options: ServeUdpOptions | ServeUdpPathOptions,
   handler: DatagramHandler | DatagramHandler<Deno.UnixAddr>,
 ): UdpServer | UdpServer<Deno.UnixAddr> {
   assertArguments("serveUdp", ctx, options, handler);
   assertReadOptions("serveUdp", options);
   assertUnstableNet("serveUdp", "UDP");
-  const isUnix = "path" in options && options.path !== undefined;
-  if (!isUnix) assertPort("serveUdp", (options as ServeUdpOptions).port);
+  if (options.path === undefined) assertPort("serveUdp", options.port);
   if (ctx.err !== undefined) throw ctx.err;
-  return isUnix
-    ? serveUnix(ctx, options, handler as DatagramHandler<Deno.UnixAddr>)
-    : servePort(ctx, options as ServeUdpOptions, handler as DatagramHandler);
+  return options.path === undefined
+    ? servePort(ctx, options, handler as DatagramHandler)
+    : serveUnix(ctx, options, handler as DatagramHandler<Deno.UnixAddr>);
 }
 
 function servePort(
@@ -168,7 +164,7 @@ function servePort(
 
 function serveUnix(
   ctx: Context,
-  options: ServeUnixDatagramOptions,
+  options: ServeUdpPathOptions,
   handler: DatagramHandler<Deno.UnixAddr>,
 ): UdpServer<Deno.UnixAddr> {
   const conn = listenUnix("serveUdp", options);

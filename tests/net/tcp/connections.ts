@@ -39,7 +39,9 @@ export async function readText(conn: Conn, length: number): Promise<string> {
   return text;
 }
 
-export async function readToEnd(conn: Conn): Promise<string> {
+export async function readToEnd(
+  conn: Deno.Conn<Deno.Addr>,
+): Promise<string> {
   return await new Response(conn.readable).text();
 }
 

@@ -3,7 +3,7 @@
 import {
   background,
   serveUdp,
-  type ServeUnixDatagramOptions,
+  type ServeUdpPathOptions,
   type UdpServer,
   withCancel,
 } from "@curfew/context";
@@ -79,7 +79,7 @@ test("serveUdp() takes over the socket file that a killed process has left", asy
   assertEquals(server.state, "serving");
 });
 
-const inUse: [what: string, options: Partial<ServeUnixDatagramOptions>][] = [
+const inUse: [what: string, options: Partial<ServeUdpPathOptions>][] = [
   ["that something listens on", {}],
   ["that is stale if removeStale is false", { removeStale: false }],
 ];

@@ -9,6 +9,9 @@ import { assertContext, Leaf } from "./tree.ts";
  * other, even of the same function. If `f` throws, that is an uncaught error and
  * stops nothing else. Follows Go's `context.AfterFunc`.
  *
+ * `f` runs in the async context (AsyncLocalStorage) of the code that ends `ctx`. If
+ * it needs that of the registration, pass `AsyncLocalStorage.bind(f)`.
+ *
  * @param ctx The context to wait for.
  * @param f The function to run, without arguments.
  * @returns A function that withdraws the registration. It returns true if it has
@@ -45,6 +48,8 @@ class AfterFunc extends Leaf {
   }
 
   notify(): void {
+    // A promise reaction would keep the async context of the registration. It
+    // would also make a registration that runs cost 830 ns instead of 160.
     queueMicrotask(this.#f);
   }
 }

@@ -87,12 +87,12 @@ class Items<T> extends Iteration<T> {
     new Promise<void>((resolve) => this.#close = resolve).then(() => {
       source.close();
     });
-    this.#watch = new Watch(ctx, () => this.fire()).start();
+    this.#watch = new Watch(ctx, () => this.#end()).start();
   }
 
   next(): Promise<IteratorResult<T, void>> {
     // Reading err also notices a deadline that no timer has reported yet.
-    if (this.#ctx.err !== undefined) this.fire();
+    if (this.#ctx.err !== undefined) this.#end();
     if (this.#isOver) return Promise.resolve(over);
     return new Promise((resolve, reject) => {
       this.#pending.add(resolve);
@@ -103,8 +103,8 @@ class Items<T> extends Iteration<T> {
           resolve(result.done ? over : { done: false, value: result.value });
         },
         (error) => {
-          // The source may have noticed the end of ctx before this leaf does.
-          if (isCanceled(this.#ctx, error)) this.fire();
+          // The source may have noticed the end of ctx before the watch does.
+          if (isCanceled(this.#ctx, error)) this.#end();
           if (!this.#pending.delete(resolve)) return;
           this.#exhausted();
           reject(error);
@@ -113,8 +113,8 @@ class Items<T> extends Iteration<T> {
     });
   }
 
-  /** Ctx is done. */
-  fire(): void {
+  /** Called when ctx is done. */
+  #end(): void {
     if (!this.#isOver) this.#close();
     this.#isOver = true;
     this.#settle();

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from "node:async_hooks";
 import {
   assertEquals,
   assertRejects,
@@ -305,4 +306,17 @@ Deno.test("afterFunc() sees the context as it ended", async () => {
   afterFunc(ctx, () => resolve(ctx.err));
   ctx.cancel();
   assertStrictEquals(await promise, ctx.err);
+});
+
+Deno.test("afterFunc() runs f in the async context of the cancellation, unless f is bound", async () => {
+  const id = new AsyncLocalStorage<string>();
+  const ctx = withCancel(background());
+  const seen: unknown[] = [];
+  id.run("registration", () => {
+    afterFunc(ctx, () => seen.push(id.getStore()));
+    afterFunc(ctx, AsyncLocalStorage.bind(() => seen.push(id.getStore())));
+  });
+  id.run("cancellation", ctx.cancel);
+  await microtasks();
+  assertEquals(seen, ["cancellation", "registration"]);
 });

@@ -519,11 +519,11 @@ Deno.test("Aggregate with idleSweeps 0 removes every series at the next sweep", 
 });
 
 Deno.test("names, labels and members may take all of maxText", () => {
-  // Four times the name, five characters of labels, three of the member.
+  // Four times the name, three characters of the member, five of the labels.
   const lines = ["s:abc|s", "s:d|s|#x:1", "s:e|s"];
-  const aggregate = aggregated(lines, { maxText: 4 + 3 + 5 + 1 });
-  assertEquals(values(aggregate), { s: 1, 's{x="1"}': 1 });
-  assertEquals(errors(aggregate), { member_limit: 1 });
+  const aggregate = aggregated(lines, { maxText: 4 + 3 + 5 });
+  assertEquals(values(aggregate), { s: 1, 's{x="1"}': 0 });
+  assertEquals(errors(aggregate), { member_limit: 2 });
 });
 
 Deno.test("a few series may have long names", () => {
@@ -609,13 +609,16 @@ Deno.test("Aggregate keeps maxObservations of a series", () => {
 
 Deno.test("replacing an observation takes nothing of the budget", () => {
   const aggregate = new Aggregate({
-    ...{ maxObservations: 1, maxAllObservations: 4, random: () => 0 },
+    ...{ maxObservations: 2, maxAllObservations: 6, random: () => 0 },
   });
-  // One observation and its weight.
+  // Two observations and their weights, which leaves two.
   for (let i = 0; i < 10; i++) send(aggregate, "a:1|h|@0.5");
-  for (const name of ["b", "c", "d"]) send(aggregate, `${name}:1|h|@0.5`);
-  send(aggregate, "a:7|h");
-  assertEquals(values(aggregate)['a{quantile="0.99"}'], 7);
+  send(aggregate, "b:1:2|h");
+  const found = values(aggregate);
+  assertEquals([found['b{quantile="0.5"}'], found['b{quantile="0.9"}']], [
+    1,
+    2,
+  ]);
 });
 
 Deno.test("an observation beside weights takes twice the budget", () => {

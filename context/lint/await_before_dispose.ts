@@ -70,11 +70,9 @@ function endedBy(
   return file.inside(owner, "VariableDeclarator").flatMap((declarator) => {
     const { id, init, parent, range } = declarator;
     if (id.type !== "Identifier" || init === null) return [];
-    if (functionAround(declarator) !== owner) return [];
     if (ownedMaker(file, init) === undefined && !isGroup(file, init)) return [];
     const binding = file.resolve(id);
-    if (binding === undefined || !isInside(statement, binding.scope)) return [];
-    if (range[0] > statement.range[0]) return [];
+    if (binding === undefined || range[0] > statement.range[0]) return [];
     const ends = parent.kind.endsWith("using") ||
       binding.references.some((reference) =>
         finalizers.some((finalizer) => isInside(reference, finalizer)) &&

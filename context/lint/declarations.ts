@@ -131,11 +131,7 @@ export function isReference(id: Identifier): boolean {
     case "TSSatisfiesExpression":
     case "TSNonNullExpression":
     case "TSTypeAssertion":
-    case "TSInstantiationExpression":
-    case "TSExportAssignment":
       return true;
-    case "TSEnumMember":
-      return parent.initializer === id;
     default:
       return !parent?.type.startsWith("TS");
   }

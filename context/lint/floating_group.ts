@@ -31,7 +31,7 @@ export const floatingGroup: Deno.lint.Rule = rule((file, report) => {
     if (parent?.type === "VariableDeclarator") {
       const finding = inVariable(file, parent);
       if (finding !== undefined) report(finding);
-    } else if (isDropped(expression, parent)) {
+    } else if (isDropped(parent)) {
       report({
         range: expression.range,
         message: "Nothing waits for this group",
@@ -42,9 +42,9 @@ export const floatingGroup: Deno.lint.Rule = rule((file, report) => {
 });
 
 /** Returns true for `group(ctx)` as a statement, and for `group(ctx).go(f)`. */
-function isDropped(expression: Node, parent: Node | undefined): boolean {
+function isDropped(parent: Node | undefined): boolean {
   return parent?.type === "ExpressionStatement" ||
-    parent?.type === "MemberExpression" && parent.object === expression &&
+    parent?.type === "MemberExpression" &&
       working.has(propertyName(parent) ?? "");
 }
 
@@ -75,11 +75,8 @@ function inVariable(
 
 /** Returns the member of a group that `id` is used for; undefined for any other use. */
 function memberOf(id: Node): string | undefined {
-  const expression = outermost(id);
-  const parent = parentOf(expression);
-  return parent?.type === "MemberExpression" && parent.object === expression
-    ? propertyName(parent)
-    : undefined;
+  const parent = parentOf(outermost(id));
+  return parent?.type === "MemberExpression" ? propertyName(parent) : undefined;
 }
 
 /**

@@ -118,8 +118,7 @@ function isMeant(
   return own.references.some((id) =>
     before(id) && useOf(file, id, fn).kind === "ends"
   ) || file.loops().some((loop) => {
-    if (!isInside(loop, fn) || !before(loop)) return false;
     const head = headOf(loop);
-    return head !== null && isMentioned(own, head);
+    return head !== null && before(loop) && isMentioned(own, head);
   });
 }

@@ -138,11 +138,14 @@ function isTied(file: SourceFile, loop: Loop, { scope }: Binding): boolean {
     file.bindings().some((binding) =>
       isMentioned(binding, part) && isTiedBinding(binding)
     );
-  return hasContext(loop) || mentionsTied(loop) ||
+  if (hasContext(loop) || mentionsTied(loop)) return true;
+  const body = classAround(loop);
+  return body !== undefined &&
     file.inside(loop, "ThisExpression").length > 0 &&
-      file.inside(classAround(loop) ?? loop, "ThisExpression").some((node) =>
-        hasContext(statementAround(node))
-      );
+    [
+      ...file.inside(body, "PropertyDefinition"),
+      ...file.inside(body, "ThisExpression").map(statementAround),
+    ].some(hasContext);
 }
 
 /** Returns the largest part of `scope` that has `node` in it and not the loop. */

@@ -4,7 +4,6 @@ import { isPlainContextType } from "./contexts.ts";
 import { type Fate, fateOf } from "./fate.ts";
 import { importedName } from "./imports.ts";
 import {
-  type Call,
   calleeName,
   functionAround,
   type FunctionNode,
@@ -97,7 +96,6 @@ function kindOf(file: SourceFile, node: Node, fate: Fate): Use["kind"] {
     case "MemberExpression":
       return parent.object === expression ? kindOfMember(parent) : "hands over";
     case "CallExpression":
-    case "NewExpression":
       return parent.callee === expression
         ? "hands over"
         : kindOfArgument(file, parent, expression, fate);
@@ -143,7 +141,7 @@ const stateOfSignal = new Set(["aborted", "reason", "throwIfAborted"]);
 /** Returns the use that `call` makes of its argument, a context. */
 function kindOfArgument(
   file: SourceFile,
-  call: Call,
+  call: Deno.lint.CallExpression,
   argument: Node,
   fate: Fate,
 ): Use["kind"] {
@@ -154,7 +152,6 @@ function kindOfArgument(
   }
   const callee = unwrap(call.callee);
   if (keeping.test(calleeName(call) ?? "")) return "hands over";
-  if (call.type === "NewExpression") return "hands over";
   // Work that is over before its caller goes on has nothing left to cancel.
   if (fate === "awaited") return "lends";
   const index = call.arguments.findIndex((other) => other === argument);

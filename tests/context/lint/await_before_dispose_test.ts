@@ -50,6 +50,19 @@ testRule("await-before-dispose", {
         using file = open(ctx);
         return load(file);
       }`,
+    "a context inside the closure that is returned": `
+      async function f(ctx: Context) {
+        return Promise.all(xs.map(async (x) => {
+          using step = withTimeout(ctx, 500);
+          await load(step, x);
+        }));
+      }`,
+    "a function that is not known": `
+      function f(ctx: Context) {
+        let load;
+        using step = withTimeout(ctx, 500);
+        return load(step);
+      }`,
     "variables that are no contexts": `
       async function f(ctx: Context) {
         using a = open(), b = withTimeout(ctx, 5);
@@ -162,11 +175,13 @@ testRule("await-before-dispose", {
       code: `
       async function f(ctx: Context) {
         using step = withTimeout(ctx, 500);
+        if (x) return «api.load(step)»;
         return «load(step)»;
       }`,
       fixed: `
       async function f(ctx: Context) {
         using step = withTimeout(ctx, 500);
+        if (x) return await api.load(step);
         return await load(step);
       }`,
       message: "`step` ends before this promise settles",
@@ -258,6 +273,7 @@ testRule("await-before-dispose", {
       code: `
       async function f(ctx: Context) {
         using step = withTimeout(ctx, 500);
+        if (a) return «x ? load(step) : fetch(url, { signal: step.signal })»;
         return «fetch(url, { signal: step.signal })»;
       }`,
     },
@@ -267,6 +283,10 @@ testRule("await-before-dispose", {
         using step = withTimeout(ctx, 500);
         if (a) return «sleep(step, 5)»;
         if (b) return «load(step)»;
+        if (c) return «fetch(url, { signal: step.signal })»;
+        if (d) return «Promise.all([other(step)])»;
+        if (e) return «other(step).then(x)»;
+        if (h) return «new Promise((resolve) => other(step, resolve))»;
         return «g(step)»;
       }
       async function load(ctx: Context) {}

@@ -164,6 +164,16 @@ const uses: [name: string, code: string, reported: boolean][] = [
     false,
   ],
   [
+    "the exported name of an alias",
+    `import { group as g } from "@curfew/context"; group(ctx);`,
+    false,
+  ],
+  [
+    "a key of a pattern",
+    `import { group } from "@curfew/context"; { const { group: g } = x; group(ctx); }`,
+    true,
+  ],
+  [
     "a var at the top",
     `import { group } from "@curfew/context"; if (x) { var group = 1; } group(ctx);`,
     true,

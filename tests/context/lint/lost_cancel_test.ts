@@ -14,6 +14,27 @@ testRule("lost-cancel", {
         const child = withCancel(ctx);
         return child;
       }`,
+    "an alias": `
+      function f(ctx: Context) {
+        const child = withCancel(ctx);
+        const other = child;
+      }
+      function g(ctx: Context) {
+        const child = withCancel(ctx);
+        if (x) {
+          const other = child;
+        }
+      }`,
+    "a property of its name": `
+      function f(ctx: Context) {
+        const child = withCancel(ctx);
+        return { own: child };
+      }`,
+    "two declarations of one name": `
+      function f(ctx: Context) {
+        var child = withCancel(ctx);
+        var child = other;
+      }`,
     "a call that is returned": `
       const f = (ctx: Context) => withCancel(ctx);`,
     "a context in what is returned": `
@@ -44,7 +65,7 @@ testRule("lost-cancel", {
       export const root = withCancel(parent);`,
     "an export by name": `
       const root = withCancel(parent);
-      export { root };`,
+      export { root as other };`,
     "a context under an assertion": `
       function f(ctx: Context) {
         const a = withCancel(ctx);
@@ -110,6 +131,16 @@ testRule("lost-cancel", {
       function f(ctx: Context) {
         const child = withCancel(ctx);
         button.onclick = child.cancel;
+      }`,
+    "cancel handed on by one path": `
+      function f(ctx: Context) {
+        const child = withCancel(ctx);
+        if (x) onClose(child.cancel);
+      }`,
+    "a listener in a list of expressions": `
+      function f(ctx: Context) {
+        const limit = withTimeout(ctx, 500);
+        const x = (bus.on(g, limit.signal), 1);
       }`,
     "cancel in a closure": `
       async function f(ctx: Context) {
@@ -209,12 +240,13 @@ testRule("lost-cancel", {
         if (x && undefined !== child.err) return;
         if (cause(child) instanceof Error) return;
         if (child.err?.name === "AbortError") return;
+        if (child.err === expected) return;
         if (null == child.err) child.cancel();
       }
       async function g(ctx: Context) {
         const child = withCancel(ctx);
         await sleep(child, 5);
-        if (!child.err) child.cancel();
+        if (!child.err && x) child.cancel();
       }
       async function h(ctx: Context) {
         const child = withCancel(ctx);
@@ -281,6 +313,15 @@ testRule("lost-cancel", {
           return;
         }
       }`,
+    "cancel in catch": `
+      async function f(ctx: Context) {
+        const child = withCancel(ctx);
+        try {
+          throw await g(child);
+        } catch {
+          child.cancel();
+        }
+      }`,
     "a return in finally": `
       async function f(ctx: Context) {
         const child = withCancel(ctx);
@@ -317,6 +358,8 @@ testRule("lost-cancel", {
         const named = withValue(session, key, 1);
         await sleep(withTimeout(named, 500), 100);
         for (const x of xs) await sleep(withTimeout(session, 500), 100);
+        for (let i = 0; i < 3; i++) await sleep(withTimeout(session, 5), 1);
+        for (const x in xs) await sleep(withTimeout(session, 500), 100);
       }`,
     "a child of a group": `
       async function f(ctx: Context) {
@@ -359,6 +402,11 @@ testRule("lost-cancel", {
         const root = other.withCancel(other.background());
         const child = withCancel(root);
         const work = g(child.signal);
+      }`,
+    "a child of a root without a name": `
+      async function f() {
+        withCancel(background());
+        await sleep(withTimeout(background(), 500), 100);
       }`,
     "a child of a root under which nothing runs": `
       function f(signal: AbortSignal) {
@@ -532,6 +580,7 @@ testRule("lost-cancel", {
       async function f(ctx: Context) {
         const «a» = withTimeout(ctx, 500);
         const reply = await fetch(url, { signal: a.signal });
+        console.log(reply.status);
         return reply;
       }
       async function g(ctx: Context) {
@@ -574,6 +623,92 @@ testRule("lost-cancel", {
         const «child» = withCancel(ctx);
         const work = g(child.signal);
         await other();
+      }`,
+    },
+    "awaited calls of every form": {
+      code: `
+      async function f(ctx: Context) {
+        const «child» = withCancel(ctx);
+        await Promise.all([g(child.signal), h()]);
+        await client?.get(child.signal);
+        await g(...[child.signal]);
+        await (g(child.signal)!);
+        await (g(child.signal) satisfies Promise<void>);
+        await (<Promise<void>> g(child.signal));
+      }`,
+      fixed: `
+      async function f(ctx: Context) {
+        using child = withCancel(ctx);
+        await Promise.all([g(child.signal), h()]);
+        await client?.get(child.signal);
+        await g(...[child.signal]);
+        await (g(child.signal)!);
+        await (g(child.signal) satisfies Promise<void>);
+        await (<Promise<void>> g(child.signal));
+      }`,
+    },
+    "names that only look like it": {
+      code: `
+      import { child as c } from "elsewhere" with { child: "x" };
+      import { withCancel } from "@curfew/context";
+      async function f(ctx) {
+        const «child» = withCancel(ctx);
+        await g(child);
+        child: for (;;) {
+          if (x) continue child;
+          break child;
+        }
+        g(other.child, { child: 1 }, class {
+          child = 1;
+          static accessor child = 2;
+          child() {}
+        });
+        const { child: own } = other;
+        return { child: 1 };
+      }`,
+      fixed: `
+      import { child as c } from "elsewhere" with { child: "x" };
+      import { withCancel } from "@curfew/context";
+      async function f(ctx) {
+        using child = withCancel(ctx);
+        await g(child);
+        child: for (;;) {
+          if (x) continue child;
+          break child;
+        }
+        g(other.child, { child: 1 }, class {
+          child = 1;
+          static accessor child = 2;
+          child() {}
+        });
+        const { child: own } = other;
+        return { child: 1 };
+      }`,
+    },
+    "names of other modules": {
+      code: `
+      import { ctx as c } from "elsewhere" with { ctx: "x" };
+      import { background, sleep, withTimeout } from "@curfew/context";
+      const «ctx» = withTimeout(background(), 500);
+      await sleep(ctx, 100);
+      export { c as ctx };`,
+      fixed: `
+      import { ctx as c } from "elsewhere" with { ctx: "x" };
+      import { background, sleep, withTimeout } from "@curfew/context";
+      using ctx = withTimeout(background(), 500);
+      await sleep(ctx, 100);
+      export { c as ctx };`,
+    },
+    "a name of the platform": {
+      code: `
+      async function f(ctx: Context) {
+        const «meta» = withCancel(ctx);
+        await g(meta, import.meta.url);
+      }`,
+      fixed: `
+      async function f(ctx: Context) {
+        using meta = withCancel(ctx);
+        await g(meta, import.meta.url);
       }`,
     },
     "a listener that nothing removes": {
@@ -635,6 +770,22 @@ testRule("lost-cancel", {
         throw -g(b.signal);
       }`,
     },
+    "work whose result goes into a text or an error": {
+      code: `
+      async function f(ctx: Context) {
+        const «child» = withCancel(ctx);
+        x = 1 < g(child.signal);
+        x = \`\${g(child.signal)}\`;
+        throw g(child.signal);
+      }`,
+      fixed: `
+      async function f(ctx: Context) {
+        using child = withCancel(ctx);
+        x = 1 < g(child.signal);
+        x = \`\${g(child.signal)}\`;
+        throw g(child.signal);
+      }`,
+    },
     "work that nothing waits for": {
       code: `
       async function f(ctx: Context) {
@@ -654,7 +805,7 @@ testRule("lost-cancel", {
         yield g(d.signal);
       }
       async function k(ctx: Context) {
-        const «e» = withCancel(ctx);
+        const «e» = withTimeout(ctx, 500);
         x = (1, g(e.signal));
       }
       async function l(ctx: Context) {
@@ -669,6 +820,24 @@ testRule("lost-cancel", {
       async function n(ctx: Context) {
         const «j» = withCancel(ctx);
         for (const x of xs) y = g(j.signal);
+      }
+      async function o(ctx: Context) {
+        const «k» = withCancel(ctx);
+        later(async () => {
+          await g(k.signal);
+        });
+      }
+      async function p(ctx: Context) {
+        const «l» = withCancel(ctx);
+        await each(() => {
+          void g(l.signal);
+        });
+      }
+      async function q(ctx: Context) {
+        const «m» = withCancel(ctx);
+        await each(() => {
+          x = g(m.signal);
+        });
       }`,
     },
     "a closure that may run later": {
@@ -703,6 +872,8 @@ testRule("lost-cancel", {
         const user = child.value(key);
         if (child.err === undefined) g(left, user, child.deadline);
         child.signal.throwIfAborted();
+        const same = child === ctx || !child;
+        if (child) g();
         return String(left) + \`\${child}\`;
       }`,
       fixed: `
@@ -712,6 +883,8 @@ testRule("lost-cancel", {
         const user = child.value(key);
         if (child.err === undefined) g(left, user, child.deadline);
         child.signal.throwIfAborted();
+        const same = child === ctx || !child;
+        if (child) g();
         return String(left) + \`\${child}\`;
       }`,
     },
@@ -745,6 +918,20 @@ testRule("lost-cancel", {
         child.cancel();
       }`,
       message: "`child` is not canceled on every path",
+    },
+    "an early return before Symbol.dispose": {
+      code: `
+      async function f(ctx: Context) {
+        const «child» = withCancel(ctx);
+        if (await g(child)) return;
+        child[Symbol.dispose]();
+      }`,
+      fixed: `
+      async function f(ctx: Context) {
+        using child = withCancel(ctx);
+        if (await g(child)) return;
+        child[Symbol.dispose]();
+      }`,
     },
     "a throw": {
       code: `
@@ -826,12 +1013,14 @@ testRule("lost-cancel", {
         const «a» = withCancel(ctx), «b» = withCancel(ctx), «c» = withCancel(ctx);
         const «d» = withCancel(ctx), «e» = withCancel(ctx), «h» = withCancel(ctx);
         const «i» = withCancel(ctx), «j» = withCancel(ctx), «k» = withCancel(ctx);
-        await g(a, b, c, d, e, h, i, j, k);
+        const «l» = withCancel(ctx), m = 1;
+        await g(a, b, c, d, e, h, i, j, k, l);
         if (x) a.cancel();
         switch (x) { case 1: b.cancel(); }
         switch (x) { case 1: break; default: c.cancel(); }
         while (x) d.cancel();
         for (const y of ys) e.cancel();
+        for (const y in ys) l.cancel();
         do { if (x) break; h.cancel(); } while (x);
         while (true) { if (x) break; }
         for (;;) { if (y) break; i.cancel(); }
@@ -936,6 +1125,15 @@ testRule("lost-cancel", {
         }
       }`,
     },
+    "a child made in a loop without a known end": {
+      code: `
+      async function f(ctx: Context) {
+        using session = withCancel(ctx);
+        while (x) await sleep(«withTimeout(session, 5)», 1);
+        do await sleep(«withTimeout(session, 5)», 1); while (x);
+        for (;;) await sleep(«withTimeout(session, 5)», 1);
+      }`,
+    },
     "a child made by a closure": {
       code: `
       async function f(ctx: Context) {
@@ -960,6 +1158,9 @@ testRule("lost-cancel", {
         await sleep(«withTimeout(ctx, 500)», 100);
         const reply = await fetch(url, { signal: «withTimeout(ctx, 500)».signal });
         await group(«withCancel(ctx)» as Context).wait();
+        await sleep(«withCancel(ctx)»!, 1);
+        await sleep(<Context> «withCancel(ctx)», 1);
+        await sleep(«withCancel(ctx)» satisfies Context, 1);
         «withCancel(ctx)»;
         return withValue(«withCancel(ctx)», key, 1);
       }`,
@@ -989,11 +1190,13 @@ testRule("lost-cancel", {
       async function f() {
         const «ctx» = withCancel(background());
         await sleep(ctx, 100);
+        console.log(ctx.err);
       }`,
       fixed: `
       async function f() {
         using ctx = withCancel(background());
         await sleep(ctx, 100);
+        console.log(ctx.err);
       }`,
     },
     "every function that makes one": {

@@ -56,6 +56,8 @@ testRule("parent-context", {
           if (root.err) return new Response();
           root.cancel("quit");
           await log(root.value(key));
+          await log(remaining(root));
+          await first(root.done, request);
           return new Response(String(remaining(root)));
         });
       }`,
@@ -184,6 +186,58 @@ testRule("parent-context", {
       code: `
       async function f(ctx: Context) {
         await Promise.all(xs.map((ctx) => load(«background()», ctx)));
+      }`,
+    },
+    "parameters of every form": {
+      code: `
+      class A {
+        constructor(private readonly ctx: Context) {
+          return load(«background()»);
+        }
+      }
+      async function f(ctx: Context = background()) {
+        await load(«background()»);
+      }`,
+      fixed: `
+      class A {
+        constructor(private readonly ctx: Context) {
+          return load(ctx);
+        }
+      }
+      async function f(ctx: Context = background()) {
+        await load(ctx);
+      }`,
+    },
+    "a try": {
+      code: `
+      async function f(ctx: Context) {
+        try {
+          await load(«background()»);
+        } finally {
+          close();
+        }
+        return sleep(«background()», 5);
+      }`,
+      fixed: `
+      async function f(ctx: Context) {
+        try {
+          await load(ctx);
+        } finally {
+          close();
+        }
+        return sleep(ctx, 5);
+      }`,
+    },
+    "a loop that comes after": {
+      code: `
+      async function f(ctx: Context) {
+        await load(«background()»);
+        for await (const tick of every(ctx, 1_000)) send(tick);
+      }`,
+      fixed: `
+      async function f(ctx: Context) {
+        await load(ctx);
+        for await (const tick of every(ctx, 1_000)) send(tick);
       }`,
     },
     "a loop that the context does not end": {

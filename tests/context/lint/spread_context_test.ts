@@ -43,7 +43,7 @@ testRule("spread-context", {
         return [
           { ...ctx }, { ...own }, { ...pair }, { ...tasks.ctx }, { ...err },
           { ...loop }, { ...later }, { ...this.ctx }, { ...make().ctx },
-          { ...group(ctx).active }, { ...(x ? ctx : own) },
+          { ...group(ctx).active }, { ...remaining(ctx) }, { ...globalTasks.ctx }, { ...(x ? ctx : own) },
         ];
       }
       const server = listen();
@@ -55,6 +55,12 @@ testRule("spread-context", {
       ((ctx) => ({ ...ctx }))(1);
       main()((ctx) => ({ ...ctx }));
       const union = (ctx: Context | Other) => ({ ...ctx });`,
+    "a choice between a context and something else": `
+      function f(ctx: Context, other: Options) {
+        return [{ ...(x ? ctx : other) }, { ...(ctx ?? other) }];
+      }
+      const wait = sleep(root, 5);
+      wait.onShutdown((ctx) => ({ ...ctx }));`,
     "functions that do not copy": `
       import { background, withCancel } from "@curfew/context";
       import { get } from "./http.ts";

@@ -24,6 +24,7 @@ testRule("unchecked-loop", {
     "a condition": `
       async function f(ctx: Context) {
         while (running) await poll();
+        while (running) await delay(100);
         do await poll(); while (more());
         for (let i = 0; i < 3; i++) await poll();
         while (0) await poll();
@@ -34,6 +35,12 @@ testRule("unchecked-loop", {
         while (true) {
           if (next()) break;
           later(async () => { await poll(); });
+        }
+        while (true) {
+          for (const x of xs) delay(x);
+          later(async () => {
+            for await (const x of xs) use(x);
+          });
         }
       }`,
     "a loop that its source ends": `
@@ -131,6 +138,24 @@ testRule("unchecked-loop", {
           while (true) await this.poll();
         }
       }`,
+    "an object with a context in a field": `
+      function f(root: Context) {
+        return class Poller {
+          #ctx = withCancel(root);
+          async run(ctx: Context) {
+            while (true) await this.poll();
+          }
+        };
+      }`,
+    "a context that comes later": `
+      async function f() {
+        while (true) {
+          if (x) break;
+          await delay(100);
+        }
+        using ctx = withTimeout(background(), 500);
+        await load(ctx);
+      }`,
     "a declaration between two functions": `
       async function f(ctx: Context) {
         const a = () => b(), b = () => a(), reader = open(ctx);
@@ -203,6 +228,38 @@ testRule("unchecked-loop", {
         const url = name();
         await load(ctx);
         «while (true) »await reader.read(url);
+      }`,
+    },
+    "functions that call each other": {
+      code: `
+      async function f(ctx: Context) {
+        const a = () => b();
+        const b = () => a();
+        «while (true) »await a();
+      }`,
+    },
+    "a closure beside an await": {
+      code: `
+      async function f(ctx: Context) {
+        «while (true) »{
+          await poll(async () => { await next(); });
+        }
+      }
+      async function g(ctx: Context) {
+        «while (true) »{
+          for await (const x of xs) use(x);
+          poll(async () => { for await (const x of xs) use(x); });
+        }
+      }`,
+    },
+    "a loop that leaves its object alone": {
+      code: `
+      class Poller {
+        #ctx: Context;
+        constructor(ctx: Context) { this.#ctx = ctx; }
+        async run(ctx: Context) {
+          «while (true) »await poll();
+        }
       }`,
     },
     "an object that stores no context": {

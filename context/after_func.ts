@@ -1,7 +1,7 @@
 /** Functions that run once a context is done. */
 
 import type { Context } from "./context.ts";
-import { assertContext, Leaf } from "./tree.ts";
+import { assertContext, label, Leaf } from "./tree.ts";
 
 /**
  * Runs `f` in its own microtask once `ctx` is done, for whatever reason; if `ctx`
@@ -51,5 +51,9 @@ class AfterFunc extends Leaf {
     // A promise reaction would keep the async context of the registration. It
     // would also make a registration that runs cost 830 ns instead of 160.
     queueMicrotask(this.#f);
+  }
+
+  override get [label](): string {
+    return "afterFunc";
   }
 }

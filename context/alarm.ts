@@ -166,22 +166,12 @@ class FakeTimer implements Timer {
   }
 
   set(at: number, now: number): void {
-    const { setTimeout, clearTimeout } = globalThis;
+    const { setTimeout } = globalThis;
     // Setting it again would change its order among the timers of the test.
     if (this.#pending?.at === at && this.#pending.set === setTimeout) return;
     this.#clear();
-    const delay = Math.min(Math.max(0, Math.ceil(at - now)), longestDelay);
-    const id = setTimeout(() => {
-      if (this.#pending !== pending) return;
-      this.#pending = undefined;
-      this.#ring(pending.at);
-    }, delay);
-    const pending: FakeTimeout = {
-      at: Math.min(at, now + delay),
-      set: setTimeout,
-      clear: () => clearTimeout(id),
-    };
-    this.#pending = pending;
+    // A timer for nothing would make a test jump from one to the next forever.
+    if (at < Infinity) this.#pending = this.#start(at, now);
     if (this.#renewal === undefined) this.#renew();
     this.#letProcessEnd ??= keepProcessAlive?.();
   }
@@ -196,6 +186,22 @@ class FakeTimer implements Timer {
 
   forget(): void {
     this.#pending = undefined;
+  }
+
+  #start(at: number, now: number): FakeTimeout {
+    const { setTimeout, clearTimeout } = globalThis;
+    const delay = Math.min(Math.max(0, Math.ceil(at - now)), longestDelay);
+    const id = setTimeout(() => {
+      if (this.#pending !== pending) return;
+      this.#pending = undefined;
+      this.#ring(pending.at);
+    }, delay);
+    const pending: FakeTimeout = {
+      at: Math.min(at, now + delay),
+      set: setTimeout,
+      clear: () => clearTimeout(id),
+    };
+    return pending;
   }
 
   #clear(): void {

@@ -831,6 +831,25 @@ export class Node extends TreeContext implements CancelableContext {
     return node.#ending !== undefined;
   }
 
+  /** Returns whether `node` is a leaf, which only exists while something waits. */
+  static isWait(node: Node): boolean {
+    return (node.#subscriber as unknown) === node;
+  }
+
+  /** Returns whether the tree or the queue of deadlines refers to `node`. */
+  static isHeld(node: Node): boolean {
+    return Node.isWait(node) || DeadlineNode.isQueued(node) ||
+      Node.nearest(node.#parent) !== undefined;
+  }
+
+  /** The node and the contexts above it that it was made from. */
+  static lineage(node: Node): Context[] {
+    const lineage: Context[] = [];
+    let at: Context | undefined = node;
+    for (; at instanceof TreeContext; at = at[parent]) lineage.push(at);
+    return lineage;
+  }
+
   /** Makes `node` the deadline of itself and what is below; returns that above. */
   protected static setDue(node: DeadlineNode): DeadlineNode | undefined {
     const above = node.#due;
@@ -899,6 +918,11 @@ export abstract class DeadlineNode extends Node {
       one.#at < other.#at ||
       (one.#at === other.#at && one.#order < other.#order),
   }, (now) => Node.settle(() => Node.markDue(now)));
+
+  /** Returns whether `node` is in the queue. */
+  static isQueued(node: Node): boolean {
+    return #place in node && node.#place !== nowhere;
+  }
 
   /** The time of its own deadline, in ms of {@linkcode clock}. */
   static at(node: DeadlineNode): number {

@@ -12,6 +12,7 @@ import { withTimeout } from "../context/with_deadline.ts";
 import { withValue } from "../context/with_value.ts";
 import { withoutCancel } from "../context/without_cancel.ts";
 import { assertRange } from "./arguments.ts";
+import { observer } from "../context/tree_observer.ts";
 import { addrText } from "./host_port.ts";
 import { realTimers } from "./real_timers.ts";
 import type {
@@ -118,6 +119,7 @@ export class ServerLifetime<Addr extends ServerAddr, Report> {
     this.#report = report;
     this.#owner = ownerOf(ctx);
     this.#stopping = withCancel(ctx);
+    observer?.described(this.#stopping, () => `${name} ${addrText(addr)}`);
     const values = withoutCancel(ctx);
     this.draining = this.#lameDuck === 0 ? this.#stopping : withCancel(values);
     this.#working = withCancel(values);

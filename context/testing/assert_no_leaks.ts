@@ -55,7 +55,7 @@ export async function assertNoLeaks<T>(f: () => T | Promise<T>): Promise<T> {
 }
 
 async function leaksIn(nodes: OpenNodes): Promise<OpenNode[]> {
-  // What has just ended releases what it holds within a turn.
+  // A context that has just ended releases what it holds within a turn.
   await turn();
   await turn();
   const { gc } = globalThis as { gc?: () => void };

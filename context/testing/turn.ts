@@ -24,7 +24,7 @@ export class RealWait implements Disposable {
 
   /**
    * @param ms Duration in real milliseconds.
-   * @param keepsAlive Whether it keeps the process alive.
+   * @param keepsAlive True to keep the process alive meanwhile.
    */
   constructor(ms: number, keepsAlive: boolean) {
     this.over = new Promise((resolve) => this.#end = resolve);

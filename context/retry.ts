@@ -1,5 +1,6 @@
 /** Calls that are repeated when they fail. */
 
+import { call } from "./call.ts";
 import type { CancelableContext, Context } from "./context.ts";
 import { orDone } from "./or_done.ts";
 import { remaining } from "./remaining.ts";
@@ -168,15 +169,6 @@ async function run<T>(
 
 function attemptUnder(ctx: Context, timeout: number): CancelableContext {
   return timeout === Infinity ? withCancel(ctx) : withTimeout(ctx, timeout);
-}
-
-/** Turns an exception of `f` into a rejection. */
-function call<T>(
-  f: (ctx: Context, attempt: number) => T | PromiseLike<T>,
-  ctx: Context,
-  attempt: number,
-): Promise<T> {
-  return new Promise((resolve) => resolve(f(ctx, attempt)));
 }
 
 /** Returns the wait before the next attempt in ms; Infinity to give up. */

@@ -1,5 +1,6 @@
 /** Concurrent calls that share one execution. */
 
+import { call } from "./call.ts";
 import { cause } from "./cause.ts";
 import type { CancelableContext, Context } from "./context.ts";
 import { createKey, type Key } from "./key.ts";
@@ -169,7 +170,7 @@ class Flight<T> {
   /** Calls `f`, unless its only caller has already given up. */
   start(f: (ctx: Context) => T | PromiseLike<T>): void {
     if (this.#over) return;
-    new Promise<T>((resolve) => resolve(f(this.#ctx))).then(
+    call(f, this.#ctx).then(
       (value) => this.#settle(({ resolve }) => resolve(value)),
       (error) => this.#settle(({ reject }) => reject(error)),
     );

@@ -127,6 +127,7 @@ Deno.test("readQuery() finds a fault in a query cut at any length, and undefined
       const result = readQuery(whole.subarray(0, length));
       if (length < 3) assertEquals(result, undefined, `${length} bytes`);
       else assertEquals(result?.fault, Rcode.FORMERR, `${length} bytes`);
+      assertEquals(result?.edns, undefined, `${length} bytes`);
     }
   }
 });
@@ -218,12 +219,24 @@ const FAULTS: [
     [...headWith(1), ...QUESTION, 0, ...u16(41, 1232, 0, 0, 1)],
     true,
   ],
+  [
+    "an unreadable question after a header that reads like OPT",
+    Rcode.FORMERR,
+    [0x12, 0x34, ...u16(0x0001, 1, 0, 41, 0), ...Array(20).fill(64)],
+    false,
+  ],
   ["opcode 1", Rcode.NOTIMP, query("a", { flags: 0x0800 }), false],
   [
     "opcode STATUS with EDNS",
     Rcode.NOTIMP,
     query("a", { flags: 0x1000, udpSize: 1232 }),
     true,
+  ],
+  [
+    "opcode STATUS without a question",
+    Rcode.NOTIMP,
+    [0x12, 0x34, ...u16(0x1000, 0, 0, 0, 0)],
+    false,
   ],
   ["opcode NOTIFY", Rcode.NOTIMP, query("a", { flags: 0x2000 }), false],
   ["opcode UPDATE", Rcode.NOTIMP, query("a", { flags: 0x2800 }), false],
@@ -246,10 +259,17 @@ for (const [what, fault, message, edns] of FAULTS) {
     const made = reply(result, fault);
     const { id, response, counts } = header(made);
     assertEquals([id, response], [0x1234, true]);
-    assertEquals(counts.slice(1), [0, 0, edns ? 1 : 0]);
+    const questions = result.question.length > 0 ? 1 : 0;
+    assertEquals(counts, [questions, 0, 0, edns ? 1 : 0]);
     assertEquals(rcodeOf(made), edns || fault < 16 ? fault : fault & 15);
   });
 }
+
+Deno.test("readQuery() takes the first of two OPT records", () => {
+  const other = [0, ...u16(41, 600, 0, 0, 0)];
+  const message = [...headWith(2), ...QUESTION, ...OPT, ...other];
+  assertEquals(read(Uint8Array.from(message)).edns?.udpSize, 1232);
+});
 
 Deno.test("readQuery() ignores a loop of pointers in another section", () => {
   const message = Uint8Array.from([

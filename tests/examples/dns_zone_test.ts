@@ -194,6 +194,44 @@ Deno.test("zone: a long text becomes strings of 255 bytes", () => {
   }
 });
 
+Deno.test("zone: follows eight aliases, and no more", () => {
+  const aliases = Array.from(
+    { length: 9 },
+    (_, i) => `n${i} 0 CNAME n${i + 1}`,
+  );
+  const zone = Zone.parse(`${aliases.join("\n")}\nn9 0 A 192.0.2.1`);
+  const eight = zone.answer(readQuery(query("n1"))!);
+  assertEquals(header(eight).counts, [1, 9, 0, 0]);
+  assertEquals(header(eight).rcode, Rcode.NOERROR);
+  const nine = zone.answer(readQuery(query("n0"))!);
+  assertEquals(header(nine).rcode, Rcode.SERVFAIL);
+});
+
+/** 255 bytes on the wire. */
+const LONGEST = [..."xyz"].map((label) => label.repeat(63)).join(".") +
+  `.${"w".repeat(61)}`;
+
+const AT_THE_LIMIT: [what: string, line: string][] = [
+  ["the longest TTL", "a 2147483647 A 192.0.2.1"],
+  ["the largest preference", "a 1 MX 65535 b"],
+  ["the largest number of an SOA", "a 1 SOA b c 1 2 3 4 4294967295"],
+  ["the longest name", `${LONGEST} 1 A 192.0.2.1`],
+  ["the longest text", `a 1 TXT ${"x".repeat(64 * 255)}`],
+];
+
+for (const [what, line] of AT_THE_LIMIT) {
+  Deno.test(`zone: parse() accepts ${what}, and nothing longer or larger`, () => {
+    Zone.parse(line);
+    const beyond = line
+      .replace("2147483647", "2147483648")
+      .replace("65535", "65536")
+      .replace("4294967295", "4294967296")
+      .replace("ww", "www")
+      .replace("xxx", "xxxx");
+    assertThrows(() => Zone.parse(beyond), RangeError);
+  });
+}
+
 const BAD: [line: string, message: string][] = [
   ["a.example", 'must be: name TTL TYPE value; got "a.example"'],
   ["a.example 300 A", "must be: name TTL TYPE value"],

@@ -142,18 +142,29 @@ export class Failover {
     candidate.failures[failure]++;
     if (!candidate.up) return;
     candidate.up = false;
-    const { name, transport } = candidate.server;
-    getLogger().warn(`upstream ${name} (${transport}) is down: ${failure}`);
-    this.#checks.go((ctx) => revive(ctx, candidate));
+    this.#checks.go((ctx) => revive(ctx, candidate, failure));
   }
 }
 
-/** Checks a server until it answers. */
-async function revive(ctx: Context, candidate: Candidate): Promise<void> {
+/**
+ * Checks a server until it answers. If the first check succeeds, a message was
+ * lost, which happens and is not logged.
+ */
+async function revive(
+  ctx: Context,
+  candidate: Candidate,
+  failure: Failure,
+): Promise<void> {
   const { server } = candidate;
-  await retry(ctx, (ctx) => server.check(ctx), CHECKS);
+  const label = `upstream ${server.name} (${server.transport})`;
+  let checks = 0;
+  await retry(ctx, (ctx, attempt) => {
+    checks = attempt;
+    if (attempt === 2) getLogger().warn(`${label} is down: ${failure}`);
+    return server.check(ctx);
+  }, CHECKS);
   candidate.up = true;
-  getLogger().info(`upstream ${server.name} (${server.transport}) is up again`);
+  if (checks > 1) getLogger().info(`${label} is up again`);
 }
 
 /** The fault of a server. Undefined if the client left, which is none. */

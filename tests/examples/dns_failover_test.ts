@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { BaseHandler, setup } from "@std/log";
 import { FakeTime } from "@std/testing/time";
 import {
   background,
@@ -57,6 +58,23 @@ function withRandom(fraction: number): Disposable {
   const { random } = Math;
   Math.random = () => fraction;
   return { [Symbol.dispose]: () => void (Math.random = random) };
+}
+
+/** Collects the lines of the log until it is disposed. */
+function logTo(lines: string[]): Disposable {
+  class Collector extends BaseHandler {
+    override log(line: string): void {
+      lines.push(line);
+    }
+  }
+  const collector = new Collector("INFO", {
+    formatter: ({ levelName, msg }) => `${levelName} ${msg}`,
+  });
+  setup({
+    handlers: { collector },
+    loggers: { default: { level: "INFO", handlers: ["collector"] } },
+  });
+  return { [Symbol.dispose]: () => setup({}) };
 }
 
 const QUERY = readQuery(query("a"))!;
@@ -168,6 +186,31 @@ Deno.test("Failover checks a failed server at once, and then after pauses that g
   const seconds = scene.servers[0]!.checked.map((at) => at / 1_000);
   assertEquals(seconds, [0, 0.5, 1.5, 3.5, 7.5, 15.5, 31.5, 61.5, 91.5]);
 });
+
+for (
+  const [checks, lines] of [[1, []], [
+    2,
+    [
+      "WARN upstream s0 (udp) is down: refused",
+      "INFO upstream s0 (udp) is up again",
+    ],
+  ]] as const
+) {
+  Deno.test(`Failover logs ${lines.length} lines about a failure if check ${checks} succeeds`, async () => {
+    const logged: string[] = [];
+    using _log = logTo(logged);
+    await using scene = new Scene("closed", "NOERROR");
+    const [server] = scene.servers;
+    const { check } = server!;
+    server!.check = (ctx) => {
+      if (server!.checked.length === checks - 1) server!.mode = "NOERROR";
+      return check.call(server, ctx);
+    };
+    await scene.ask();
+    while (!scene.up[0]) await scene.time.nextAsync();
+    assertEquals(logged, [...lines]);
+  });
+}
 
 Deno.test("Failover runs one series of checks, however many queries fail", async () => {
   using _random = withRandom(1);

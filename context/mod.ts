@@ -47,6 +47,12 @@ export { orDone, type OrDoneOptions } from "./or_done.ts";
 export { untilDone } from "./until_done.ts";
 export { type Backoff, retry, type RetryOptions } from "./retry.ts";
 export { singleFlight, type SingleFlightOptions } from "./single_flight.ts";
+export type { DeadlineHeader } from "./deadline_header.ts";
+export {
+  type ContextRequestInit,
+  requestInit,
+  type RequestInitOptions,
+} from "./request_init.ts";
 export { WaitGroup } from "./wait_group.ts";
 export { type Group, group, type GroupOptions } from "./group.ts";
 export {

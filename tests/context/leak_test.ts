@@ -31,6 +31,7 @@ const programs: [script: string, ...programs: string[]][] = [
     "orDone that the promise ends",
     "orDone that a failure ends",
     "orDone that ctx ends",
+    "requestInit with a request",
     "every with break",
     "every that ctx ends",
     "untilDone with break",

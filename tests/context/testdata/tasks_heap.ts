@@ -8,6 +8,7 @@ import {
   every,
   group,
   orDone,
+  requestInit,
   sleep,
   snapshot,
   untilDone,
@@ -34,6 +35,9 @@ const stuck: AsyncIterable<never> = {
 const endless = new WaitGroup();
 endless.add();
 
+/** A signal of the program that lives as long as it does. */
+const appSignal = new AbortController().signal;
+
 // Those that need turns of the event loop are fewer. All of one batch go on at
 // the same time.
 const programs: { [name: string]: [count: number, once: Once] } = {
@@ -55,6 +59,11 @@ const programs: { [name: string]: [count: number, once: Once] } = {
   "orDone that ctx ends": [1_000_000, (parent) => {
     using ctx = withCancel(parent);
     orDone(ctx, new Promise(ignore)).catch(ignore);
+  }],
+
+  "requestInit with a request": [100_000, (parent) => {
+    const options = requestInit(parent, { signal: appSignal });
+    new Request("http://localhost/", options);
   }],
 
   "every with break": [100_000, async (parent) => {

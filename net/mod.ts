@@ -43,6 +43,7 @@ export type {
   HttpServer,
   ShutdownReport,
 } from "./http/http_server.ts";
+export { ClientDeadline } from "./client_deadline.ts";
 export { ClientGone } from "./client_gone.ts";
 export { localAddrKey, remoteAddrKey } from "./addr_keys.ts";
 export { httpServerKey, requestContext } from "./http/request_context.ts";

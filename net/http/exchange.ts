@@ -12,6 +12,7 @@ import { assertAbove0 } from "../arguments.ts";
 import { ClientGone } from "../client_gone.ts";
 import { IdleTimeout } from "../idle_timer.ts";
 import { cutStream } from "./cut_stream.ts";
+import type { DeadlineHeaders } from "./deadline_headers.ts";
 import type { HttpHandler } from "./http_server.ts";
 import { hasLegacyAbort, learnAbortMode } from "./legacy_abort.ts";
 import type { Linked } from "./linked_list.ts";
@@ -38,6 +39,7 @@ export interface ExchangeServer {
   readonly handler: HttpHandler;
   /** Time in ms that a request may take. */
   readonly requestTimeout: number | ((request: Request) => number);
+  readonly deadlineHeaders: DeadlineHeaders | undefined;
   readonly maxBodyBytes: number;
   /** Longest time in ms without a new piece of the body. */
   readonly bodyTimeout: number;
@@ -200,9 +202,9 @@ export class Exchange implements Linked<Exchange> {
   }
 
   #handle(): Response | Promise<Response> {
-    const { handler, onRequest, requestTimeout } = this.#server;
+    const { handler, onRequest } = this.#server;
     const request = this.#request;
-    if (requestTimeout !== Infinity) this.#limitTime(requestTimeout);
+    if (!this.#limitTime()) return timedOut();
     const { method } = request;
     if (method !== "GET" && method !== "HEAD") this.#bindBody();
     setExchange(request, this);
@@ -215,13 +217,22 @@ export class Exchange implements Linked<Exchange> {
     return handler(ctx, request);
   }
 
-  #limitTime(timeout: number | ((request: Request) => number)): void {
-    const ms = typeof timeout === "number" ? timeout : timeout(this.#request);
-    if (ms === Infinity) return;
-    if (typeof timeout !== "number") {
+  /** Sets the deadline; returns false if the client's has passed already. */
+  #limitTime(): boolean {
+    const { requestTimeout, deadlineHeaders } = this.#server;
+    let ms = requestTimeout;
+    if (typeof ms !== "number") {
+      ms = ms(this.#request);
       assertAbove0("serveHttp", { requestTimeout: ms });
     }
-    this.#ctx = this.context = withTimeout(this.#open, ms);
+    const cause = deadlineHeaders?.shortest(this.#request);
+    if (cause !== undefined && cause.timeout <= ms) {
+      ms = cause.timeout;
+      this.#ctx = this.context = withTimeout(this.#open, ms, { cause });
+    } else if (ms !== Infinity) {
+      this.#ctx = this.context = withTimeout(this.#open, ms);
+    }
+    return ms > 0;
   }
 
   #bindBody(): void {

@@ -10,7 +10,7 @@ import type { Server, ServerAddr } from "../server.ts";
  * | error                                       | status | reported |
  * | ------------------------------------------- | ------ | -------- |
  * | the end of ctx because the client has gone  | 499    | no       |
- * | the end of ctx because of `requestTimeout`  | 504    | no       |
+ * | the end of ctx because of its deadline      | 504    | no       |
  * | the end of ctx with the grace period        | 503    | no       |
  * | a deadline of its own, such as of a step    | 504    | yes      |
  * | a body that is too long, or stops arriving  | 413, 408 | no     |
@@ -35,8 +35,8 @@ import type { Server, ServerAddr } from "../server.ts";
  * ```
  *
  * @param ctx Context of the request, with the values of the server's ctx. Done when
- * the response has been sent, the client has gone, `requestTimeout` has passed or
- * the server's grace period is over.
+ * the response has been sent, the client has gone, its deadline has passed or the
+ * server's grace period is over.
  * @param request The request.
  */
 export type HttpHandler = (
@@ -94,4 +94,9 @@ export interface HttpServer<Addr extends ServerAddr = Deno.NetAddr>
   extends Server<Addr, ShutdownReport> {
   /** Number of requests that have not been answered in full. */
   readonly inFlight: number;
+  /**
+   * Number of request headers so far that `deadlineHeaders` names and that were ignored
+   * because their value does not parse. A proxy that garbles them shows here.
+   */
+  readonly ignoredDeadlines: number;
 }

@@ -1,6 +1,7 @@
 /** An HTTP server. */
 
 import type { Context } from "../../context/context.ts";
+import type { DeadlineHeader } from "../../context/deadline_header.ts";
 import { isCanceled } from "../../context/is_canceled.ts";
 import { withLazyValue } from "../../context/with_lazy_value.ts";
 import { withValue } from "../../context/with_value.ts";
@@ -17,6 +18,7 @@ import {
   type ServerWork,
 } from "../server_lifetime.ts";
 import type { ListenUnixOptions } from "../unix_socket.ts";
+import { assertDeadlineHeaders, DeadlineHeaders } from "./deadline_headers.ts";
 import { Exchange, type ExchangeServer } from "./exchange.ts";
 import {
   assertListenOptions,
@@ -43,6 +45,17 @@ export interface HttpOptions<Addr extends ServerAddr>
    * WebSockets: `(request) => isStream(request) ? Infinity : 5_000`.
    */
   requestTimeout?: number | ((request: Request) => number);
+  /**
+   * Request headers in which to look for the client's deadline, as `requestInit`, gRPC,
+   * Connect and Envoy send it: see {@linkcode DeadlineHeader}. None by default; name
+   * only what your own proxies and services send.
+   *
+   * The shortest deadline applies if it is shorter than `requestTimeout`; the cause of
+   * the request's ctx is then a `ClientDeadline`. A time of 0 or less is answered with
+   * 504 without calling the handler. Values that do not parse are ignored and counted
+   * in `ignoredDeadlines` of the server.
+   */
+  deadlineHeaders?: readonly (DeadlineHeader | string & Record<never, never>)[];
   /**
    * Time in ms that may pass without a new piece of a request's body while the
    * handler reads it; `Infinity` by default. The read then rejects with
@@ -121,7 +134,8 @@ export interface ServeHttpPathOptions
  * @returns The server. `await using` shuts it down at the end of the block.
  * @throws {ContextError} The error of `ctx` if that is done: no socket is opened.
  * @throws {TypeError} If `ctx` is not a context, `handler` not a function, or
- * `tls` without its cert or key, or together with `path`.
+ * `tls` without its cert or key, or together with `path`, or a deadline header that
+ * is not known.
  * @throws {RangeError} If an option is out of range.
  * @throws {Deno.errors.AddrInUse} If the port is in use.
  * @throws {Deno.errors.AddrNotAvailable} If the machine does not have the address.
@@ -177,6 +191,7 @@ export function serveHttp(
   if (typeof requestTimeout !== "function") {
     assertAbove0("serveHttp", { requestTimeout });
   }
+  assertDeadlineHeaders(options.deadlineHeaders ?? []);
   assertListenOptions(options as HttpListenOptions);
   if (ctx.err !== undefined) throw ctx.err;
   return new Server(ctx, options as HttpOptions<ServerAddr>, handler);
@@ -222,6 +237,10 @@ class Server extends ServerBase<ServerAddr, ShutdownReport>
 
   get inFlight(): number {
     return this.#work.size;
+  }
+
+  get ignoredDeadlines(): number {
+    return this.#work.ignoredDeadlines;
   }
 }
 
@@ -274,6 +293,8 @@ class HttpWork implements ServerWork<ShutdownReport> {
     this.#exchanges = {
       handler,
       requestTimeout: options.requestTimeout ?? Infinity,
+      deadlineHeaders: options.deadlineHeaders &&
+        new DeadlineHeaders(options.deadlineHeaders),
       maxBodyBytes: options.maxBodyBytes ?? Infinity,
       bodyTimeout: options.bodyTimeout ?? Infinity,
       onRequest: options.onRequest,
@@ -291,6 +312,11 @@ class HttpWork implements ServerWork<ShutdownReport> {
   /** Number of requests in flight. */
   get size(): number {
     return this.#inFlight.size;
+  }
+
+  /** Number of deadline headers that did not parse. */
+  get ignoredDeadlines(): number {
+    return this.#exchanges.deadlineHeaders?.ignored ?? 0;
   }
 
   async drain(): Promise<void> {

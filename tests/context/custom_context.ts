@@ -1,4 +1,4 @@
-/** Contexts such as a user of the package might write. */
+/** Contexts that a user of the package might write. */
 
 import {
   Canceled,
@@ -7,7 +7,7 @@ import {
   type Key,
 } from "@curfew/context";
 
-/** Passes everything on, as a wrapper that logs would. */
+/** Delegates everything, like a wrapper that logs. */
 export class Wrapper implements Context {
   readonly inner: Context;
 
@@ -36,7 +36,7 @@ export class Wrapper implements Context {
   }
 }
 
-/** Ends when it is told to and not before; values and deadline are passed on. */
+/** Ends at `end()` and not before; values and deadline are delegated. */
 export class OwnSignal extends Wrapper {
   readonly #controller = new AbortController();
   readonly #done = Promise.withResolvers<void>();
@@ -90,14 +90,14 @@ export class LateSignal extends Wrapper {
   }
 }
 
-/** Has no values at all, so nothing of the tree above can be found through it. */
+/** Has no values, so nothing of the tree above can be found through it. */
 export class WithoutValues extends OwnSignal {
   override value(): undefined {
     return undefined;
   }
 }
 
-/** Says that it has a deadline, and leaves it to others to keep it. */
+/** Has a deadline at which it does not end by itself. */
 export class Due extends Wrapper {
   readonly #at: number;
 

@@ -1,11 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
 import { ChildProcess } from "./child_process.ts";
 
-// In bytes. Far below what it would take to keep anything for each of them.
+// Limit in bytes, far below the cost of keeping anything for each of them.
 const flat = 1_000_000;
 
-// The programs in testdata/, each of which makes and ends a great many contexts,
-// or waits a great many times, on one context that lives on.
+// Programs in testdata/. Each creates and ends a great many contexts under one that
+// lives on, or waits a great many times on it.
 const programs: [script: string, ...programs: string[]][] = [
   [
     "heap.ts",
@@ -34,9 +34,13 @@ const programs: [script: string, ...programs: string[]][] = [
     "requestInit with a request",
     "every with break",
     "every that ctx ends",
+    "every that is left while it waits",
     "untilDone with break",
     "untilDone that ctx ends",
+    "untilDone that is left while it waits",
+    "untilDone of a stream that ctx ends",
     "group with a queue",
+    "group with results",
     "group that is left",
     "WaitGroup",
     "WaitGroup whose wait ctx ends",
@@ -58,7 +62,7 @@ for (const [script, ...names] of programs) {
         left: number;
       };
       assert(heap.length >= 4 && made >= 100_000);
-      // From the first look on: what is loaded and compiled once is there by then.
+      // From the first sample on, everything has been loaded and compiled.
       const growth = Math.max(...heap.slice(1)) - heap[0]!;
       assert(growth < flat, `${growth} bytes after ${made}: ${heap}`);
       assertEquals(left, 0);

@@ -1,5 +1,5 @@
-// Waits for a great many things on one context that lives on, and prints the
-// size of the heap on the way. Needs the flag --expose-gc of V8.
+// Waits a great many times on one context that lives on, and prints the size of
+// the heap from time to time. Needs V8's flag --expose-gc.
 
 import {
   background,
@@ -20,26 +20,26 @@ const { gc } = globalThis as unknown as { gc(): void };
 
 const hour = 3_600_000;
 
-/** What happens once, a great many times, under the context that lives on. */
+/** One of a great many waits on the context that lives on. */
 type Once = (parent: CancelableContext) => void | Promise<void>;
 
-/** Does nothing, with whatever it is given. */
+/** Does nothing with its arguments. */
 function ignore(): void {}
 
-/** An iterable of one item, which never comes. */
+/** An iterable whose first item never comes. */
 const stuck: AsyncIterable<never> = {
   [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(ignore) }),
 };
 
-/** Tasks of which one never ends. */
+/** A WaitGroup with a task that never ends. */
 const endless = new WaitGroup();
 endless.add();
 
 /** A signal of the program that lives as long as it does. */
 const appSignal = new AbortController().signal;
 
-// Those that need turns of the event loop are fewer. All of one batch go on at
-// the same time.
+// Fewer of those that need turns of the event loop. The waits of one batch are
+// concurrent.
 const programs: { [name: string]: [count: number, once: Once] } = {
   "sleep that ctx ends": [1_000_000, (parent) => {
     using ctx = withCancel(parent);
@@ -78,6 +78,12 @@ const programs: { [name: string]: [count: number, once: Once] } = {
     await end;
   }],
 
+  "every that is left while it waits": [100_000, async (parent) => {
+    const ticks = every(parent, hour);
+    ticks.next();
+    await ticks.return();
+  }],
+
   "untilDone with break": [1_000_000, async (parent) => {
     for await (const _ of untilDone(parent, [1, 2, 3])) break;
   }],
@@ -89,11 +95,29 @@ const programs: { [name: string]: [count: number, once: Once] } = {
     await end;
   }],
 
+  "untilDone that is left while it waits": [100_000, async (parent) => {
+    const items = untilDone(parent, stuck);
+    items.next();
+    await items.return();
+  }],
+
+  "untilDone of a stream that ctx ends": [100_000, async (parent) => {
+    using ctx = withCancel(parent);
+    const end = untilDone(ctx, new ReadableStream()).next();
+    ctx.cancel();
+    await end;
+  }],
+
   "group with a queue": [100_000, async (parent) => {
     const tasks = group(parent, { limit: 1 });
     tasks.go(ignore);
     tasks.go(ignore);
     await tasks.wait();
+  }],
+
+  "group with results": [100_000, async (parent) => {
+    await using tasks = group(parent, { limit: 1 });
+    await Promise.all([tasks.run(ignore), tasks.run(ignore)]);
   }],
 
   "group that is left": [100_000, async (parent) => {
@@ -116,9 +140,9 @@ const programs: { [name: string]: [count: number, once: Once] } = {
   }],
 };
 
-/** The size of the heap, when all that is over has been taken. */
+/** Returns the size of the heap after a garbage collection. */
 async function size(): Promise<number> {
-  // What is weakly held goes a turn of the event loop later.
+  // Weakly held objects are freed a turn of the event loop later.
   for (let i = 0; i < 3; i++) {
     await new Promise((resolve) => setTimeout(resolve));
     gc();
@@ -126,7 +150,7 @@ async function size(): Promise<number> {
   return Deno.memoryUsage().heapUsed;
 }
 
-/** How many there are on `ctx`, be they children or leaves. */
+/** Returns the number of children and leaves of `ctx`. */
 function registered(ctx: Context): number {
   const { afterFuncs, children } = snapshot(ctx);
   return afterFuncs + children.length;
@@ -144,5 +168,5 @@ for (let round = 0; round < rounds; round++) {
   heap.push(await size());
 }
 console.log(JSON.stringify({ heap, made: count, left: registered(parent) }));
-// As heap.ts does.
+// As in heap.ts.
 Deno.exit();

@@ -215,12 +215,15 @@ export class RequestBody {
   ): Promise<ReadableStreamReadResult<Uint8Array<ArrayBuffer>>> {
     const { ctx, idleTimeout } = this.#bounds;
     if (idleTimeout === Infinity) return await orDone(ctx, reader.read());
-    using time = withTimeout(ctx, idleTimeout);
+    // Not `using`, which Node 20 cannot parse: the package would not load there.
+    const time = withTimeout(ctx, idleTimeout);
     try {
       return await orDone(time, reader.read());
     } catch (error) {
       const isIdle = error === time.err && ctx.err === undefined;
       throw isIdle ? new IdleTimeout(idleTimeout) : error;
+    } finally {
+      time.cancel();
     }
   }
 

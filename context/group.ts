@@ -79,7 +79,8 @@ export interface Group extends AsyncDisposable {
  * block cancels what still runs, waits for it, and throws the first failure that
  * neither `wait` nor `run` has given to you. Errors that only pass on the end of
  * the group's ctx (see `isCanceled`) are not failures, and neither are dropped
- * tasks: call `wait` to learn that everything ran.
+ * tasks: call `wait` to learn that everything ran. Under `main`, a failure that
+ * nothing waits for ends the program.
  *
  * @param ctx The context to derive from.
  * @param options The limit.

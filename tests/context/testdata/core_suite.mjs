@@ -2,6 +2,7 @@
 // package: `node --test core_suite.mjs`.
 
 import assert from "node:assert/strict";
+import { AsyncLocalStorage } from "node:async_hooks";
 import { test } from "node:test";
 import { inspect } from "node:util";
 import {
@@ -152,6 +153,42 @@ test("a group gives the first error and cancels the others", async () => {
   tasks.go((ctx) => orDone(ctx, new Promise(() => {})));
   tasks.go(() => Promise.reject(new Error("first")));
   await assert.rejects(() => tasks.wait(), /first/);
+});
+
+test("untilDone() cancels a silent stream at the end of ctx, or when it is left", async () => {
+  for (const how of ["ctx ends", "it is left"]) {
+    const ctx = withCancel(background());
+    let canceled = false;
+    const stream = new ReadableStream({ cancel: () => void (canceled = true) });
+    const items = untilDone(ctx, stream);
+    const next = items.next();
+    if (how === "ctx ends") ctx.cancel();
+    else await items.return();
+    assert.deepEqual(await next, { done: true, value: undefined });
+    assert.deepEqual([canceled, stream.locked], [true, false]);
+    ctx.cancel();
+  }
+});
+
+test("a group returns results and keeps the async context of queued tasks", async () => {
+  const id = new AsyncLocalStorage();
+  const tasks = group(background(), { limit: 1 });
+  const results = ["a", "b", "c"].map((name) =>
+    id.run(name, () =>
+      tasks.run(async () => {
+        await sleep(background(), 1);
+        return id.getStore();
+      }))
+  );
+  assert.deepEqual(await Promise.all(results), ["a", "b", "c"]);
+  await tasks.wait();
+});
+
+test("a group does not throw again at its end what run() has thrown", async () => {
+  const tasks = group(background());
+  const failing = () => tasks.run(() => Promise.reject(new Error("broken")));
+  await assert.rejects(failing, /broken/);
+  await tasks[Symbol.asyncDispose]();
 });
 
 test("a WaitGroup waits for all", async () => {

@@ -23,7 +23,7 @@
  *   { hostname: "127.0.0.1", port: 0 },
  *   async (ctx) => {
  *     using step = withTimeout(ctx, 500);
- *     const reply = await fetch("data:,hello", step); // a context is a { signal }
+ *     const reply = await fetch("data:,hello", { signal: step.signal });
  *     return new Response(await reply.text()); // read before step ends
  *   },
  * );

@@ -1,16 +1,16 @@
 /**
- * What belongs to a request, through all that is done for it: values come down
- * from the server and the connection, and when the client goes away, the work for
- * it ends, on the next server too. Nothing above the request is touched.
+ * Values and cancellation of a request, across two servers: values come down from
+ * the server and the connection, and when the client leaves, the work for it ends,
+ * on the next server too. Nothing above the request is affected.
  *
  *     client -> front -> backend
  *
  * - In Go: `BaseContext` and `ConnContext` of `http.Server` add values to what
  *   `r.Context()` gives; `http.NewRequestWithContext` hands it on.
  * - Here: the server's context brings its values, `onRequest` adds those of a
- *   request, the addresses are there. `fetch(url, ctx)` hands the end on, with the
- *   cause `ClientGone`. Code that is given the request only, as in a framework,
- *   finds its context by `requestContext`.
+ *   request, and the addresses are there. `fetch` with `ctx.signal` passes the end
+ *   on, with the cause `ClientGone`. Code that is given only the request, as in a
+ *   framework, finds its context with `requestContext`.
  *
  *     deno run --unstable-no-legacy-abort --allow-net=127.0.0.1 examples/patterns/request_chain.ts
  *
@@ -26,8 +26,8 @@
  * main: both servers serve: true
  * ```
  *
- * The ports vary. Without --unstable-no-legacy-abort it does the same, and Deno has
- * a word on stderr about what that flag changes.
+ * The ports vary. Without --unstable-no-legacy-abort it does the same, and Deno warns
+ * on stderr about what that flag changes.
  *
  * @module
  */
@@ -51,7 +51,7 @@ import {
 const shopKey = createKey<string>("shop");
 const userKey = createKey<string>("user");
 
-/** Answers /stock; whatever else takes until nobody waits for it any more. */
+/** Answers /stock at once; any other path takes until its client leaves. */
 const backend: HttpHandler = async (ctx, request) => {
   const { pathname } = new URL(request.url);
   console.log(`backend: ${pathname} begins`);
@@ -66,7 +66,7 @@ const backend: HttpHandler = async (ctx, request) => {
 const begun = Promise.withResolvers<void>();
 const ended = Promise.withResolvers<void>();
 
-/** Knows the request only. */
+/** Is given only the request. */
 async function front(request: Request, next: string): Promise<Response> {
   const ctx = requestContext(request);
   const { pathname } = new URL(request.url);
@@ -76,7 +76,7 @@ async function front(request: Request, next: string): Promise<Response> {
       `from ${at(ctx.value(remoteAddrKey))} to ${at(ctx.value(localAddrKey))}`,
   );
   try {
-    const reply = await fetch(next + pathname, ctx);
+    const reply = await fetch(next + pathname, { signal: ctx.signal });
     return new Response(await reply.text());
   } catch (error) {
     console.log(`front: ${pathname} ends, ${cause(ctx)}`);
@@ -116,7 +116,7 @@ async function visit(parent: Context): Promise<void> {
   console.log(`main: both servers serve: ${ahead.ready && behind.ready}`);
 }
 
-// Nothing here takes a time, so --fast has nothing to change.
+// Nothing here waits for a time, so --fast changes nothing.
 const odd = Deno.args.find((arg) => arg !== "--fast");
 if (odd !== undefined) {
   console.error(`unknown argument "${odd}"; there is only --fast`);

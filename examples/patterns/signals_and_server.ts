@@ -1,14 +1,14 @@
 /**
- * A server and somebody who watches for signals, side by side: when one of them
+ * A server and a task that watches for signals, side by side: when one of them
  * ends, so does the other.
  *
  * - In Go: an `errgroup` of three goroutines: one for `ListenAndServe`, one for
  *   `signal.Notify` and a `select`, and one that waits for the group's ctx to call
  *   `server.Shutdown`. Each returns an error to end the others.
- * - Here: a `group` of two, for the server shuts itself down with its context.
- *   `notifyContext` gives the signals back when it ends, so that a second Ctrl-C
- *   has its usual effect. A program with nothing but this to do takes `main`.
- * - The first error is the one `wait` tells: who has ended it, and why.
+ * - Here: a `group` of two, because the server shuts itself down with its context.
+ *   `notifyContext` restores the signals when it ends, so that a second Ctrl-C has
+ *   its usual effect. A program that does nothing else uses `main`.
+ * - `wait` rejects with the first error: which of the two ended it, and why.
  *
  *     deno run --allow-net=127.0.0.1 examples/patterns/signals_and_server.ts
  *
@@ -21,8 +21,8 @@
  * main: ended by: Error: the server has ended, a client asked for /quit
  * ```
  *
- * The port varies. Ctrl-C in the meantime is the other way round; with
- * `--until-signal` there is no client, and it is the only way.
+ * The port varies. Press Ctrl-C in the meantime to end it the other way round. With
+ * `--until-signal` there is no client, so that is the only way.
  *
  * @module
  */
@@ -66,7 +66,7 @@ async function watchSignals(ctx: Context): Promise<never> {
 
 /** A client, with time for Ctrl-C between its two requests. */
 async function visit(ctx: Context, url: string): Promise<void> {
-  const reply = await fetch(`${url}/hello`, ctx);
+  const reply = await fetch(`${url}/hello`, { signal: ctx.signal });
   console.log(`client: /hello says ${await reply.text()}`);
   await sleep(ctx, 5 * second);
   console.log("client: asks for /quit");
@@ -83,7 +83,7 @@ if (odd !== undefined) {
   );
   Deno.exit(2);
 }
-/** In ms. */
+/** Pace of the client, in ms. */
 const second = Deno.args.includes("--fast") ? 20 : 1_000;
 
 await using tasks = group(background());

@@ -11,8 +11,10 @@
  *   it, and sleeps long enough to see first the deadline end work2 and work3, then
  *   `cancel` end work1. The value's key is a string, which any package might use.
  * - Here: main waits for the tasks, not for a time. A context of another type is a
- *   good parent, its end and its values come through. The key is made by
- *   `createKey` and has a type: nobody else's can be the same.
+ *   good parent: its end and its values come through. The key comes from
+ *   `createKey`, is typed, and equals no other.
+ * - work3 hears of the end before work2: what `OtherContext` passes on is a signal,
+ *   which is aborted before the waits on the same context are notified.
  *
  *     deno run examples/patterns/nested.ts
  *
@@ -20,8 +22,8 @@
  * work1: is running (no note)
  * work2: is running (no note)
  * work3: is running (andes, pass from main)
- * work2: is told: TimeoutError: context deadline exceeded
  * work3: is told: TimeoutError: context deadline exceeded
+ * work2: is told: TimeoutError: context deadline exceeded
  * main: work2 and work3 have ended
  * work1: is running (no note)
  * work1: is told: main has nothing more to do
@@ -45,7 +47,7 @@ import {
   withValue,
 } from "@curfew/context";
 
-/** A context type of our own; such a one might log, or count. */
+/** A context type of our own; a real one might log or count. */
 class OtherContext implements Context {
   readonly #inner: Context;
 
@@ -105,7 +107,7 @@ if (odd !== undefined) {
   console.error(`unknown argument "${odd}"; there is only --fast`);
   Deno.exit(2);
 }
-/** In ms. */
+/** Pace of the tasks, in ms. */
 const second = Deno.args.includes("--fast") ? 20 : 1_000;
 
 await main(nest);

@@ -24,6 +24,7 @@ const takeContext: { [name: string]: (ctx: Context) => unknown } = {
   notifyContext: (ctx) => contexts.notifyContext(ctx, "SIGTERM"),
   orDone: (ctx) => contexts.orDone(ctx, never),
   remaining: contexts.remaining,
+  requestInit: contexts.requestInit,
   retry: (ctx) => contexts.retry(ctx, ignore),
   serveHttp: (ctx) => servers.serveHttp(ctx, local, () => new Response()),
   serveTcp: (ctx) => servers.serveTcp(ctx, local, ignore),

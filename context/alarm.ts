@@ -159,6 +159,8 @@ class FakeTimer implements Timer {
   readonly #ring: (at: number) => void;
   #pending: FakeTimeout | undefined;
   #renewal: AbortSignal | undefined;
+  /** True while `#renewal` has a listener. */
+  #isRenewing = false;
   #letProcessEnd: (() => void) | undefined;
 
   constructor(ring: (at: number) => void) {
@@ -172,14 +174,14 @@ class FakeTimer implements Timer {
     this.#clear();
     // A timer for nothing would make a test jump from one to the next forever.
     if (at < Infinity) this.#pending = this.#start(at, now);
-    if (this.#renewal === undefined) this.#renew();
+    this.#renew();
     this.#letProcessEnd ??= keepProcessAlive?.();
   }
 
   release(): void {
     this.#clear();
+    this.#isRenewing = false;
     this.#renewal?.removeEventListener("abort", this.#renewed);
-    this.#renewal = undefined;
     this.#letProcessEnd?.();
     this.#letProcessEnd = undefined;
   }
@@ -211,12 +213,19 @@ class FakeTimer implements Timer {
   }
 
   #renew(): void {
-    this.#renewal = timeout.call(AbortSignal, renewal);
+    if (this.#isRenewing) return;
+    this.#isRenewing = true;
+    // It cannot be cleared, so one that has not fired is used again.
+    if (this.#renewal === undefined || this.#renewal.aborted) {
+      this.#renewal = timeout.call(AbortSignal, renewal);
+    }
     this.#renewal.addEventListener("abort", this.#renewed);
   }
 
   readonly #renewed = (): void => {
+    this.#isRenewing = false;
     this.#renewal = undefined;
+    if (this.#pending?.set === globalThis.setTimeout) return this.#renew();
     // The queue sets the alarm again, by whatever clock is there now.
     this.forget();
     this.#ring(-Infinity);

@@ -14,20 +14,23 @@ const ownFolders = [
   new URL("../net/", import.meta.url).href,
 ];
 
-/** Deep enough for the frames of this package and those that call it. */
-const frameLimit = 40;
+/** Enough for the frames of this package, up to the one that called it. */
+const frameLimit = 14;
 
-/** Returns the stack of the caller as text; cheap compared to parsing it. */
-export function captureStack(): string {
+/** The stack of a call; its text is made when it is first read, which is slow. */
+export type CapturedStack = Pick<Error, "stack">;
+
+/** Captures the stack of the caller: 2 us, and 50 us more for its text. */
+export function captureStack(): CapturedStack {
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = frameLimit;
-  const { stack = "" } = new Error();
+  const captured = new Error();
   Error.stackTraceLimit = stackTraceLimit;
-  return stack;
+  return captured;
 }
 
 /** Finds the caller in a stack from {@linkcode captureStack}. */
-export function creationSite(stack: string): CreationSite {
+export function creationSite({ stack = "" }: CapturedStack): CreationSite {
   let call = "";
   for (const line of stack.split("\n").slice(1)) {
     const frame = parseFrame(line);

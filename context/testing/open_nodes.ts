@@ -1,6 +1,7 @@
 /** The contexts and waits that were created while a test runs and have not ended. */
 
 import {
+  type CapturedStack,
   captureStack,
   type CreationSite,
   creationSite,
@@ -19,7 +20,7 @@ export interface OpenNode {
 export class OpenNodes implements TreeObserver, Disposable {
   /** Weak, so that what the test has dropped can be collected. */
   readonly #nodes = new Map<number, WeakRef<Node>>();
-  readonly #stacks = new Map<number, string>();
+  readonly #stacks = new Map<number, CapturedStack>();
   readonly #ids = new WeakMap<Node, number>();
   readonly #described = new WeakMap<object, () => string>();
   readonly #observing: Disposable;

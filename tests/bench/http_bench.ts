@@ -23,7 +23,7 @@ function fileOf(name: string): string {
 }
 
 const legs = option("legs", 41);
-/** As many requests until the engine has optimised all it will. */
+/** Warm-up requests: enough for the engine to optimize all code. */
 const warmUp = 20_000;
 const requests = option("requests", 3_000);
 

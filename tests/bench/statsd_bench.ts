@@ -154,7 +154,7 @@ console.log(`Deno ${Deno.version.deno}, ${legs} legs, ${pinned}.\n`);
 row("CPU time of a line", "", "µs", "this / etsy's", "of the legs", "lost");
 row("---", "---", "---:", "---:", "---:", "---:");
 for (const lines of [10, 1]) {
-  // As many until the engines have optimised all they will.
+  // Warm-up: enough for the engines to optimize all code.
   for (const server of servers) await leg(server, 2 * count, rate, lines);
   const times = servers.map(() => [] as number[]);
   const lost = servers.map(() => 0);

@@ -21,7 +21,7 @@ function fileOf(name: string): string {
 
 const legs = option("legs", 21);
 const datagrams = option("datagrams", 40_000);
-/** As many until the engine has optimised all it will. */
+/** Warm-up: enough for the engine to optimize all code. */
 const warmUp = 100_000;
 
 using all = new DisposableStack();

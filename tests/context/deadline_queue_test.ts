@@ -44,7 +44,7 @@ Deno.test("each deadline fires when it is due, not with the one before", () => {
   ]);
 });
 
-Deno.test("deadlines that are cancelled are taken out, the others stay in order", () => {
+Deno.test("deadlines that are canceled are taken out, the others stay in order", () => {
   using time = new FakeTime();
   const order: number[] = [];
   const contexts = Array.from({ length: 200 }, (_, i) => {
@@ -71,7 +71,7 @@ Deno.test("an earlier deadline that is made later fires first", () => {
   assertEquals([signal.aborted, earlySignal.aborted], [false, true]);
 });
 
-Deno.test("a later deadline fires though the earlier one was cancelled", () => {
+Deno.test("a later deadline fires though the earlier one was canceled", () => {
   using time = new FakeTime();
   const early = withTimeout(background(), 10);
   early.signal.addEventListener("abort", () => {});
@@ -229,7 +229,7 @@ Deno.test("a real deadline that was pending under a fake clock fires when the re
   await done;
 });
 
-Deno.test("a context that was cancelled under one fake clock leaves the next one right", () => {
+Deno.test("a context that was canceled under one fake clock leaves the next one right", () => {
   {
     using _time = new FakeTime();
     using ctx = withTimeout(background(), 1000);
@@ -313,9 +313,9 @@ const lives: [program: string, err: string][] = [
   ["nobody listens", "open"],
   ["nobody listens to a descendant", "open"],
   ["listened to without a deadline", "open"],
-  ["cancelled after the signal was asked for", "AbortError"],
-  ["cancelled by its parent", "AbortError"],
-  ["the listened descendant was cancelled", "open"],
+  ["canceled after the signal was asked for", "AbortError"],
+  ["canceled by its parent", "AbortError"],
+  ["the listened descendant was canceled", "open"],
   ["afterFunc stopped", "open"],
   ["withoutCancel under it is listened to", "open"],
 ];

@@ -78,7 +78,7 @@ for (const [name, make] of Object.entries(derive)) {
   });
 }
 
-Deno.test("a child of a custom context that is cancelled leaves that alone", () => {
+Deno.test("a child of a custom context that is canceled leaves that alone", () => {
   using root = withCancel(background());
   const custom = new Wrapper(root);
   const child = withCancel(custom);
@@ -206,7 +206,7 @@ Deno.test("withoutCancel() hides the end of what is above from cause() of a cust
   assertStrictEquals(cause(custom), err);
 });
 
-Deno.test("a listener that looks through a custom context sees no half-cancelled tree", () => {
+Deno.test("a listener that looks through a custom context sees no half-canceled tree", () => {
   const root = withCancel(background());
   const above = withCancel(root);
   const custom = new Wrapper(above);
@@ -247,7 +247,7 @@ Deno.test("afterFunc() on a wrapper is not registered on what it wraps", async (
   await promise;
 });
 
-Deno.test("a chain of 300 wrappers, each with a child, is read and cancelled", () => {
+Deno.test("a chain of 300 wrappers, each with a child, is read and canceled", () => {
   const root = withCancel(background());
   let ctx: Context = root;
   for (let i = 0; i < 300; i++) ctx = withCancel(new Wrapper(ctx));

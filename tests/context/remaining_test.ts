@@ -41,7 +41,7 @@ Deno.test("remaining() is 0 once the time is over", () => {
   assertEquals(remaining(ctx), 0);
 });
 
-Deno.test("remaining() is 0 once ctx was cancelled, with a deadline or without", () => {
+Deno.test("remaining() is 0 once ctx was canceled, with a deadline or without", () => {
   for (
     const ctx of [withCancel(background()), withTimeout(background(), 1000)]
   ) {

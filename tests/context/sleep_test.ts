@@ -162,15 +162,15 @@ Deno.test("sleep() really sleeps", async () => {
 
 // Who may end a sleep before its time.
 const ends: [how: string, make: () => [Context, end: () => void]][] = [
-  ["cancelled", () => {
+  ["canceled", () => {
     const ctx = withCancel(background());
     return [ctx, () => ctx.cancel("closing time")];
   }],
-  ["cancelled above", () => {
+  ["canceled above", () => {
     const parent = withCancel(background());
     return [withTimeout(withCancel(parent), hour), parent.cancel];
   }],
-  ["cancelled within a wrapper", () => {
+  ["canceled within a wrapper", () => {
     const inner = withCancel(background());
     return [new Wrapper(inner), inner.cancel];
   }],
@@ -278,8 +278,8 @@ Deno.test("sleep() that finds the time of its ctx over, whose listener cancels a
 const lives: [program: string, stdout: string][] = [
   ["sleeps", "slept\n"],
   ["sleeps without being waited for", "started\nslept\n"],
-  ["is cancelled", "context canceled\n"],
-  ["is cancelled one of two", "context canceled\nslept\n"],
+  ["is canceled", "context canceled\n"],
+  ["is canceled one of two", "context canceled\nslept\n"],
   ["has a done ctx", "context canceled\n"],
 ];
 for (const [program, stdout] of lives) {

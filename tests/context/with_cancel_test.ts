@@ -135,7 +135,7 @@ Deno.test("a value context is no entry: what is under it links to the nearest ca
   assertEquals(registered(ctx), 0);
 });
 
-Deno.test("a cancelled context has no entries", () => {
+Deno.test("a canceled context has no entries", () => {
   const { root, left } = family();
   afterFunc(left, () => {});
   root.cancel();
@@ -238,7 +238,7 @@ Deno.test("using leaves the cause alone that a cancel gave before", () => {
   assertEquals(cause(kept), "why");
 });
 
-Deno.test("done resolves, and does not reject, when the context is cancelled", async () => {
+Deno.test("done resolves, and does not reject, when the context is canceled", async () => {
   const ctx = withCancel(background());
   const { done } = ctx;
   ctx.cancel(new Error("why"));
@@ -287,7 +287,7 @@ Deno.test("signals taken earlier fire ancestors first, whatever order they were 
   assertEquals(order, ["root", "left", "right", "a", "b", "c", "d"]);
 });
 
-Deno.test("a listener sees no half-cancelled tree, wherever in it it looks", () => {
+Deno.test("a listener sees no half-canceled tree, wherever in it it looks", () => {
   const tree = family();
   const everybody = Object.values(tree);
   let looks = 0;
@@ -301,7 +301,7 @@ Deno.test("a listener sees no half-cancelled tree, wherever in it it looks", () 
   assertEquals(looks, everybody.length);
 });
 
-Deno.test("a listener sees open what is outside the subtree that is cancelled", () => {
+Deno.test("a listener sees open what is outside the subtree that is canceled", () => {
   const { root, left, right, a, c } = family();
   let looks = 0;
   a.signal.addEventListener("abort", () => {
@@ -491,7 +491,7 @@ Deno.test("a context that is done and dropped is collected under a live parent",
   assertEquals(stdout, "collected: true\n");
 });
 
-Deno.test("a chain of 100,000 contexts is built, read and cancelled", () => {
+Deno.test("a chain of 100,000 contexts is built, read and canceled", () => {
   const { first, last } = chain(100_000, withCancel);
   assertOpen(last);
   first.cancel("why");
@@ -499,7 +499,7 @@ Deno.test("a chain of 100,000 contexts is built, read and cancelled", () => {
   assertEquals(cause(last), "why");
 });
 
-Deno.test("a chain of 100,000 contexts is cancelled from its lower end", () => {
+Deno.test("a chain of 100,000 contexts is canceled from its lower end", () => {
   const all: CancelableContext[] = [withCancel(background())];
   while (all.length < 100_000) all.push(withCancel(all.at(-1)!));
   for (const ctx of all.toReversed()) ctx.cancel();
@@ -507,7 +507,7 @@ Deno.test("a chain of 100,000 contexts is cancelled from its lower end", () => {
   assertEquals(registered(all[0]!), 0);
 });
 
-Deno.test("a chain of 100,000 contexts, each with its signal taken, is cancelled", () => {
+Deno.test("a chain of 100,000 contexts, each with its signal taken, is canceled", () => {
   const signals: AbortSignal[] = [];
   const { first } = chain(100_000, (ctx) => {
     const child = withCancel(ctx);

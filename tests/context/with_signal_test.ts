@@ -58,7 +58,7 @@ Deno.test("withSignal() without a signal is a plain cancelable context", () => {
   assertEquals(cause(ctx), "why");
 });
 
-Deno.test("withSignal() can be cancelled; a later abort changes nothing", () => {
+Deno.test("withSignal() can be canceled; a later abort changes nothing", () => {
   const controller = new AbortController();
   const ctx = withSignal(background(), controller.signal);
   ctx.cancel("own");

@@ -18,7 +18,7 @@ import { Wrapper } from "./custom_context.ts";
 
 const key = createKey<string>("key");
 
-Deno.test("withoutCancel() is open when its parent is cancelled", () => {
+Deno.test("withoutCancel() is open when its parent is canceled", () => {
   const parent = withCancel(background());
   const ctx = withoutCancel(parent);
   parent.cancel();

@@ -93,14 +93,14 @@ const programs: Record<string, () => Context> = {
     return ctx;
   },
 
-  "cancelled after the signal was asked for"() {
+  "canceled after the signal was asked for"() {
     const ctx = withTimeout(background(), hour);
     ctx.signal.addEventListener("abort", () => {});
     ctx.cancel();
     return ctx;
   },
 
-  "cancelled by its parent"() {
+  "canceled by its parent"() {
     const parent = withCancel(background());
     const ctx = withTimeout(parent, hour);
     void ctx.signal;
@@ -109,7 +109,7 @@ const programs: Record<string, () => Context> = {
     return ctx;
   },
 
-  "the listened descendant was cancelled"() {
+  "the listened descendant was canceled"() {
     const ctx = withTimeout(background(), hour);
     const child = withCancel(ctx);
     void child.signal;

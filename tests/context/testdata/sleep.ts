@@ -28,14 +28,14 @@ const programs: Record<string, () => unknown> = {
     await report(slept);
   },
 
-  "is cancelled": async () => {
+  "is canceled": async () => {
     const ctx = withCancel(background());
     const slept = sleep(ctx, hour);
     ctx.cancel();
     await report(slept);
   },
 
-  "is cancelled one of two": async () => {
+  "is canceled one of two": async () => {
     const ctx = withCancel(background());
     const other = report(sleep(background(), 20));
     const slept = sleep(ctx, hour);

@@ -148,7 +148,7 @@ for (
   });
 }
 
-Deno.test("at the hard moment handlers are cancelled and connections cut", async () => {
+Deno.test("at the hard moment handlers are canceled and connections cut", async () => {
   const ctx = withCancel(background());
   const entered = Promise.withResolvers<void>();
   let why: unknown;
@@ -226,10 +226,10 @@ Deno.test("a response that is still being sent holds the end up until it is sent
 
 Deno.test("a stream that goes on is cut at the hard moment", async () => {
   const ctx = withCancel(background());
-  const cancelled = Promise.withResolvers<void>();
+  const canceled = Promise.withResolvers<void>();
   const stream = new ReadableStream({
     start: (controller) => controller.enqueue(new TextEncoder().encode("tick")),
-    cancel: () => cancelled.resolve(),
+    cancel: () => canceled.resolve(),
   });
   const server = serveHttp(
     ctx,
@@ -242,7 +242,7 @@ Deno.test("a stream that goes on is cut at the hard moment", async () => {
   ctx.cancel();
   assertEquals((await server.finished).forced, 1);
   await client.readToEnd();
-  await cancelled.promise;
+  await canceled.promise;
 });
 
 Deno.test("in lame duck all is served, ready is false, and clients are sent away", async () => {
@@ -677,12 +677,12 @@ Deno.test("requestTimeout answers 504, ends the request's ctx, and waits for the
 });
 
 for (const isRead of [false, true]) {
-  const what = isRead ? "that somebody reads costs nothing" : "is cancelled";
+  const what = isRead ? "that somebody reads costs nothing" : "is canceled";
   Deno.test(`the body of a response that comes after the 504 ${what}`, async () => {
     using time = new FakeTime();
     const gate = new Gate();
-    let cancelled = false;
-    const body = new ReadableStream({ cancel: () => void (cancelled = true) });
+    let canceled = false;
+    const body = new ReadableStream({ cancel: () => void (canceled = true) });
     await using server = serveHttp(
       background(),
       { ...here, requestTimeout: 1_000 },
@@ -699,7 +699,7 @@ for (const isRead of [false, true]) {
     if (isRead) body.getReader();
     gate.open();
     assertEquals((await server.shutdown()).forced, 0);
-    assertEquals(cancelled, !isRead);
+    assertEquals(canceled, !isRead);
   });
 }
 

@@ -44,11 +44,11 @@ export interface StopSignal {
  */
 const sameRequest = 100;
 
-/** Time in ms that is longer than any program runs. */
-const century = 100 * 365 * 24 * 3_600_000;
+/** Longest delay of a timer in ms. */
+const maxDelay = 2 ** 31 - 1;
 
 /** The real ones: a test may fake the clock under which a program ends. */
-const { setTimeout, clearTimeout } = globalThis;
+const { setTimeout, clearTimeout, setInterval, clearInterval } = globalThis;
 
 /**
  * Runs a function, waits for it and for all work that it owns, then exits.
@@ -67,8 +67,11 @@ export class Program implements Owner {
   readonly #works = new Set<Work>();
   readonly #failures = new Set<unknown>();
   readonly #exited = Promise.withResolvers<void>();
-  /** Lets the process end by itself. Set by `run`. */
-  #letGo: () => void = () => {};
+  /**
+   * Keeps the process alive, which promises and signal listeners do not. Set by
+   * `run`.
+   */
+  #alive: ReturnType<typeof setInterval> | undefined;
   /** Ends the grace period without a word. Set by `#stop`. */
   #endGrace: () => void = () => {};
   /** Set at the first signal. */
@@ -92,9 +95,9 @@ export class Program implements Owner {
    * rejects with what `exit` throws.
    */
   run(f: (ctx: Context) => unknown): Promise<void> {
+    this.#alive = setInterval(() => {}, maxDelay);
     addEventListener("error", this.#onError);
     addEventListener("unhandledrejection", this.#onRejection);
-    this.#letGo = keepAlive();
     const { promise: finished, resolve } = Promise.withResolvers<void>();
     this.own({ describe: () => nameOf(f), finished });
     resolve(this.#call(f));
@@ -225,7 +228,7 @@ export class Program implements Owner {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     this.#endGrace();
-    this.#letGo();
+    clearInterval(this.#alive);
     for (const timer of this.#turns) clearTimeout(timer);
     removeEventListener("error", this.#onError);
     removeEventListener("unhandledrejection", this.#onRejection);
@@ -264,16 +267,6 @@ export class Program implements Owner {
     event.preventDefault();
     this.fail(error);
   }
-}
-
-/** Keeps the process alive, which promises and signal listeners do not. */
-function keepAlive(): () => void {
-  const timer = withTimeout(background(), century);
-  const stopTimer = afterFunc(timer, () => {});
-  return () => {
-    stopTimer();
-    timer.cancel();
-  };
 }
 
 function nameOf(f: (ctx: Context) => unknown): string {

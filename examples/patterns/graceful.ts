@@ -3,7 +3,7 @@
  * connections, and cuts what is left when the grace period is over.
  *
  * - In Go: `server.Shutdown(ctx)` with a timeout, and `server.Close()` by hand when
- *   that returns an error. Until its connection is cut a handler is told nothing,
+ *   that returns an error. Until its connection is cut, a handler learns nothing,
  *   and nothing counts the requests that were answered or cut.
  * - Here: `shutdown` does both. Handlers learn from their ctx that the grace period
  *   is over, and why. The report says what became of the requests.
@@ -33,7 +33,7 @@
  * ```
  *
  * The port and the duration vary. Without --unstable-no-legacy-abort it does the
- * same, and Deno has a word on stderr about what that flag changes.
+ * same, and Deno prints a line on stderr about what that flag changes.
  *
  * @module
  */

@@ -30,7 +30,7 @@
 
 import { cause, type Context, group, main, withTimeout } from "@curfew/context";
 
-/** Works until it is told to stop. */
+/** Works until ctx is done. */
 async function work(ctx: Context, name: string): Promise<void> {
   await ctx.done;
   console.log(`${name}: ended, ${cause(ctx)}`);
@@ -66,7 +66,7 @@ if (odd !== undefined) {
   console.error(`unknown argument "${odd}"; there is only --fast`);
   Deno.exit(2);
 }
-/** In ms. */
+/** A second in ms; shorter with `--fast`. */
 const second = Deno.args.includes("--fast") ? 20 : 1_000;
 
 await main(levels);

@@ -1,5 +1,5 @@
 /**
- * Three tasks that are told at once to stop, by one `cancel`.
+ * Stops three tasks at once, with one `cancel`.
  *
  * - In Go: the same `ctx` is given to three goroutines, and `cancel()` closes the
  *   channel that each of them selects on. Who has ended, and when, main cannot
@@ -60,7 +60,7 @@ if (odd !== undefined) {
   console.error(`unknown argument "${odd}"; there is only --fast`);
   Deno.exit(2);
 }
-/** In ms. */
+/** A second in ms; shorter with `--fast`. */
 const second = Deno.args.includes("--fast") ? 20 : 1_000;
 
 await main(watchAll);

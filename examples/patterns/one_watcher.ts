@@ -1,12 +1,12 @@
 /**
- * A task that watches something until it is told to stop, by a context.
+ * Stops a task that watches something, with a context.
  *
  * - In Go: `ctx, cancel := context.WithCancel(context.Background())`, a `select`
  *   with `<-ctx.Done()` in the task, `cancel()` in main, and a sleep of some
  *   seconds in the hope that the task has ended by then.
  * - Here: the loop over `every` ends with its context, at once and not at the next
  *   look, and knows the cause. Main waits for the task itself. Ctrl-C ends both,
- *   for the context is a child of the one that `main` makes.
+ *   since the context is a child of the one that `main` makes.
  *
  *     deno run examples/patterns/one_watcher.ts
  *
@@ -58,7 +58,7 @@ if (odd !== undefined) {
   console.error(`unknown argument "${odd}"; there is only --fast`);
   Deno.exit(2);
 }
-/** In ms. */
+/** A second in ms; shorter with `--fast`. */
 const second = Deno.args.includes("--fast") ? 20 : 1_000;
 
 await main(watchForAWhile);

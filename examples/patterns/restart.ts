@@ -1,26 +1,26 @@
 /**
- * A restart that clients do not notice: a new process takes over the port while
- * the old one finishes what it has.
+ * Restarts a server without a gap: a new process takes over the port while the old
+ * one finishes its requests.
  *
- * - The plain way: end the old process, start the new one. In between, clients
- *   are refused. With `reusePort` both can listen at once, but an old process
- *   that simply shuts down closes keep-alive connections under the next request.
- * - Here: the new process listens and says so before the old one is told to end.
- *   That one then goes through a lame duck: it serves on, and each reply carries
- *   `Connection: close`, so that keep-alive clients come back on a new connection
- *   and sooner or later on the new process. Only then does it drain.
- * - What is left: a client that opens a connection for each request can be
- *   waiting in the accept queue of the old listener when that closes, and is
- *   reset by the kernel. See restart_shared_fd.ts for the way that loses none.
+ * - The plain way: end the old process, start the new one. In between, clients are
+ *   refused. With `reusePort` both can listen at once, but an old process that
+ *   simply shuts down closes keep-alive connections under the next request.
+ * - Here: the new process reports that it listens, and then the old one gets
+ *   SIGTERM. It serves on as a lame duck, and each reply carries
+ *   `Connection: close`, so that keep-alive clients come back on a new connection,
+ *   sooner or later to the new process. Only then does it drain.
+ * - The remaining loss: a client that opens a connection for each request can be in
+ *   the accept queue of the old listener when that closes. The kernel resets it.
+ *   restart_shared_fd.ts loses none of these.
  *
- * Linux only: elsewhere the kernel does not share a port out.
+ * Linux only: other kernels do not distribute connections over a shared port.
  *
  *     deno run --unstable-net -A examples/patterns/restart.ts --port 8000
  *     kill -HUP <its pid>     # a restart
  *     kill <its pid>          # the end
  *
- * In ms: `--lame-duck` (500) should be longer than clients pause between two
- * requests, `--grace` (10000) is for those in flight.
+ * Both times are in ms. `--lame-duck` (500) should be longer than clients pause
+ * between two requests; `--grace` (10000) is for the requests in flight.
  *
  * @module
  */
@@ -36,7 +36,7 @@ import {
 } from "@curfew/context";
 import { parseArgs } from "@std/cli";
 
-/** In ms: how long a new process may take until it listens. */
+/** Time in ms that a new process has to start listening. */
 const startTimeout = 30_000;
 
 /** The parent: keeps one server running, and replaces it at each SIGHUP. */
@@ -169,7 +169,7 @@ async function endOfInput(): Promise<void> {
   for await (const _ of Deno.stdin.readable);
 }
 
-/** What the server is for; `/?ms=20` takes 20 ms, as real work would. */
+/** Answers with the process id; `/?ms=20` takes 20 ms, as real work would. */
 async function handle(ctx: Context, request: Request): Promise<Response> {
   const ms = new URL(request.url).searchParams.get("ms");
   if (ms !== null) await sleep(ctx, Number(ms));
@@ -191,7 +191,7 @@ const options = parseArgs(Deno.args, {
     ),
 });
 
-/** The number that a flag gives. */
+/** Reads the number of a flag. */
 function numberOf(flag: "port" | "lame-duck" | "grace", most: number): number {
   const text = options[flag];
   if (!/^\d+$/.test(text) || Number(text) > most) {
@@ -200,13 +200,13 @@ function numberOf(flag: "port" | "lame-duck" | "grace", most: number): number {
   return Number(text);
 }
 
-/** In ms. */
+/** An hour in ms. */
 const hour = 3_600_000;
 const flags = {
   port: numberOf("port", 65_535),
-  /** In ms: longer than clients pause between two requests. */
+  /** Lame duck in ms: longer than clients pause between two requests. */
   lameDuck: numberOf("lame-duck", hour),
-  /** In ms. */
+  /** Grace period in ms. */
   grace: numberOf("grace", hour),
 };
 

@@ -1,27 +1,27 @@
 /**
- * A restart that loses no request at all, not even of clients that open a
- * connection for each one: the parent owns the listening socket, the processes
- * that serve only borrow it.
+ * Restarts a server without losing a request, even of clients that open a
+ * connection for each one: the parent owns the listening socket, and the processes
+ * that serve borrow it.
  *
  * - The plain way, `reusePort`, gives each process a listener and a queue of its
- *   own; the connections that wait in the old one's queue are reset when it is
- *   closed. See restart.ts.
- * - Here there is one socket with one queue. A process that stops closes its copy
- *   of it, and what waits is accepted by the next one. Deno.serve cannot take
- *   over a socket, so this is node:http in a node:cluster. The contexts and the
- *   two moments are as in serveHttp, and it can be read how those are made:
- *   - soft: take no new connections, finish what is in flight, ask keep-alive
- *     clients to go;
- *   - hard: the grace is over, the contexts end and the connections are cut.
- * - The price: a request costs about two and a half times the CPU it costs with
- *   serveHttp. Where clients keep their connections, restart.ts is better.
+ *   own. Connections in the queue of the old process are reset when it closes its
+ *   listener. See restart.ts.
+ * - Here there is one socket with one queue. A process that stops closes its copy,
+ *   and the next process accepts the connections that wait. Deno.serve cannot take
+ *   over a socket, so this uses node:http in a node:cluster. The contexts and the
+ *   two phases are those of serveHttp, so you can read here how they work:
+ *   - draining: take no new connections, finish what is in flight, ask keep-alive
+ *     clients to leave;
+ *   - the end of the grace period: cancel the contexts and cut the connections.
+ * - The price: a request costs about two and a half times the CPU that it costs
+ *   with serveHttp. If clients keep their connections, restart.ts is better.
  *
  *     deno run -A examples/patterns/restart_shared_fd.ts --port 8000
  *     kill -HUP <its pid>     # a restart
  *     kill <its pid>          # the end
  *
- * In ms: `--lame-duck` (500) should be longer than clients pause between two
- * requests, `--grace` (10000) is for those in flight.
+ * Both times are in ms. `--lame-duck` (500) should be longer than clients pause
+ * between two requests; `--grace` (10000) is for the requests in flight.
  *
  * @module
  */
@@ -44,7 +44,7 @@ import { createServer, type ServerResponse } from "node:http";
 import { Server as NetServer } from "node:net";
 import process from "node:process";
 
-/** In ms: how long a new process may take until it listens. */
+/** Time in ms that a new process has to start listening. */
 const startTimeout = 30_000;
 
 /** The parent: keeps one worker running, and replaces it at each SIGHUP. */
@@ -196,7 +196,7 @@ async function within(ms: number, promise: Promise<void>): Promise<boolean> {
   return await orDone(limit, promise).then(() => true, () => false);
 }
 
-/** What the server is for; `/?ms=20` takes 20 ms, as real work would. */
+/** Answers with the process id; `/?ms=20` takes 20 ms, as real work would. */
 async function handle(ctx: Context, target: string): Promise<string> {
   const ms = new URL(target, "http://localhost").searchParams.get("ms");
   if (ms !== null) await sleep(ctx, Number(ms));
@@ -217,7 +217,7 @@ const options = parseArgs(Deno.args, {
     ),
 });
 
-/** The number that a flag gives. */
+/** Reads the number of a flag. */
 function numberOf(flag: "port" | "lame-duck" | "grace", most: number): number {
   const text = options[flag];
   if (!/^\d+$/.test(text) || Number(text) > most) {
@@ -226,13 +226,13 @@ function numberOf(flag: "port" | "lame-duck" | "grace", most: number): number {
   return Number(text);
 }
 
-/** In ms. */
+/** An hour in ms. */
 const hour = 3_600_000;
 const flags = {
   port: numberOf("port", 65_535),
-  /** In ms: longer than clients pause between two requests. */
+  /** Lame duck in ms: longer than clients pause between two requests. */
   lameDuck: numberOf("lame-duck", hour),
-  /** In ms. */
+  /** Grace period in ms. */
   grace: numberOf("grace", hour),
 };
 

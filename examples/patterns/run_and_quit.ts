@@ -1,14 +1,14 @@
 /**
- * A server that can be told to quit, and takes nobody with it: `run(ctx)` ends by
- * a context of its own, or by its caller's.
+ * Lets a request shut its server down and nothing else: `run(ctx)` ends with a
+ * context of its own, or with its caller's.
  *
  * - In Go: `run` derives `ctx, cancel := context.WithCancel(ctx)`, the handler of
  *   /quit calls `cancel`, and a goroutine waits for `<-ctx.Done()` to call
- *   `server.Shutdown`. To wait for that goroutine is easily forgotten, and the
- *   answer to /quit is then lost.
+ *   `server.Shutdown`. It is easy to forget to wait for that goroutine, and then
+ *   the answer to /quit is lost.
  * - Here: the server is given the local ctx and ends with it, after the answer to
  *   /quit has been sent; `run` returns what it has to report. The caller's context
- *   is as it was: it could run the next one, as it does below.
+ *   stays open: it can run another server, as it does below.
  *
  *     deno run --allow-net=127.0.0.1 examples/patterns/run_and_quit.ts
  *

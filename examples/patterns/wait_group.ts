@@ -45,7 +45,7 @@ if (odd !== undefined) {
   console.error(`unknown argument "${odd}"; there is only --fast`);
   Deno.exit(2);
 }
-/** In ms. */
+/** A second in ms; shorter with `--fast`. */
 const second = Deno.args.includes("--fast") ? 20 : 1_000;
 
 await main(waitForBoth);

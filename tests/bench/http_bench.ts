@@ -1,15 +1,15 @@
 /**
- * What a request costs in CPU time with `serveHttp`, beside a plain `Deno.serve`
- * and beside the ways one would have it today.
+ * Measures the CPU time of a request with `serveHttp`, beside a plain `Deno.serve`
+ * and the usual ways to get a timeout and a cancellation there.
  *
  *     deno run -A tests/bench/http_bench.ts [--legs=41] [--requests=3000]
  *
- * Requests a second swing with all that the machine does besides; the CPU time
- * swings less, and the ratios least. The servers are on one core and the load on
- * another, where there are two and `taskset`. All take their turns in each leg,
- * and a ratio is the median of those of the legs: many short ones tell more than
- * a few long ones. `info.completed` is what it takes to know that a response has
- * been sent, so nothing that knows it can be cheaper.
+ * Requests per second vary with everything else that the machine does; CPU time
+ * varies less, and ratios least. The servers run on one core and the load on
+ * another if there are two and `taskset`. The servers take turns in each leg, and a
+ * ratio is the median over the legs: many short legs are more precise than a few
+ * long ones. Only `info.completed` tells when a response has been sent, so nothing
+ * that needs to know can be cheaper than awaiting it.
  *
  * @module
  */

@@ -36,7 +36,7 @@ export async function load(port: number, requests: number): Promise<void> {
   await Promise.all(Array.from({ length: connections }, drive));
 }
 
-/** How long the whole answer is, once its head is there. */
+/** Size of the whole answer in bytes, once its head has arrived. */
 function sizeOf(head: Uint8Array): number | undefined {
   const text = new TextDecoder().decode(head);
   const end = text.indexOf("\r\n\r\n");

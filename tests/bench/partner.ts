@@ -1,8 +1,8 @@
 /** Other processes of a benchmark. */
 
-/** What {@linkcode Partner} can be told. */
+/** Options for {@linkcode Partner}. */
 export interface PartnerOptions {
-  /** The core it runs on, where {@linkcode pins} says that one can be chosen. */
+  /** The core it runs on, if {@linkcode pins} is true. */
   core: number;
   /** The program, if it is not this Deno. */
   command?: string;
@@ -74,7 +74,7 @@ export function row(...cells: string[]): void {
   console.log(`| ${cells.join(" | ")} |`);
 }
 
-/** Whether partners run on cores of their own: two of them, and `taskset`. */
+/** True if partners run on cores of their own, which takes two and `taskset`. */
 export const pins: boolean = hasTaskset();
 
 function hasTaskset(): boolean {

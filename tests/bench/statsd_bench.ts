@@ -1,13 +1,13 @@
 /**
- * What a line costs the gateway of examples/statsd in CPU time, and how many a
- * second it takes without losing one, beside etsy's statsd on Node, given the
- * same traffic.
+ * Measures the CPU time of a line in the gateway of examples/statsd, and how many
+ * lines a second it takes without loss, beside etsy's statsd on Node with the same
+ * traffic.
  *
  *     deno run -A tests/bench/statsd_bench.ts [--legs=7] [--packets=20000]
  *
- * The two are on one core and the load on another, where there are two and
- * `taskset`. Both take their turns in each leg, and the ratio is the median of
- * those of the legs. CPU time is that of the whole process, with all its threads.
+ * The two run on one core and the load on another if there are two and
+ * `taskset`. They take turns in each leg, and the ratio is the median over the
+ * legs. CPU time is that of the whole process, with all its threads.
  * etsy's statsd does not flush meanwhile, and writes to no backend. It is fetched
  * from the npm registry; Linux only.
  *

@@ -1,9 +1,9 @@
 /**
- * Whether the gateway of examples/statsd loses a line when it is told to end:
- * sends a million lines, in packets of ten, below the rate at which the kernel
- * would drop some, SIGTERM at a random point, over and over. What was sent before
- * the signal must be in the last report, every time. What comes after it is no
- * good line, so that it cannot stand in for one that was lost.
+ * Checks that the gateway of examples/statsd loses no line at SIGTERM. It sends a
+ * million lines in packets of ten, below the rate at which the kernel drops some,
+ * and the signal at a random point, over and over. Every line sent before the
+ * signal must be counted in the last report. Lines sent after it are malformed, so
+ * that they cannot make up for one that was lost.
  *
  *     deno run -A tests/bench/statsd_loss.ts [--runs=20] [--lines=1000000]
  *         [--rate=4000] [--seed=1]
@@ -19,14 +19,14 @@ import { option, row } from "./partner.ts";
 import { packets } from "./statsd_load.ts";
 
 const LINES = 10;
-/** In ms. */
+/** Longest pause, in ms, that is made up for at once. */
 const LONGEST_PAUSE = 10;
 
-/** What one run came to. */
+/** Outcome of one run. */
 interface Outcome {
   /** Lines sent when the signal was. */
   readonly before: number;
-  /** Lines sent in all: nobody tells a client to stop. */
+  /** Lines sent in all; clients go on after the signal. */
   readonly sent: number;
   /** Samples in the last report. */
   readonly counted: number;
@@ -56,7 +56,7 @@ export async function interrupt(
   let at = performance.now();
   while (running && sent < lines) {
     await new Promise((resolve) => setTimeout(resolve, 1));
-    // What a busy machine has kept from being sent is not sent at once.
+    // A long pause of a busy machine is not made up for by a burst.
     const elapsed = Math.min(performance.now() - at, LONGEST_PAUSE);
     at = performance.now();
     for (let due = elapsed * rate / 1000; due > 0 && running; due--) {

@@ -1,6 +1,6 @@
 /**
- * What a datagram costs in CPU time with `serveUdp`, beside the barest loop that
- * Deno allows and beside its other ways, under a flood from a second process.
+ * Measures the CPU time of a datagram with `serveUdp`, beside a minimal loop and
+ * Deno's other ways, under a flood from a second process.
  *
  *     deno run -A tests/bench/udp_bench.ts [--legs=21] [--datagrams=40000]
  *

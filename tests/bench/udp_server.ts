@@ -11,7 +11,7 @@ import { background, type DatagramHandler, serveUdp } from "@curfew/context";
 import process from "node:process";
 import { createSocket } from "node:dgram";
 
-/** What is running: its port, and what it has received. */
+/** A server that runs: its port, and the number of datagrams received. */
 interface Receiving {
   port: number;
   received: () => number;

@@ -94,7 +94,7 @@ export class ServerLifetime<Addr extends ServerAddr, Report> {
   /** Timers of grace periods that are running. */
   readonly #graces: CancelableContext[] = [];
   /** Set by `start()`. */
-  #isAwaited = false;
+  #isAwaited!: boolean;
   #closed = false;
   #stoppedAt = 0;
   #failure: { error: Error } | undefined;

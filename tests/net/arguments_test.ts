@@ -33,6 +33,38 @@ for (const serve of servers) {
 }
 
 for (const serve of servers) {
+  Deno.test(`${serve.name}() throws a TypeError without a context`, () => {
+    assertThrows(
+      () => serve(null as never, { port: 0 } as never, (() => {}) as never),
+      TypeError,
+      `${serve.name}: expected a context, got null`,
+    );
+  });
+}
+
+for (const [idleTimeout, shown] of [[0, "0"], [NaN, "NaN"], ["5", '"5"']]) {
+  Deno.test(`serveTcp() throws a RangeError if idleTimeout is ${shown}`, () => {
+    assertThrows(
+      () => serveTcp(background(), { port: 0, idleTimeout } as never, () => {}),
+      RangeError,
+      `serveTcp: idleTimeout must be a number of ms above 0, got ${shown}`,
+    );
+  });
+}
+
+Deno.test("udpPeers() accepts the limits of its ranges", async () => {
+  const least = { maxPeers: 1, backlog: 1, maxDatagramSize: 1, grace: 0 };
+  const most = { maxDatagramSize: 65_507, idleTimeout: Infinity };
+  for (const options of [least, most]) {
+    await using _server = udpPeers(
+      background(),
+      { hostname: "127.0.0.1", port: 0, ...options },
+      () => {},
+    );
+  }
+});
+
+for (const serve of servers) {
   Deno.test(`${serve.name}() quotes a string that is given instead of a number`, () => {
     assertThrows(
       () =>

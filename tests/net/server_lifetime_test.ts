@@ -413,7 +413,34 @@ Deno.test("the contexts of handlers are done once the server is closed", async (
   const { handlers } = server.lifetime;
   server.work.drained.resolve();
   await server.shutdown();
-  assertStrictEquals(cause(handlers), handlers.err);
+  assertInstanceOf(handlers.err, DOMException);
+});
+
+Deno.test("a grace period of 0 cuts as soon as the server drains", async () => {
+  const server = new TestServer(background(), { grace: 0 });
+  server.shutdown();
+  assertEquals(await server.finished, "drain, cut");
+});
+
+Deno.test("finished waits no longer once the work has ended after the cut", async () => {
+  const server = new TestServer(background());
+  const { work } = server;
+  const { cut } = work;
+  work.cut = () => {
+    cut.call(work);
+    work.drained.resolve();
+  };
+  // A timer that goes on would fail the test.
+  assertEquals(await server.shutdown({ grace: 0 }), "drain, cut");
+});
+
+Deno.test("a closed server holds no process", async () => {
+  const script = new URL("testdata/closed_server.ts", import.meta.url).href;
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "--allow-net", script],
+    stderr: "inherit",
+  }).output();
+  assertEquals(new TextDecoder().decode(stdout), "closed\n");
 });
 
 Deno.test("graceLeft counts down from the start of the drain", async () => {

@@ -71,6 +71,17 @@ test("listenOnPath() throws what listen() throws for any other reason", () => {
   );
 });
 
+test("listenOnPath() leaves nothing behind that holds the process", async () => {
+  using at = new SocketPath();
+  at.leaveStale();
+  const script = new URL("testdata/stale_socket.ts", import.meta.url).href;
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "-A", script, at.path],
+    stderr: "inherit",
+  }).output();
+  assertEquals(new TextDecoder().decode(stdout), "closed\n");
+});
+
 test("SocketFile.remove() removes the file of the socket", () => {
   using at = new SocketPath();
   const socket = Deno.listenDatagram({

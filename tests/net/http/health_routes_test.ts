@@ -6,6 +6,7 @@ import {
   type HealthRoutesOptions,
   serveHttp,
   withCancel,
+  withTimeout,
 } from "@curfew/context";
 import { assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
@@ -128,6 +129,26 @@ Deno.test("healthRoutes() runs all checks at once, each with its own timeout", a
     ["heedful", "TimeoutError"],
     ["slower", "TimeoutError"],
   ]);
+});
+
+Deno.test("a check that fails at a deadline of its own has failed, not timed out", async () => {
+  const db = () => {
+    using step = withTimeout(background(), 0);
+    throw step.err;
+  };
+  const options = { server: ready, checks: { db }, onError: () => {} };
+  const response = await ask(options, "/-/ready");
+  assertEquals(await response.text(), "not ready\ndb: failed\n");
+});
+
+Deno.test("the ctx of a check is done when the check has ended", async () => {
+  let ctx: Context | undefined;
+  const db = (given: Context) => {
+    ctx = given;
+    assertEquals(given.err, undefined);
+  };
+  await ask({ server: ready, checks: { db } }, "/-/ready");
+  assertInstanceOf(ctx?.err, DOMException);
 });
 
 Deno.test("a check takes 1,000 ms by default", async () => {

@@ -496,6 +496,27 @@ Deno.test("serveTcp() throws ctx.err and opens no socket if ctx is done", () => 
   assertStrictEquals(error, ctx.err);
 });
 
+Deno.test({
+  name: "serveTcp() shares its port only with reusePort",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    await using one = serveTcp(background(), local, echo);
+    const { port } = one.addr;
+    assertThrows(
+      () => serveTcp(background(), { ...local, port }, echo),
+      Deno.errors.AddrInUse,
+    );
+    const shared = { ...local, reusePort: true };
+    await using two = serveTcp(background(), shared, echo);
+    await using three = serveTcp(
+      background(),
+      { ...shared, port: two.addr.port },
+      echo,
+    );
+    assertEquals(three.addr, two.addr);
+  },
+});
+
 Deno.test("serveTcp() names the port that is in use, and leaves nothing on ctx", () => {
   const ctx = withCancel(background());
   using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });

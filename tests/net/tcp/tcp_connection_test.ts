@@ -213,6 +213,24 @@ Deno.test("the ctx of a handler that does not read is done when the peer has clo
   assertInstanceOf(await seen.promise, ClientGone);
 });
 
+Deno.test("the peers of later connections are watched as well", async () => {
+  const causes: unknown[] = [];
+  await using server = serveTcp(background(), local, async (ctx) => {
+    await ctx.done;
+    causes.push(cause(ctx));
+  });
+  for (let n = 1; n <= 2; n++) {
+    const conn = await dial(server);
+    await until(() => server.stats.open === 1);
+    conn.close();
+    await until(() => server.stats.open === 0);
+    // Longer than the interval at which peers are checked.
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    assertEquals(causes.length, n);
+  }
+  for (const why of causes) assertInstanceOf(why, ClientGone);
+});
+
 Deno.test("the ctx stays open while data of the peer is unread", async () => {
   const proceed = Promise.withResolvers<void>();
   const seen = Promise.withResolvers<unknown[]>();

@@ -7,6 +7,7 @@ import type { Context } from "./context.ts";
 import { isCanceled } from "./is_canceled.ts";
 import { ownerOf } from "./owner.ts";
 import { assertContext, label, Node } from "./tree.ts";
+import { observer } from "./tree_observer.ts";
 
 /** Options for {@linkcode group}. */
 export interface GroupOptions {
@@ -210,6 +211,7 @@ class TaskGroup implements Group {
 
   constructor(ctx: Context, limit: number) {
     this.#node = new GroupNode(ctx);
+    observer?.described(this.#node, "group", this.#describe);
     this.#limit = limit;
   }
 
@@ -400,6 +402,7 @@ class TaskGroup implements Group {
 
   /** Names the functions of the tasks. */
   readonly #describe = (): string => {
+    if (this.#runs.length === 0) return "group";
     const names = this.#runs.slice(0, maxNames)
       .map(({ task }) => task.name || "a task");
     const more = this.#runs.length - names.length;

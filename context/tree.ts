@@ -86,6 +86,11 @@ export class Ending {
   get cause(): unknown {
     return this.#cause ?? this.err;
   }
+
+  /** True for a cancellation without a cause, as by the end of a block. */
+  get isPlain(): boolean {
+    return this.#cause === undefined && this.#newError === newCanceled;
+  }
 }
 
 /** Called once when a node has ended, while it notifies (invariant 1). */
@@ -807,6 +812,18 @@ export class Node extends TreeContext implements CancelableContext {
       else children.push(at);
     }
     return { children, leaves };
+  }
+
+  /** The open nodes below `node`, leaves included, in order of creation. */
+  static below(node: Node): Node[] {
+    const below: Node[] = [];
+    for (let at = node.#first; at !== undefined; at = at.#next) below.push(at);
+    return below;
+  }
+
+  /** The node that lists `node` while it is open; undefined at the top of a tree. */
+  static base(node: Node): Node | undefined {
+    return Node.nearest(node.#parent);
   }
 
   /** Makes a leaf its own subscriber; notifies it at once if it has ended. */

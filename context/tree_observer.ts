@@ -7,6 +7,15 @@
 import type { Context } from "./context.ts";
 import type { Ending, Node } from "./tree.ts";
 
+/** Kind of work that a context is for. `timer` is one of a server's own. */
+export type Purpose =
+  | "server"
+  | "request"
+  | "connection"
+  | "peer"
+  | "group"
+  | "timer";
+
 /**
  * Observes the tree. Its methods run within the calls of users, so they must not
  * throw, derive, look at a context or call user code.
@@ -19,8 +28,11 @@ export interface TreeObserver {
   created(node: Node): void;
   /** The node was marked with `ending`, in the call that ended it. */
   ended(node: Node, ending: Ending): void;
-  /** `describe` says what `ctx` is for: a request, a connection, a task. */
-  described(ctx: Context, describe: () => string): void;
+  /**
+   * `describe` says what `ctx` is for. Contexts with the same function are parts of
+   * the same work.
+   */
+  described(ctx: Context, purpose: Purpose, describe: () => string): void;
 }
 
 /** The observers, as one; undefined if there are none. */
@@ -56,7 +68,7 @@ class FanOut implements TreeObserver {
     for (const each of this.#observers) each.ended(node, ending);
   }
 
-  described(ctx: Context, describe: () => string): void {
-    for (const each of this.#observers) each.described(ctx, describe);
+  described(ctx: Context, purpose: Purpose, describe: () => string): void {
+    for (const each of this.#observers) each.described(ctx, purpose, describe);
   }
 }

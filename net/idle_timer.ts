@@ -3,6 +3,7 @@
 import { afterFunc } from "../context/after_func.ts";
 import { background } from "../context/background.ts";
 import type { CancelableContext } from "../context/context.ts";
+import { observer } from "../context/tree_observer.ts";
 import { withTimeout } from "../context/with_deadline.ts";
 
 /**
@@ -75,6 +76,7 @@ export class IdleTimer {
 
   #set(ms: number): void {
     const alarm = this.#alarm = withTimeout(background(), ms);
+    observer?.described(alarm, "timer", () => "idle timeout");
     afterFunc(alarm, () => {
       if (this.#stopped) return;
       const now = Date.now();

@@ -119,11 +119,15 @@ export class ServerLifetime<Addr extends ServerAddr, Report> {
     this.#report = report;
     this.#owner = ownerOf(ctx);
     this.#stopping = withCancel(ctx);
-    observer?.described(this.#stopping, () => `${name} ${addrText(addr)}`);
     const values = withoutCancel(ctx);
     this.draining = this.#lameDuck === 0 ? this.#stopping : withCancel(values);
     this.#working = withCancel(values);
     this.handlers = withValue(this.#working, drainingKey, this.draining);
+    if (observer === undefined) return;
+    const describe = () => `${name} ${addrText(addr)}`;
+    for (const part of [this.#stopping, this.draining, this.#working]) {
+      observer.described(part, "server", describe);
+    }
   }
 
   /**
@@ -278,6 +282,7 @@ export class ServerLifetime<Addr extends ServerAddr, Report> {
   async #liveAsLameDuck(): Promise<void> {
     this.#announce("lame-duck");
     const duck = withTimeout(background(), this.#lameDuck);
+    observer?.described(duck, "timer", () => "lame duck");
     afterFunc(duck, () => this.draining.cancel(this.cause));
     await this.draining.done;
     duck.cancel();
@@ -292,6 +297,7 @@ export class ServerLifetime<Addr extends ServerAddr, Report> {
         }),
       );
     const grace = withTimeout(background(), ms);
+    observer?.described(grace, "timer", () => "grace period");
     // At once, so that a drain with a grace period of 0 can see that it is cut.
     if (grace.err !== undefined) return end();
     this.#graces.push(grace);

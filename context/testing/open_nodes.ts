@@ -7,7 +7,11 @@ import {
   creationSite,
 } from "../creation_site.ts";
 import { label, type Node } from "../tree.ts";
-import { observeTree, type TreeObserver } from "../tree_observer.ts";
+import {
+  observeTree,
+  type Purpose,
+  type TreeObserver,
+} from "../tree_observer.ts";
 
 /** A context or a wait that is open. */
 export interface OpenNode {
@@ -66,7 +70,7 @@ export class OpenNodes implements TreeObserver, Disposable {
     if (id !== undefined) this.#forget(id);
   }
 
-  described(ctx: object, describe: () => string): void {
+  described(ctx: object, _purpose: Purpose, describe: () => string): void {
     this.#described.set(ctx, describe);
   }
 

@@ -6,6 +6,7 @@ import type { CancelableContext, Context } from "../../context/context.ts";
 import { DeadlineExceeded } from "../../context/errors.ts";
 import { isCanceled } from "../../context/is_canceled.ts";
 import { assertContext } from "../../context/tree.ts";
+import { observer } from "../../context/tree_observer.ts";
 import { withCancel } from "../../context/with_cancel.ts";
 import { withTimeout } from "../../context/with_deadline.ts";
 import { assertAbove0 } from "../arguments.ts";
@@ -106,6 +107,11 @@ export class Exchange implements Linked<Exchange> {
     this.#request = request;
     this.#open = withCancel(server.contextOf(info));
     this.#ctx = this.context = this.#open;
+    if (observer !== undefined) {
+      // Now, since Deno forgets the request when it has been answered.
+      const name = this.#name = nameOf(request);
+      observer.described(this.#open, "request", () => name);
+    }
   }
 
   /** Method and path, for reports. */

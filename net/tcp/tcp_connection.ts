@@ -2,8 +2,10 @@
 
 import type { CancelableContext, Context } from "../../context/context.ts";
 import { isCanceled } from "../../context/is_canceled.ts";
+import { observer } from "../../context/tree_observer.ts";
 import { withCancel } from "../../context/with_cancel.ts";
 import { ClientGone } from "../client_gone.ts";
+import { addrText } from "../host_port.ts";
 import { IdleTimeout, IdleTimer } from "../idle_timer.ts";
 import { realTimers } from "../real_timers.ts";
 import type { ServerAddr } from "../server.ts";
@@ -66,6 +68,11 @@ export class TcpConnection<Addr extends ServerAddr = Deno.NetAddr>
     { idleTimeout, allowHalfOpen }: TcpConnectionOptions,
   ) {
     this.ctx = withCancel(parent);
+    observer?.described(
+      this.ctx,
+      "connection",
+      () => `TCP ${addrText(conn.remoteAddr)}`,
+    );
     this.#conn = conn;
     this.#allowHalfOpen = allowHalfOpen;
     this.#idle = new IdleTimer(idleTimeout, () => {

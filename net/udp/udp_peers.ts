@@ -4,6 +4,7 @@ import { afterFunc } from "../../context/after_func.ts";
 import { Backlog } from "../../context/backlog.ts";
 import type { CancelableContext, Context } from "../../context/context.ts";
 import { isCanceled } from "../../context/is_canceled.ts";
+import { observer } from "../../context/tree_observer.ts";
 import { WaitGroup } from "../../context/wait_group.ts";
 import { withCancel } from "../../context/with_cancel.ts";
 import {
@@ -13,6 +14,7 @@ import {
   assertRange,
   assertUnstableNet,
 } from "../arguments.ts";
+import { addrText } from "../host_port.ts";
 import { IdleTimeout, IdleTimer } from "../idle_timer.ts";
 import { reporter } from "../report.ts";
 import type { Server, ServerOptions } from "../server.ts";
@@ -325,6 +327,7 @@ class Peer implements UdpPeer {
     this.#waiting = new Backlog(limits.backlog);
     const { idleTimeout } = limits;
     this.ctx = withCancel(socket.lifetime.handlers);
+    observer?.described(this.ctx, "peer", () => `UDP ${addrText(addr)}`);
     afterFunc(this.ctx, () => this.#wake());
     this.#idle = new IdleTimer(
       idleTimeout,

@@ -1,0 +1,29 @@
+/**
+ * A look into a running program: the contexts that are open, what they are for and
+ * since when, what ended lately and why, and what was never ended.
+ *
+ * @example
+ * ```ts
+ * import { background, withTimeout } from "@curfew/context";
+ * import { inspect } from "@curfew/context/inspect";
+ *
+ * using inspector = inspect();
+ * using _ctx = withTimeout(background(), 60_000);
+ * console.log(inspector.tree().open); // 1
+ * ```
+ *
+ * @module
+ */
+
+export type { EndedContext } from "./ended_context.ts";
+export type { InspectEvent } from "./event_queue.ts";
+export { inspect, type InspectOptions, type Inspector } from "./inspector.ts";
+export type { Purpose } from "../tree_observer.ts";
+export type { ContextKind } from "./kind.ts";
+export type {
+  LiveContext,
+  LiveTree,
+  MoreContexts,
+  TreeLimits,
+} from "./live_tree.ts";
+export type { DroppedContexts, Suspect, Suspects } from "./suspects.ts";

@@ -213,12 +213,15 @@ export const cases = {
     assert.equal(ctx.err, undefined);
     clock.uninstall();
     for (const now of [0, 1e12]) {
+      // A look at the real clock: FakeTime has the same functions each time.
+      assert.equal(ctx.err, undefined);
       clock.install(now);
       assert.equal(ctx.err, undefined);
       await clock.tick(15 * minute);
       assert.equal(ctx.err, undefined);
       clock.uninstall();
     }
+    assert.equal(ctx.err, undefined);
     clock.install();
     assert.equal(ctx.err, undefined);
     await clock.tick(9 * minute);
@@ -265,6 +268,7 @@ export const cases = {
     const ctx = withTimeout(background(), hour);
     listen(ctx);
     clock.uninstall();
+    assert.equal(ctx.err, undefined);
     clock.install();
     let fired = 0;
     for (let i = 0; i < 100; i++) globalThis.setTimeout(() => fired++, 10);

@@ -24,7 +24,7 @@ async function prose(url: URL): Promise<string> {
   return (await Deno.readTextFile(url)).replaceAll(/^```[^]*?^```$/gm, "");
 }
 
-/** What a link to a heading is called: lower case, without punctuation. */
+/** Returns the anchor of a heading: lower case, without punctuation. */
 function anchorOf(heading: string): string {
   return heading.toLowerCase().replaceAll(/[^\w\s-]/g, "").trim()
     .replaceAll(" ", "-");

@@ -1,9 +1,9 @@
-/** What is asserted of a context throughout: is it done, and in one piece? */
+/** Assertions about contexts: done or open, and consistent. */
 
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import { cause, type Context, type ContextError } from "@curfew/context";
 
-/** Asserts that `ctx` is done whichever way one looks; returns its err. */
+/** Asserts that every view of `ctx` shows it done; returns its err. */
 export function assertDone(
   ctx: Context,
   name: "AbortError" | "TimeoutError" = "AbortError",
@@ -16,7 +16,7 @@ export function assertDone(
   return err!;
 }
 
-/** Asserts that `ctx` is not done whichever way one looks. */
+/** Asserts that every view of `ctx` shows it open. */
 export function assertOpen(ctx: Context): void {
   assertEquals(ctx.err, undefined);
   assertEquals(ctx.signal.aborted, false);

@@ -27,7 +27,7 @@ type Err = typeof Canceled | typeof DeadlineExceeded | undefined;
 /** A context, what its err is, and its cause where that is not err itself. */
 type Built = [ctx: Context, err: Err, cause?: Error];
 
-/** What was built, as GO_CONFORMANCE has it, and how each part of it ended. */
+/** The contexts of each case, and the err and cause that each must have. */
 const table: [name: string, build: () => Built[]][] = [
   ["background, todo", () => [[background(), undefined], [todo(), undefined]]],
   ["cancel()", () => {

@@ -298,8 +298,8 @@ Deno.test("100,000 deadlines under a fake clock end in one tick", () => {
   assertEquals(signals.every((signal) => signal.aborted), true);
 });
 
-// What a program prints as it ends: the err of its context, which tells whether
-// the process has lived until the deadline.
+// Programs print the err of their context as they end, which tells whether the
+// process has lived until the deadline.
 const lives: [program: string, err: string][] = [
   ["signal asked for", "TimeoutError"],
   ["listener added", "TimeoutError"],

@@ -1,6 +1,6 @@
-/** What has become of a promise, without waiting for it. */
+/** The state of a promise, read without waiting for it. */
 
-/** Kept from before any test puts a fake one in its place. */
+/** Captured before any test replaces it by a fake one. */
 const { setTimeout } = globalThis;
 
 /** A promise's state, as far as it is known. */

@@ -27,7 +27,7 @@ interface End {
   cause: string | undefined;
 }
 
-/** What a context should be like. */
+/** The expected state of a context. */
 class Model {
   readonly parent: Model | undefined;
   readonly children: Model[] = [];
@@ -76,14 +76,14 @@ const keys = ["a", "b", "c"].map((name) => createKey<number>(name));
 class Tree {
   readonly random: Random;
   readonly time: FakeTime;
-  /** What a listener has found. */
+  /** The failure of an assertion in a listener. */
   failure: { error: unknown } | undefined;
   over = false;
   readonly branches: Branch[] = [{ ctx: background(), model: new Model() }];
-  /** What ends by itself, and how. No two at the same time. */
+  /** Deadlines by time, no two at the same. */
   readonly #deadlines = new Map<number, () => void>();
   #causes = 0;
-  /** Nobody listens, so that no alarm rings: all is found out by looking. */
+  /** True if there are no listeners: no alarm rings, and reads notice deadlines. */
   readonly #quiet: boolean;
 
   constructor(random: Random, time: FakeTime) {

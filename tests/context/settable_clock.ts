@@ -1,6 +1,6 @@
 /**
- * Real clocks that can be set. To be imported before the package is, which takes
- * what it sees first for the real ones.
+ * Real clocks that can be set. Import it before the package, which takes the clocks
+ * that it finds first for the real ones.
  */
 
 let wall = 0;
@@ -10,7 +10,7 @@ const steadyNow = performance.now.bind(performance);
 Date.now = () => now() + wall;
 performance.now = () => steadyNow() + steady;
 
-/** What alarms were set, in ms from then. */
+/** Delays in ms of the alarms that were set. */
 export const alarms: number[] = [];
 const { timeout } = AbortSignal;
 AbortSignal.timeout = (ms) => {

@@ -16,7 +16,7 @@ import { Wrapper } from "./custom_context.ts";
 
 const key = createKey<string>("key");
 
-/** Where FakeTime begins. */
+/** Start of the fake time. */
 const noon = Date.UTC(2026, 10, 22, 12);
 
 Deno.test("snapshot() is a plain copy of the tree from ctx down", () => {

@@ -18,7 +18,7 @@ import { Wrapper } from "./custom_context.ts";
 const userKey = createKey<string>("user");
 const { signal } = new AbortController();
 
-/** Where FakeTime begins. */
+/** Start of the fake time. */
 const five = Date.UTC(2026, 10, 22, 5);
 
 class Named extends Wrapper {

@@ -26,7 +26,7 @@ import { Wrapper } from "./custom_context.ts";
 
 const key = createKey<string>("key");
 
-/** How many contexts and afterFuncs are registered on `ctx`. */
+/** Returns the number of contexts and afterFuncs that are registered on `ctx`. */
 function registered(ctx: Context): number {
   const { afterFuncs, children } = snapshot(ctx);
   return afterFuncs + children.length;
@@ -473,7 +473,7 @@ Deno.test("a dropped parent cancels nothing", async () => {
   assertEquals(stdout, "open\n");
 });
 
-Deno.test("a listener is told though nobody kept the context it was put on", async () => {
+Deno.test("a listener runs although nothing else refers to the context", async () => {
   const { stdout } = await new ChildProcess(
     "garbage.ts",
     "listener",

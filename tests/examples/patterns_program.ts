@@ -2,11 +2,11 @@
 
 import { Program } from "./program.ts";
 
-/** What the comment of a program promises. */
+/** The claims in the comment of a program. */
 export interface Documented {
   /** The arguments of `deno` in the first command line. */
   command: string[];
-  /** What it prints. */
+  /** Its output. */
   output: string;
 }
 

@@ -55,7 +55,7 @@ class Restartable implements AsyncDisposable {
 interface Reply {
   status: string;
   body: string;
-  /** Whether it asks for a new connection. */
+  /** True if it asks for a new connection. */
   close: boolean;
 }
 
@@ -110,9 +110,9 @@ function parseReply(text: string): Reply | undefined {
 
 /** Clients that each send one request after the other until they are disposed. */
 class Load implements AsyncDisposable {
-  /** What went wrong, one entry per lost request. */
+  /** Errors, one for each lost request. */
   readonly lost: unknown[] = [];
-  /** The bodies that came, and how often. */
+  /** Number of replies by body. */
   readonly bodies = new Map<string, number>();
   readonly #port: number;
   readonly #headers: string[];

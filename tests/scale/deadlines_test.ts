@@ -27,7 +27,7 @@ function listen(ctx: Context, listener: () => void): void {
 class Crowd {
   readonly counts = { told: 0, othersTold: 0, errors: 0, early: 0 };
   readonly contexts: CancelableContext[];
-  /** Called when all have been told. */
+  /** Resolves when every listener has run. */
   readonly whole: Promise<void>;
 
   constructor(n: number, at: number) {
@@ -40,7 +40,7 @@ class Crowd {
     for (let i = 0; i < n; i++) {
       listen(contexts[i]!, () => {
         this.counts.told++;
-        // All of them are marked before the first is told.
+        // All of them are marked before the first listener runs.
         if (contexts[n - 1 - i]!.err?.name !== "TimeoutError") {
           this.counts.early++;
         }

@@ -34,7 +34,7 @@ interface End {
   err?: ContextError;
 }
 
-/** What should become of a context. */
+/** The expected state of a context. */
 interface Model {
   readonly children: Model[];
   readonly isDetached: boolean;

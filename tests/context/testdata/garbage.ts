@@ -1,5 +1,5 @@
-// What the garbage collector may take and what it must leave. Needs the flag
-// --expose-gc of V8.
+// Programs that show what the garbage collector takes and leaves. They need the
+// V8 flag --expose-gc.
 
 import {
   afterFunc,
@@ -12,10 +12,10 @@ import {
 
 const { gc } = globalThis as unknown as { gc(): void };
 
-/** Whatever can be collected is, when this has resolved. */
+/** Collects all garbage. */
 async function collect(): Promise<void> {
   for (let i = 0; i < 5; i++) {
-    // What a WeakRef has shown is kept until the event loop turns.
+    // A WeakRef that was read keeps its target until the event loop turns.
     await new Promise((resolve) => setTimeout(resolve));
     gc();
   }

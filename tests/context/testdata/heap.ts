@@ -22,7 +22,7 @@ const hour = 3_600_000;
 const key = createKey<number>("key");
 const foreign = new AbortController();
 
-/** What happens once, a great many times, under the context that lives on. */
+/** One round under the context that lives on; run a great many times. */
 type Once = (parent: CancelableContext, i: number) => void;
 
 const programs: { [name: string]: [count: number, once: Once] } = {

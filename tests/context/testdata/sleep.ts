@@ -1,10 +1,10 @@
-// Programs that sleep, and end when nothing holds them any more.
+// Programs that sleep, and end when nothing keeps them alive.
 
 import { background, notifyContext, sleep, withCancel } from "@curfew/context";
 
 const hour = 3_600_000;
 
-/** Says how the sleep has ended. */
+/** Prints the outcome of the sleep. */
 function report(slept: Promise<void>): Promise<void> {
   return slept.then(
     () => console.log("slept"),

@@ -42,7 +42,7 @@ function left(ctx: Context): Response {
   return new Response(String(remaining(ctx)));
 }
 
-/** What a handler sees as the time left, for each of `requests`. */
+/** Returns the time left that the handler sees, for each of `requests`. */
 async function timesLeft(
   options: ServeHttpOptions,
   requests: readonly HeadersInit[],

@@ -15,7 +15,7 @@ import { turn } from "../turn.ts";
 import { assertConserved, local, UdpClient } from "./udp_client.ts";
 
 /** Number of datagrams that each row sends. Set DATAGRAMS for a longer run. */
-const all = Number(Deno.env.get("DATAGRAMS") ?? 20_000);
+const all = Number(Deno.env.get("DATAGRAMS") ?? 10_000);
 
 /** Number of small datagrams that any receive buffer holds. */
 const kernelHolds = 100;

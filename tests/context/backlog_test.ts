@@ -22,6 +22,17 @@ Deno.test("Backlog behaves like an array under random calls", () => {
   }
 });
 
+Deno.test("Backlog is full from its limit on", () => {
+  const backlog = new Backlog<number>(2);
+  const full = [1, 2, 3].map((n) => {
+    backlog.push(n);
+    return backlog.full;
+  });
+  assertEquals(full, [false, true, true]);
+  assertEquals(backlog.clear(), 3);
+  assertEquals([backlog.full, backlog.size], [false, 0]);
+});
+
 Deno.test("Backlog has no limit by default", () => {
   const backlog = new Backlog<number>();
   for (let n = 0; n < 100_000; n++) backlog.push(n);

@@ -284,16 +284,20 @@ Deno.test("untilDone() calls return() once if the loop body throws and does not 
   assertEquals(source.returned, 1);
 });
 
-Deno.test("untilDone() passes on the error of return() at a break", async () => {
-  using ctx = withCancel(background());
-  const source = new Source();
-  source.returning = Promise.reject(broken);
-  const taken = (async () => {
-    for await (const _ of untilDone(ctx, source)) break;
-  })();
-  source.give(1);
-  assertStrictEquals(await assertRejects(() => taken), broken);
-});
+for (const error of [broken, undefined]) {
+  Deno.test(`untilDone() passes on the error of return() at a break: ${error}`, async () => {
+    using ctx = withCancel(background());
+    const source = new Source();
+    source.returning = Promise.reject(error);
+    const taken = outcomeOf((async () => {
+      for await (const _ of untilDone(ctx, source)) break;
+    })());
+    source.give(1);
+    await turn();
+    assertEquals(taken.state, "rejected");
+    assertStrictEquals(taken.error, error);
+  });
+}
 
 Deno.test("untilDone() waits for return() at a break no longer than until ctx is done", async () => {
   for (const error of [undefined, broken]) {

@@ -296,6 +296,41 @@ Deno.test("main() lets the process end by itself after exit has returned", async
   assertEquals([code, stdout], [0, "exit 0\n"]);
 });
 
+const forcedCodes: [signal: Deno.Signal, code: number][] = [
+  ["SIGHUP", 129],
+  ["SIGINT", 130],
+  ["SIGQUIT", 131],
+  ["SIGABRT", 134],
+  ["SIGUSR1", Deno.build.os === "linux" ? 138 : 158],
+  ["SIGUSR2", Deno.build.os === "linux" ? 140 : 159],
+  ["SIGALRM", 142],
+  ["SIGTERM", 143],
+  ["SIGWINCH", 128],
+];
+for (const [signal, code] of forcedCodes) {
+  Deno.test(`main() exits with ${code} if ${signal} is the second signal`, async () => {
+    const { addSignalListener, removeSignalListener } = Deno;
+    const { error } = console;
+    const listeners = new Map<Deno.Signal, () => void>();
+    Object.assign(Deno, {
+      addSignalListener: listeners.set.bind(listeners),
+      removeSignalListener: listeners.delete.bind(listeners),
+    });
+    console.error = () => {};
+    const codes: number[] = [];
+    const ended = main(() => new Promise(() => {}), {
+      signals: ["SIGCONT", signal],
+      exit: (code) => codes.push(code),
+    });
+    listeners.get("SIGCONT")!();
+    listeners.get(signal)!();
+    await ended;
+    console.error = error;
+    Object.assign(Deno, { addSignalListener, removeSignalListener });
+    assertEquals([codes, listeners.size], [[code], 0]);
+  });
+}
+
 // Listeners and handlers of the program's own.
 
 test("main() drains when a signal listener of the program throws before its own is called", async () => {
@@ -416,6 +451,12 @@ for (const grace of [-1, NaN, "5"]) {
     );
   });
 }
+
+Deno.test("main() takes a grace period of 0", async () => {
+  const codes: number[] = [];
+  await main(() => 3, { grace: 0, exit: (code) => codes.push(code) });
+  assertEquals(codes, [3]);
+});
 
 test("main() of a signal that cannot be listened to throws a TypeError that names it, and can be called again", async () => {
   assertThrows(

@@ -53,6 +53,12 @@ export {
   requestInit,
   type RequestInitOptions,
 } from "./request_init.ts";
+export {
+  contextPort,
+  type PortContext,
+  type PortOptions,
+  withPort,
+} from "./context_port.ts";
 export { WaitGroup } from "./wait_group.ts";
 export { type Group, group, type GroupOptions } from "./group.ts";
 export {

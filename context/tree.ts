@@ -777,6 +777,13 @@ export class Node extends TreeContext implements CancelableContext {
     return due;
   }
 
+  /** The way in which `ctx` ends if its deadline comes first; undefined without one. */
+  static expiryOf(ctx: Context): Ending | undefined {
+    const node = Node.nearest(ctx);
+    if (node === undefined || node.#due === undefined) return undefined;
+    return node.#due[expiry]();
+  }
+
   /**
    * Joins `node` to `source`, which ends it with what `endingOf` returns. Nodes
    * with the same `key` are joined to the same source.
@@ -844,6 +851,11 @@ export class Node extends TreeContext implements CancelableContext {
     return true;
   }
 
+  /** Makes `node` see its deadline only when a node above is marked. */
+  protected static ignoreDue(node: Node): void {
+    node.#due = undefined;
+  }
+
   static isMarked(node: Node): boolean {
     return node.#ending !== undefined;
   }
@@ -905,6 +917,15 @@ export class Watch extends Leaf {
 
   notify(ending: Ending): void {
     this.#f(ending);
+  }
+}
+
+/** A watch that keeps no process alive: it does not hold the queue of deadlines. */
+export class QuietWatch extends Watch {
+  override start(): this {
+    Node.refresh(this);
+    Node.ignoreDue(this);
+    return super.start();
   }
 }
 
@@ -974,7 +995,10 @@ export abstract class DeadlineNode extends Node {
   abstract [expiry](): Ending;
 }
 
-/** A deadline that moves to an earlier time when a grace period begins. */
+/**
+ * A deadline that can move to an earlier time: when a grace period begins, or the other
+ * side of a port has told it.
+ */
 export abstract class GraceNode extends DeadlineNode {
   abstract get [graceEnd](): number;
 }

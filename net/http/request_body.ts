@@ -165,7 +165,9 @@ export class RequestBody {
   /** The body as a stream; null if there is none. */
   stream(source: () => Bytes | null): Bytes | null {
     if (this.#stream === undefined) {
-      this.#stream = source() === null ? null : this.#bounded(source);
+      // Once the response has been sent, Deno throws.
+      const isNone = this.#bounds.ctx.err === undefined && source() === null;
+      this.#stream = isNone ? null : this.#bounded(source);
     }
     return this.#stream;
   }
@@ -174,10 +176,11 @@ export class RequestBody {
   #bounded(source: () => Bytes | null): Bytes {
     let reader: BytesReader | undefined;
     let received = 0;
-    const { maxBytes } = this.#bounds;
+    const { ctx, maxBytes } = this.#bounds;
     return new ReadableStream({
       type: "bytes",
       pull: async (controller) => {
+        if (ctx.err !== undefined) throw ctx.err;
         this.#phase = "reading";
         reader ??= source()!.getReader();
         try {

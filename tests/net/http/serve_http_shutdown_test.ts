@@ -469,6 +469,7 @@ Deno.test("serveHttp() asks the clients of requests in flight to connect again",
   await client.get("/gate");
   await site.entered("/gate");
   const finished = server.shutdown();
+  await untilRefused(server);
   site.release();
   const reply = (await client.readUntil("late")).toLowerCase();
   assert(reply.includes("connection: close"), reply);

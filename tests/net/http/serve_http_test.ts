@@ -116,19 +116,6 @@ Deno.test("a request in flight at the soft moment is answered in full", async ()
   await assertRefused(server);
 });
 
-Deno.test("a request in flight at the soft moment is answered with Connection: close", async () => {
-  const gate = new Gate();
-  const server = serveHttp(background(), here, gate.handler);
-  using client = await TcpClient.connect(server.addr);
-  await client.get("/");
-  await gate.entered;
-  const finished = server.shutdown();
-  gate.open();
-  const reply = (await client.readToEnd()).toLowerCase();
-  assert(reply.includes("connection: close"), reply);
-  await finished;
-});
-
 for (
   const [name, bytes] of [
     ["nothing", ""],

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-import-prefix
 // Deadlines to and from the Connect and gRPC libraries of connectrpc.com.
 
 import { create, createFileRegistry } from "npm:@bufbuild/protobuf@2.17.0";

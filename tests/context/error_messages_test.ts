@@ -16,6 +16,7 @@ const takeContext: { [name: string]: (ctx: Context) => unknown } = {
   afterFunc: (ctx) => contexts.afterFunc(ctx, ignore),
   cause: contexts.cause,
   closeOnDone: (ctx) => servers.closeOnDone(ctx, { close: ignore }),
+  contextPort: (ctx) => contexts.contextPort(ctx),
   dialTcp: (ctx) => servers.dialTcp(ctx, local),
   draining: contexts.draining,
   every: (ctx) => contexts.every(ctx, 1_000),
@@ -38,6 +39,14 @@ const takeContext: { [name: string]: (ctx: Context) => unknown } = {
   withCancel: contexts.withCancel,
   withDeadline: (ctx) => contexts.withDeadline(ctx, Date.now() + 1_000),
   withGrace: (ctx) => contexts.withGrace(ctx, 1_000),
+  withPort(ctx) {
+    const { port1: port } = new MessageChannel();
+    try {
+      return contexts.withPort(ctx, port);
+    } finally {
+      port.close();
+    }
+  },
   withSignal: (ctx) => contexts.withSignal(ctx, new AbortController().signal),
   withTimeout: (ctx) => contexts.withTimeout(ctx, 1_000),
   withValue: (ctx) => contexts.withValue(ctx, key, 1),
@@ -192,6 +201,11 @@ const mistakes: [call: string, f: () => unknown, message: RegExp][] = [
     "every(ctx)",
     () => contexts.every(root, wrong(undefined)),
     /^every: expected milliseconds > 0, got undefined/,
+  ],
+  [
+    "withPort(ctx, message)",
+    () => contexts.withPort(root, wrong({})),
+    /^withPort: expected a MessagePort/,
   ],
   [
     "createKey()",

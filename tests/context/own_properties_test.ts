@@ -5,6 +5,7 @@ import {
   background,
   type CancelableContext,
   type Context,
+  contextPort,
   createKey,
   draining,
   group,
@@ -16,6 +17,7 @@ import {
   withDeadline,
   withGrace,
   withoutCancel,
+  withPort,
   withSignal,
   withTimeout,
   withValue,
@@ -96,6 +98,12 @@ for (const [kind, make] of Object.entries(kinds)) {
 
 Deno.test("a context has no own properties: notifyContext", () => {
   using ctx = notifyContext(background(), "SIGINT");
+  assertNothingShows(ctx);
+});
+
+Deno.test("a context has no own properties: withPort", () => {
+  using parent = withCancel(background());
+  using ctx = withPort(background(), contextPort(parent));
   assertNothingShows(ctx);
 });
 

@@ -40,11 +40,12 @@ const takeContext: { [name: string]: (ctx: Context) => unknown } = {
   withDeadline: (ctx) => contexts.withDeadline(ctx, Date.now() + 1_000),
   withGrace: (ctx) => contexts.withGrace(ctx, 1_000),
   withPort(ctx) {
-    const { port1: port } = new MessageChannel();
+    const { port1, port2 } = new MessageChannel();
     try {
-      return contexts.withPort(ctx, port);
+      return contexts.withPort(ctx, port1);
     } finally {
-      port.close();
+      port1.close();
+      port2.close();
     }
   },
   withSignal: (ctx) => contexts.withSignal(ctx, new AbortController().signal),

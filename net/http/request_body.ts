@@ -4,6 +4,7 @@ import type { Context } from "../../context/context.ts";
 import { orDone } from "../../context/or_done.ts";
 import { withTimeout } from "../../context/with_deadline.ts";
 import { IdleTimeout } from "../idle_timer.ts";
+import { exchangeOf, setExchange } from "./request_exchange.ts";
 
 /** Error of a read of a body that is too long. */
 export class BodyTooLarge extends RangeError {
@@ -287,6 +288,7 @@ class BoundRequest extends Request {
   override clone(): Request {
     const clone = super.clone();
     this[bodyKey].bindClone(clone);
+    setExchange(clone, exchangeOf(this)!);
     return clone;
   }
 }

@@ -4,6 +4,7 @@ import type { Context } from "../../context/context.ts";
 import { createKey, type Key } from "../../context/key.ts";
 import type { ServerAddr } from "../server.ts";
 import type { HttpServer } from "./http_server.ts";
+import { asyncContext } from "./async_context.ts";
 import { exchangeOf } from "./request_exchange.ts";
 
 /**
@@ -33,8 +34,13 @@ export const httpServerKey: Key<HttpServer<ServerAddr>> = createKey(
  * Returns the context of a request, for code that gets the request only: inside a
  * framework's handler, say, when `serveHttp` calls `app.fetch(request)`.
  *
+ * Some middleware hands a copy on, made by `new Request()`: Hono's `mount` and
+ * `methodOverride`, and its `bodyLimit` for bodies of unknown length. A copy cannot
+ * be traced back. For those, set `asyncContext` in the options of `serveHttp`, or
+ * pass ctx on yourself: `app.fetch(request, { ctx })` makes it `c.env.ctx`.
+ *
  * @param request The request that `serveHttp` passed to its handler, a Proxy of
- * it, or an object that has it as its prototype.
+ * it, or an object that has it as its prototype. With `asyncContext`, any request.
  * @returns The context that the handler was called with.
  * @throws {TypeError} If the request cannot be traced back to `serveHttp`.
  *
@@ -59,11 +65,11 @@ export const httpServerKey: Key<HttpServer<ServerAddr>> = createKey(
  * ```
  */
 export function requestContext(request: Request): Context {
-  const exchange = exchangeOf(request);
-  if (exchange !== undefined) return exchange.context;
+  const ctx = exchangeOf(request)?.context ?? asyncContext();
+  if (ctx !== undefined) return ctx;
   throw new TypeError(
     "requestContext: expected the request that serveHttp passed to its handler, " +
-      "got another one or a copy; pass ctx on yourself, for example as Hono's env: " +
-      "app.fetch(request, { ctx })",
+      "got another one or a copy; set asyncContext in the options of serveHttp, or " +
+      "pass ctx on yourself, such as by Hono's env: app.fetch(request, { ctx })",
   );
 }

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-import-prefix -- only this test has a use for them
 // requestContext() where a framework hands a request on, and nothing else.
 
 import {
@@ -13,8 +14,10 @@ import {
   withValue,
 } from "@curfew/context";
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
-// deno-lint-ignore no-import-prefix -- only this test has a use for it
 import { Hono } from "npm:hono@4.13.19";
+import { bodyLimit } from "npm:hono@4.13.19/body-limit";
+import { methodOverride } from "npm:hono@4.13.19/method-override";
+import { AutoRouter } from "npm:itty-router@5.0.18";
 import { TcpClient } from "../tcp/tcp_client.ts";
 
 const here = { hostname: "127.0.0.1", port: 0 };
@@ -134,3 +137,147 @@ for (const build of [inHono, byHand]) {
     );
   });
 }
+
+// Middleware that hands on something else than the request it got.
+
+/** Reports whether requestContext() finds the context of the server's handler. */
+type Report = (request: Request) => string;
+type Fetch = (request: Request) => Response | Promise<Response>;
+
+interface Middleware {
+  readonly name: string;
+  /** True if it hands on a copy. */
+  readonly copies: boolean;
+  readonly path: string;
+  readonly init?: () => RequestInit;
+  build(report: Report): Fetch;
+}
+
+function chunks(): ReadableStream<Uint8Array> {
+  return new Blob(["a body of unknown length"]).stream();
+}
+
+const middlewares: readonly Middleware[] = [
+  {
+    name: "itty-router, which hands on a Proxy",
+    copies: false,
+    path: "/user/1",
+    build: (report) => {
+      const router = AutoRouter();
+      router.get("/user/:id", (request) => report(request));
+      return router.fetch;
+    },
+  },
+  {
+    name: "an object that has the request as its prototype",
+    copies: false,
+    path: "/",
+    build: (report) => (request) =>
+      new Response(report(Object.create(request))),
+  },
+  {
+    name: "a clone of a request with a body",
+    copies: false,
+    path: "/",
+    init: () => ({ method: "POST", body: "x" }),
+    build: (report) => (request) => new Response(report(request.clone())),
+  },
+  {
+    name: "Hono's bodyLimit with a Content-Length",
+    copies: false,
+    path: "/",
+    init: () => ({ method: "POST", body: "x" }),
+    build: (report) => {
+      const app = new Hono();
+      app.use(bodyLimit({ maxSize: 100 }));
+      app.post("/", (c) => c.text(report(c.req.raw)));
+      return (request) => app.fetch(request);
+    },
+  },
+  {
+    name: "Hono's bodyLimit without one",
+    copies: true,
+    path: "/",
+    init: () => ({ method: "POST", body: chunks() }),
+    build: (report) => {
+      const app = new Hono();
+      app.use(bodyLimit({ maxSize: 100 }));
+      app.post("/", (c) => c.text(report(c.req.raw)));
+      return (request) => app.fetch(request);
+    },
+  },
+  {
+    name: "Hono's mount",
+    copies: true,
+    path: "/sub/x",
+    build: (report) => {
+      const app = new Hono();
+      const sub = new Hono();
+      sub.get("/x", (c) => c.text(report(c.req.raw)));
+      app.mount("/sub", sub.fetch);
+      return (request) => app.fetch(request);
+    },
+  },
+  {
+    name: "Hono's methodOverride",
+    copies: true,
+    path: "/",
+    init: () => ({
+      method: "POST",
+      body: new URLSearchParams({ _method: "DELETE" }),
+    }),
+    build: (report) => {
+      const app = new Hono();
+      app.use(methodOverride({ app }));
+      app.delete("/", (c) => c.text(report(c.req.raw)));
+      return (request) => app.fetch(request);
+    },
+  },
+];
+
+for (const { name, copies, path, init, build } of middlewares) {
+  for (const asyncContext of [false, true]) {
+    const expected = copies && !asyncContext ? "a copy" : "the same";
+    const option = asyncContext ? "with asyncContext" : "without asyncContext";
+    Deno.test(`requestContext() ${option} finds ${expected} in ${name}`, async () => {
+      await using server = serveHttp(
+        background(),
+        { ...here, asyncContext },
+        (ctx, request) =>
+          build((handed) => {
+            try {
+              return requestContext(handed) === ctx ? "the same" : "another";
+            } catch (error) {
+              const isHelpful = String(error).includes("set asyncContext");
+              return isHelpful ? "a copy" : String(error);
+            }
+          })(request),
+      );
+      const url = `http://127.0.0.1:${server.addr.port}${path}`;
+      const reply = await fetch(url, init?.());
+      assertEquals((await reply.text()).replaceAll('"', ""), expected);
+    });
+  }
+}
+
+Deno.test("requestContext() with asyncContext tells concurrent requests apart", async () => {
+  const both = Promise.withResolvers<void>();
+  let count = 0;
+  await using server = serveHttp(
+    background(),
+    {
+      ...here,
+      asyncContext: true,
+      onRequest: (ctx, { url }) =>
+        withValue(ctx, nameKey, new URL(url).pathname),
+    },
+    async (_ctx, request) => {
+      if (++count === 2) both.resolve();
+      await both.promise;
+      return new Response(requestContext(new Request(request)).value(nameKey));
+    },
+  );
+  const replies = await Promise.all([get(server, "/a"), get(server, "/b")]);
+  const texts = await Promise.all(replies.map((reply) => reply.text()));
+  assertEquals(texts, ["/a", "/b"]);
+});

@@ -18,6 +18,9 @@
 export type { EndedContext } from "./ended_context.ts";
 export type { InspectEvent } from "./event_queue.ts";
 export { inspect, type InspectOptions, type Inspector } from "./inspector.ts";
+export type { Context } from "../context.ts";
+export type { Canceled, ContextError, DeadlineExceeded } from "../errors.ts";
+export type { Key } from "../key.ts";
 export type { Purpose } from "../tree_observer.ts";
 export type { ContextKind } from "./kind.ts";
 export type {
@@ -27,3 +30,8 @@ export type {
   TreeLimits,
 } from "./live_tree.ts";
 export type { DroppedContexts, Suspect, Suspects } from "./suspects.ts";
+export {
+  type InspectHandler,
+  inspectRoutes,
+  type InspectRoutesOptions,
+} from "./inspect_routes.ts";

@@ -1,0 +1,108 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { background, serveHttp, withCancel } from "@curfew/context";
+import {
+  inspect,
+  inspectRoutes,
+  type InspectRoutesOptions,
+} from "@curfew/context/inspect";
+
+/** Asks the routes without a server. */
+async function ask(
+  url: string,
+  { method = "GET", ...options }: InspectRoutesOptions & { method?: string } =
+    {},
+): Promise<Response> {
+  using inspector = inspect();
+  using ctx = withCancel(background());
+  const request = new Request(url, { method });
+  const reply = inspectRoutes(inspector, options)(ctx, request);
+  const body = reply.headers.get("content-type") === "text/event-stream"
+    ? null
+    : await reply.text();
+  if (body === null) await reply.body!.cancel();
+  return new Response(body, { status: reply.status, headers: reply.headers });
+}
+
+const answers: [url: string, status: number, options?: {
+  allow?: string[];
+  method?: string;
+}][] = [
+  ["http://localhost:1/", 200],
+  ["http://127.0.0.1:1/", 200],
+  ["http://127.9.9.9:1/", 200],
+  ["http://[::1]:1/", 200],
+  ["http://localhost/debug/contexts/", 200],
+  ["http://localhost/debug/contexts.json", 200],
+  ["http://localhost/events", 200],
+  ["http://localhost/other", 404],
+  ["http://localhost/", 200, { method: "HEAD" }],
+  ["http://localhost/", 405, { method: "POST" }],
+  ["http://localhost/events", 405, { method: "HEAD" }],
+  ["http://evil.example/", 403],
+  ["http://localhost.evil.example/", 403],
+  ["http://127.0.0.1.evil.example/", 403],
+  ["http://10.0.0.1/contexts.json", 403],
+  ["http://debug.example/", 200, { allow: ["Debug.example"] }],
+  ["http://debug.example/", 403, { allow: ["example"] }],
+];
+for (const [url, status, options = {}] of answers) {
+  const how = JSON.stringify(options);
+  Deno.test(`inspectRoutes() answers ${status} to ${url} ${how}`, async () => {
+    assertEquals((await ask(url, options)).status, status);
+  });
+}
+
+Deno.test("inspectRoutes() serves a page without outside resources, whose policy allows its own script only", async () => {
+  const reply = await ask("http://localhost/");
+  const policy = reply.headers.get("content-security-policy")!;
+  const [, nonce] = /script-src 'nonce-([^']+)'/.exec(policy)!;
+  assertStringIncludes(policy, "default-src 'none'");
+  assert(!policy.includes("unsafe"));
+  const page = await reply.text();
+  assertEquals(page.match(/<script/g)!.length, 1);
+  assertStringIncludes(page, `<script nonce="${nonce}">`);
+  assertStringIncludes(page, `<style nonce="${nonce}">`);
+  assert(!/(src|href)="(?!data:,)/.test(page));
+  const other = await ask("http://localhost/");
+  assert(!other.headers.get("content-security-policy")!.includes(nonce!));
+});
+
+Deno.test("inspectRoutes() gives the contexts, the suspects and what ended as JSON", async () => {
+  using inspector = inspect();
+  using ctx = withCancel(background());
+  withCancel(ctx).cancel(new Error("no reason"));
+  const reply = inspectRoutes(inspector, { olderThan: 0 })(
+    ctx,
+    new Request("http://localhost/contexts.json"),
+  );
+  const { tree, recent, suspects } = await reply.json();
+  assertEquals(tree.open, 1);
+  assertEquals(recent[0].causes, ["Error: no reason"]);
+  assertEquals(suspects.open[0].count, 1);
+});
+
+Deno.test("inspectRoutes() ends its events with a last state when the server drains", async () => {
+  using inspector = inspect();
+  const ctx = withCancel(background());
+  const server = serveHttp(
+    ctx,
+    { hostname: "127.0.0.1", port: 0 },
+    inspectRoutes(inspector),
+  );
+  const name = `serveHttp 127.0.0.1:${server.addr.port}`;
+  const reply = await fetch(`http://127.0.0.1:${server.addr.port}/events`);
+  const reader = reply.body!.pipeThrough(new TextDecoderStream()).getReader();
+  const { value: first } = await reader.read();
+  assertStringIncludes(first!, `event: state\ndata: {"tree":`);
+  assertStringIncludes(first!, name);
+  ctx.cancel(new Error("time to go"));
+  let rest = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    rest += value;
+  }
+  assertStringIncludes(rest, `"ended":["Error: time to go"]`);
+  assert(rest.endsWith("event: drain\ndata: {}\n\n"));
+  await server.finished;
+});

@@ -146,3 +146,13 @@ for (const request of [undefined, null, "/"]) {
     );
   });
 }
+
+for (const tls of [null, {}, { cert: "" }, { key: "" }, { cert: 1, key: "" }]) {
+  Deno.test(`serveTcp() throws a TypeError if tls is ${JSON.stringify(tls)}`, () => {
+    assertThrows(
+      () => serveTcp(background(), { port: 0, tls } as never, () => {}),
+      TypeError,
+      "serveTcp: tls takes a cert and a key, both as PEM text",
+    );
+  });
+}

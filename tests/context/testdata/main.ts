@@ -144,7 +144,9 @@ const programs: Record<string, () => unknown> = {
     }),
 
   async "exit and nothing left"() {
-    await main(() => {}, { exit: (code) => console.log("exit", code) });
+    // The grace period must not keep the process alive.
+    const exit = (code: number) => console.log("exit", code);
+    await main(() => {}, { grace: 100_000_000, exit });
   },
 };
 

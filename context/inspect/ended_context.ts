@@ -65,7 +65,7 @@ export function identity(node: Node, facts: Facts): Identity {
   const name = nameOf(facts);
   const site = lineOf(facts.site);
   return {
-    id: facts.id,
+    id: facts.work?.id ?? facts.id,
     label: labelOf(node),
     kind: kindOf(node, facts),
     ...(name !== undefined && { name }),

@@ -42,6 +42,8 @@ const maxPlaces = 1_000;
 
 /** Work that one or more contexts are for. */
 export interface Work {
+  /** That of the first of its contexts, so that it stays the same. */
+  readonly id: number;
   readonly purpose: Purpose;
   readonly describe: () => string;
   /** End of the first of its contexts: a server begins to drain. */
@@ -207,7 +209,7 @@ export class Recorder implements TreeObserver, Disposable {
     const facts = this.factsOf(node);
     let work = this.#works.get(describe);
     if (work === undefined) {
-      work = { purpose, describe, ending: undefined };
+      work = { id: facts.id, purpose, describe, ending: undefined };
       this.#works.set(describe, work);
     }
     facts.work = work;

@@ -178,9 +178,11 @@ Deno.test("tree() shows why a server drains, and what it still waits for", async
   });
   const reply = fetch(`http://127.0.0.1:${server.addr.port}/slow`);
   await arrived.promise;
+  const { id } = inspector.tree().children[0]!.children[0]!;
   ctx.cancel(new Error("SIGTERM received"));
   const [top] = inspector.tree().children;
   const [shown] = top!.children;
+  assertEquals(shown!.id, id);
   assertEquals(shown!.name, `serveHttp 127.0.0.1:${server.addr.port}`);
   assertEquals(shown!.ended, ["Error: SIGTERM received"]);
   assertEquals(shown!.children.map(({ name }) => name), ["GET /slow"]);

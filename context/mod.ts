@@ -61,6 +61,7 @@ export {
 } from "./context_port.ts";
 export { WaitGroup } from "./wait_group.ts";
 export { type Group, group, type GroupOptions } from "./group.ts";
+export type { OsSignal } from "./os_signal.ts";
 export {
   main,
   type MainOptions,

@@ -8,6 +8,7 @@
 import { background } from "./background.ts";
 import type { CancelableContext, Context } from "./context.ts";
 import { Canceled } from "./errors.ts";
+import type { OsSignal } from "./os_signal.ts";
 import { Program, type UnhandledKind } from "./program.ts";
 import {
   assertContext,
@@ -32,20 +33,20 @@ import {
  * ```
  */
 export class SignalError extends Canceled {
-  readonly #signal: Deno.Signal;
+  readonly #signal: OsSignal;
 
   /**
    * Creates one. Needed only in tests that end a context as a signal would.
    *
    * @param signal Name of the signal.
    */
-  constructor(signal: Deno.Signal) {
+  constructor(signal: OsSignal) {
     super(undefined, `${signal} received`);
     this.#signal = signal;
   }
 
   /** Name of the signal. */
-  get signal(): Deno.Signal {
+  get signal(): OsSignal {
     return this.#signal;
   }
 }
@@ -76,7 +77,7 @@ export class SignalError extends Canceled {
  */
 export function notifyContext(
   parent: Context,
-  ...signals: Deno.Signal[]
+  ...signals: OsSignal[]
 ): CancelableContext {
   assertContext("notifyContext", parent);
   assertDeno("notifyContext");
@@ -98,7 +99,7 @@ export interface MainOptions {
    * Names of the signals that ask the program to stop, `SIGINT` and `SIGTERM` by
    * default. Windows ignores those that it does not have.
    */
-  signals?: Deno.Signal[];
+  signals?: OsSignal[];
   /**
    * Grace period in ms: the time that everything has to finish once the program's
    * ctx is done; 30,000 by default.
@@ -199,7 +200,7 @@ export function main(
 
 let isMainRunning = false;
 
-const defaultSignals: readonly Deno.Signal[] = ["SIGINT", "SIGTERM"];
+const defaultSignals: readonly OsSignal[] = ["SIGINT", "SIGTERM"];
 
 function assertDeno(caller: string): void {
   if (typeof Deno === "object") return;
@@ -280,7 +281,7 @@ const signalNumbers: { readonly [name: string]: number } = {
 };
 
 /** Returns the number of `signal`, 0 if it is not known. */
-function numberOf(signal: Deno.Signal): number {
+function numberOf(signal: OsSignal): number {
   const isLinux = Deno.build.os === "linux" || Deno.build.os === "android";
   if (signal === "SIGUSR1") return isLinux ? 10 : 30;
   if (signal === "SIGUSR2") return isLinux ? 12 : 31;
@@ -289,12 +290,12 @@ function numberOf(signal: Deno.Signal): number {
 
 /** One listener on each of some signals. */
 class SignalListeners {
-  readonly #listeners = new Map<Deno.Signal, () => void>();
+  readonly #listeners = new Map<OsSignal, () => void>();
 
   constructor(
     caller: string,
-    signals: readonly Deno.Signal[],
-    f: (signal: Deno.Signal) => void,
+    signals: readonly OsSignal[],
+    f: (signal: OsSignal) => void,
   ) {
     for (const signal of new Set(signals)) {
       const listener = () => f(signal);
@@ -321,9 +322,9 @@ class SignalListeners {
 }
 
 class NotifyNode extends Node {
-  readonly #signals: readonly Deno.Signal[];
+  readonly #signals: readonly OsSignal[];
 
-  constructor(parent: Context, signals: readonly Deno.Signal[]) {
+  constructor(parent: Context, signals: readonly OsSignal[]) {
     super(parent);
     this.#signals = signals;
   }

@@ -44,8 +44,8 @@ export class BuiltPackage implements AsyncDisposable {
     await run(
       Deno.execPath(),
       [
-        ...["pack", "--allow-dirty", "--quiet", "--no-source-maps"],
-        ...["--output", built.#tarball],
+        ...["run", "--allow-read", "--allow-write", "--allow-run"],
+        ...["tools/pack.ts", built.#tarball],
       ],
       root,
     );

@@ -42,8 +42,6 @@ Deno.test("the built package has types for TypeScript in Node", async () => {
   const options = [
     ...["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022"],
     ...["--lib", "es2022,esnext.disposable,dom"],
-    // Declarations that need Deno use types that only Deno has.
-    "--skipLibCheck",
   ];
   await run(
     Deno.execPath(),

@@ -491,6 +491,15 @@ Deno.test("a context that is done and dropped is collected under a live parent",
   assertEquals(stdout, "collected: true\n");
 });
 
+Deno.test("a context that is done holds none that ended with it", async () => {
+  const { stdout } = await new ChildProcess(
+    "garbage.ts",
+    "siblings",
+    "--v8-flags=--expose-gc",
+  ).end();
+  assertEquals(stdout, "collected: true\nAbortError\n");
+});
+
 Deno.test("a chain of 100,000 contexts is built, read and canceled", () => {
   const { first, last } = chain(100_000, withCancel);
   assertOpen(last);

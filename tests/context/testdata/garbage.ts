@@ -64,6 +64,20 @@ const programs: Record<string, () => Promise<void>> = {
     parent.cancel(); // which has to live until here
   },
 
+  async siblings() {
+    const parent = withCancel(background());
+    const children = Array.from({ length: 100 }, () => withCancel(parent));
+    for (const ctx of children) ctx.signal.addEventListener("abort", () => {});
+    const [first] = children;
+    const refs = children.map((ctx) => new WeakRef<Context>(ctx));
+    children.length = 0;
+    parent.cancel();
+    await collect();
+    const left = refs.filter((ref) => ref.deref() !== undefined).length;
+    console.log("collected:", left <= 2);
+    console.log(first!.err?.name); // which has to live until here
+  },
+
   async "done of a foreign signal"() {
     const controller = new AbortController();
     const promise = withSignal(background(), controller.signal).done;

@@ -6,6 +6,7 @@ import type { CancelableContext, Context } from "./context.ts";
 import { failureReport, type Inspect } from "./failure_report.ts";
 import { isCanceled } from "./is_canceled.ts";
 import { type Owner, ownerKey, type Work } from "./owner.ts";
+import { observer } from "./tree_observer.ts";
 import { withTimeout } from "./with_deadline.ts";
 import { withValue } from "./with_value.ts";
 
@@ -190,6 +191,7 @@ export class Program implements Owner {
     if (this.ctx.err !== undefined) return;
     const { grace } = this.#options;
     const timer = withTimeout(background(), grace);
+    observer?.described(timer, "timer", () => "grace period");
     const stopTimer = afterFunc(timer, () => this.#onGraceOver());
     this.#endGrace = () => {
       stopTimer();

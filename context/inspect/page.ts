@@ -61,7 +61,7 @@ section {
   align-items: baseline; border-radius: 4px;
 }
 .name { font-weight: 600; overflow-wrap: anywhere; }
-.context > .row > .name { font-weight: 400; }
+.context > .row > .name, .sleep > .row > .name { font-weight: 400; }
 .time { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .note { color: var(--soft); font-size: 13px; overflow-wrap: anywhere; }
 .why { color: var(--warn); font-size: 13px; overflow-wrap: anywhere; }
@@ -119,9 +119,10 @@ function fill(li, entry) {
   li.age = entry.age;
   const row = make("div", "row");
   row.append(make("span", "name", entry.name ?? entry.label));
-  row.append(make("span", "time note", "for " + duration(entry.age)));
-  if (entry.kind === "sleep") row.lastChild.remove();
-  else if (entry.left !== undefined) {
+  if (entry.age !== undefined) {
+    row.append(make("span", "time note", "for " + duration(entry.age)));
+  }
+  if (entry.left !== undefined && entry.kind !== "sleep") {
     row.append(make("span", "time note", duration(entry.left) + " left"));
   }
   if (entry.ended) {
@@ -141,8 +142,9 @@ function fill(li, entry) {
 }
 
 function fade(li, ended) {
+  const isSleep = li.classList.contains("sleep");
   li.classList.add("gone");
-  if (document.querySelectorAll(".gone").length > maxFading) {
+  if (isSleep || document.querySelectorAll(".gone").length > maxFading) {
     li.remove();
     return;
   }

@@ -20,6 +20,7 @@ import {
   withCancel,
   withoutCancel,
 } from "@curfew/context";
+import { inspect, inspectRoutes } from "@curfew/context/inspect";
 import { getLogger, LogLevels } from "@std/log";
 import config from "../../deno.json" with { type: "json" };
 import { Aggregate } from "./aggregate.ts";
@@ -68,6 +69,8 @@ export async function serve(
   ) => void,
 ): Promise<Totals> {
   const log = getLogger();
+  // First, so that it knows all contexts.
+  using inspector = options.inspect && inspect();
   using ctx = withCancel(parent);
   using open = laterThan(ctx, options.lameDuck);
 
@@ -87,6 +90,20 @@ export async function serve(
       ctx.cancel(new SocketFailed(intake.transport, error));
     });
   }
+
+  await using inspection = inspector && listening(
+    "--inspect",
+    hostPort(options.inspect!),
+    () =>
+      serveHttp(
+        withoutCancel(ctx),
+        { ...options.inspect, grace: HTTP_GRACE },
+        inspectRoutes(inspector),
+      ),
+  );
+  const inspectorUrl = inspection &&
+    `http://${hostPort(inspection.addr as Deno.NetAddr)}`;
+  if (inspectorUrl !== undefined) log.info(`inspector on ${inspectorUrl}/`);
 
   const monitor = new Monitor(ctx, open, aggregate, intakes);
   await using http = listening(
@@ -108,7 +125,7 @@ export async function serve(
     exposition: (format: Format) =>
       expose(format, ownFamilies(intakes), aggregate.families()),
     messages: () => exposeProtobuf(ownFamilies(intakes), aggregate.families()),
-    page: pageResponse,
+    page: () => pageResponse(inspectorUrl),
     events: (ctx: Context) => monitor.events(ctx),
     quit: options.lifecycle ? () => ctx.cancel("quit over HTTP") : undefined,
   });

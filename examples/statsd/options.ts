@@ -30,6 +30,7 @@ Usage: deno task start [options]
                                                              (0)
   --log-level LEVEL     debug, info, warn or error; debug names what is
                         refused                              (info)
+  --inspect [[HOST]:]PORT  where a page of all contexts is served (off)
   --lifecycle           let POST /-/quit end the service
   --version             print the version
   -h, --help            print this
@@ -67,6 +68,8 @@ export interface Options {
   lameDuck: number;
   /** Level of the log. */
   logLevel: LogLevel;
+  /** Address for the inspector's page. */
+  inspect: Endpoint | undefined;
   /** True if POST /-/quit ends the service. */
   lifecycle: boolean;
   /** True to print the version and do nothing else. */
@@ -87,6 +90,7 @@ const DEFAULTS: Readonly<Record<string, string | undefined>> = {
   "--ttl": undefined,
   "--lame-duck": "0",
   "--log-level": "info",
+  "--inspect": undefined,
 };
 
 const SWITCHES = ["--lifecycle", "--version", "--help"];
@@ -116,6 +120,7 @@ export function readOptions(args: string[]): Options {
       Infinity,
     lameDuck: read("--lame-duck", (flag, text) => readSeconds(flag, text, 0))!,
     logLevel: read("--log-level", readLogLevel)!,
+    inspect: read("--inspect", readEndpoint),
     lifecycle: given.has("--lifecycle"),
     version: given.has("--version"),
     help: given.has("--help"),

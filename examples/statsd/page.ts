@@ -81,10 +81,21 @@ export const MAX_VIEWERS = 20;
 /** Maximum number of events that wait for a page that does not read them. */
 const WAITING = 4;
 
-/** Returns the page, which no cache may store and no other page may frame. */
-export function pageResponse(): Response {
+/**
+ * Returns the page, which no cache may store and no other page may frame.
+ *
+ * @param inspector URL of the inspector's page, if there is one.
+ */
+export function pageResponse(inspector?: string): Response {
   const nonce = crypto.randomUUID();
-  return new Response(page.replaceAll("{{nonce}}", nonce), {
+  const link = inspector === undefined
+    ? ""
+    : ` <a href="${inspector}/">contexts</a>`;
+  const html = page.replaceAll("{{nonce}}", nonce).replace(
+    "<!-- link -->",
+    link,
+  );
+  return new Response(html, {
     headers: {
       "content-type": "text/html; charset=utf-8",
       "content-security-policy": `default-src 'none'; connect-src 'self'; ` +

@@ -12,6 +12,7 @@ import {
   serveHttp,
   withTimeout,
 } from "@curfew/context";
+import { inspect } from "@curfew/context/inspect";
 import process from "node:process";
 
 type RawHandler = (
@@ -40,6 +41,14 @@ export const variants: Record<string, () => number> = {
       return new Response("hello");
     }),
   "serveHttp": () => ours((_ctx, _request) => new Response("hello")),
+  "serveHttp, inspect()": () => {
+    inspect();
+    return ours((_ctx, _request) => new Response("hello"));
+  },
+  "serveHttp, inspect({ stacks: 0.01 })": () => {
+    inspect({ stacks: 0.01 });
+    return ours((_ctx, _request) => new Response("hello"));
+  },
   "serveHttp, ctx.signal": () =>
     ours((ctx, _request) =>
       new Response(ctx.signal.aborted ? "gone" : "hello")

@@ -11,11 +11,7 @@ export class DeadlineHeaders {
   readonly #names: readonly DeadlineHeader[];
   #ignored = 0;
 
-  /**
-   * @throws {TypeError} If `names` is not an array of known headers.
-   */
-  constructor(names: readonly string[]) {
-    assertDeadlineHeaders(names);
+  constructor(names: readonly DeadlineHeader[]) {
     this.#names = [...names];
   }
 

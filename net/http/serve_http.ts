@@ -313,7 +313,9 @@ class HttpWork implements ServerWork<ShutdownReport> {
       handler: options.asyncContext ? withAsyncContext(handler) : handler,
       requestTimeout: options.requestTimeout ?? Infinity,
       deadlineHeaders: options.deadlineHeaders &&
-        new DeadlineHeaders(options.deadlineHeaders),
+        new DeadlineHeaders(
+          options.deadlineHeaders as readonly DeadlineHeader[],
+        ),
       maxBodyBytes: options.maxBodyBytes ?? Infinity,
       bodyTimeout: options.bodyTimeout ?? Infinity,
       onRequest: options.onRequest,

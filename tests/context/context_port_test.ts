@@ -9,7 +9,6 @@ import {
 import { FakeTime } from "@std/testing/time";
 import {
   background,
-  type CancelableContext,
   Canceled,
   cause,
   type Context,
@@ -17,6 +16,7 @@ import {
   createKey,
   DeadlineExceeded,
   type PortContext,
+  type PortOptions,
   remaining,
   snapshot,
   withCancel,
@@ -64,10 +64,44 @@ async function followed(
   return follower;
 }
 
-/** A context whose other side is in the hands of the test. */
-function handmade(): [CancelableContext & PortContext, MessagePort] {
-  const { port1, port2 } = new MessageChannel();
-  return [withPort(background(), port1), port2];
+/** The other side of a context, in the hands of the test. */
+class Peer {
+  readonly ctx: PortContext;
+  /** Number of times that the port of `ctx` was closed. */
+  closed = 0;
+  readonly #here: MessagePort;
+  #sent = 0;
+  #delivered = 0;
+  #farewell: unknown;
+
+  constructor(options?: PortOptions) {
+    const { port1: there, port2: here } = new MessageChannel();
+    there.close = () => {
+      this.closed++;
+      MessagePort.prototype.close.call(there);
+    };
+    this.ctx = withPort(background(), there, options);
+    there.addEventListener("message", () => this.#delivered++);
+    here.onmessage = ({ data }) => this.#farewell = data;
+    this.#here = here;
+  }
+
+  /** Sends messages; returns when they were received, or the port has closed. */
+  async send(...messages: unknown[]): Promise<void> {
+    for (const message of messages) this.#here.postMessage(message);
+    this.#sent += messages.length;
+    while (this.#delivered < this.#sent && this.#farewell === undefined) {
+      await turn();
+    }
+  }
+
+  /** Ends the context and returns its last message. */
+  async end(): Promise<unknown> {
+    this.ctx.cancel();
+    while (this.#farewell === undefined) await turn();
+    this.#here.close();
+    return this.#farewell;
+  }
 }
 
 const opening = {
@@ -75,19 +109,6 @@ const opening = {
   left: Infinity,
   values: [],
 };
-
-/** Sends messages, and returns when `port` must have delivered them. */
-async function send(port: MessagePort, ...messages: unknown[]): Promise<void> {
-  for (const message of messages) port.postMessage(message);
-  // The messages of one port arrive in order, and so do those of another after it.
-  const { port1, port2 } = new MessageChannel();
-  const arrived = new Promise((resolve) => port2.onmessage = resolve);
-  port1.postMessage("");
-  await arrived;
-  port1.close();
-  port2.close();
-  await turn();
-}
 
 Deno.test("withPort() ends with its other side, with the cause", async () => {
   using ctx = withCancel(background());
@@ -221,31 +242,31 @@ Deno.test("withPort() ends as its other side does when a grace period is over", 
 });
 
 Deno.test("withPort() counts the time that the message was under way", async () => {
-  const [ctx, port] = handmade();
+  const peer = new Peer();
+  const { ctx } = peer;
   const sentAt = Date.now() - 400;
-  await send(port, { ...opening, left: 100_000, sentAt });
+  await peer.send({ ...opening, left: 100_000, sentAt });
   assert(remaining(ctx) <= 99_600, `${remaining(ctx)}`);
   assert(remaining(ctx) > 0);
-  ctx.cancel();
-  port.close();
+  await peer.end();
 });
 
 Deno.test("withPort() does not extend a deadline if the other clock is ahead", async () => {
-  const [ctx, port] = handmade();
+  const peer = new Peer();
+  const { ctx } = peer;
   const sentAt = Date.now() + 3_600_000;
-  await send(port, { ...opening, left: 100_000, sentAt });
+  await peer.send({ ...opening, left: 100_000, sentAt });
   assert(remaining(ctx) <= 100_000, `${remaining(ctx)}`);
-  ctx.cancel();
-  port.close();
+  await peer.end();
 });
 
 Deno.test("withPort() takes time left as it is under a test clock", async () => {
   using _time = new FakeTime(5_000);
-  const [ctx, port] = handmade();
-  await send(port, { ...opening, left: 1_000, sentAt: 0 });
+  const peer = new Peer();
+  const { ctx } = peer;
+  await peer.send({ ...opening, left: 1_000, sentAt: 0 });
   assertEquals(remaining(ctx), 1_000);
-  ctx.cancel();
-  port.close();
+  await peer.end();
 });
 
 Deno.test("contextPort() sends a time only if its clock is real", async () => {
@@ -360,24 +381,25 @@ Deno.test("withPort() and its other side may end together", async () => {
   ctx.cancel("there");
   follower.cancel("here");
   assertEquals(cause(follower), "here");
-  const { port1, port2 } = new MessageChannel();
-  await send(port1);
-  port2.close();
+  // A message that is still on its way must not change it.
+  for (let i = 0; i < 5; i++) await turn();
   assertEquals(cause(follower), "here");
 });
 
 Deno.test("withPort() ends by a deadline that has passed before a message was read", async () => {
   using time = new FakeTime();
-  const [ctx, port] = handmade();
-  await send(port, { ...opening, left: 100 });
+  const peer = new Peer();
+  const { ctx } = peer;
+  await peer.send({ ...opening, left: 100 });
   time.tick(100); // fires nothing: nothing waits for ctx
-  await send(port, { "@curfew/context": "end", err: "AbortError" });
+  await peer.send({ "@curfew/context": "end", err: "AbortError" });
   assertInstanceOf(ctx.err, DeadlineExceeded);
-  port.close();
+  await peer.end();
 });
 
 Deno.test("withPort() ignores messages that are not its own", async () => {
-  const [ctx, port] = handmade();
+  const peer = new Peer();
+  const { ctx } = peer;
   const kind = "@curfew/context";
   const garbage = [
     undefined,
@@ -391,20 +413,30 @@ Deno.test("withPort() ignores messages that are not its own", async () => {
     { [kind]: ["end"] },
     { err: "AbortError" },
   ];
-  await send(port, ...garbage);
+  await peer.send(...garbage);
   assertEquals([ctx.err, remaining(ctx)], [undefined, Infinity]);
-  ctx.cancel();
-  port.close();
+  await peer.end();
 });
 
 Deno.test("contextPort() ignores messages that are not its own", async () => {
   using ctx = withCancel(background());
   const port = contextPort(ctx);
-  await send(port, null, "farewell", { "@curfew/context": "end" }, {});
+  for (const data of [null, "farewell", { "@curfew/context": "end" }, {}]) {
+    port.postMessage(data);
+  }
+  for (let i = 0; i < 5; i++) await turn();
   assertEquals([ctx.err, snapshot(ctx).afterFuncs], [undefined, 1]);
-  await send(port, { "@curfew/context": "farewell" });
+  port.postMessage({ "@curfew/context": "farewell" });
   await released(ctx);
   port.close();
+});
+
+Deno.test("withPort() says farewell and closes its port once when it ends", async () => {
+  const peer = new Peer();
+  assertEquals(peer.closed, 0);
+  assertEquals(await peer.end(), { "@curfew/context": "farewell" });
+  peer.ctx.cancel();
+  assertEquals(peer.closed, 1);
 });
 
 Deno.test("withPort() survives openings with fields of the wrong type", async () => {
@@ -420,11 +452,11 @@ Deno.test("withPort() survives openings with fields of the wrong type", async ()
     { expiry: {} },
   ];
   for (const fields of table) {
-    const [ctx, port] = handmade();
-    await send(port, { ...opening, ...fields });
+    const peer = new Peer();
+    const { ctx } = peer;
+    await peer.send({ ...opening, ...fields });
     assertEquals([ctx.err, remaining(ctx)], [undefined, Infinity]);
-    ctx.cancel();
-    port.close();
+    await peer.end();
   }
 });
 
@@ -437,33 +469,34 @@ Deno.test("withPort() survives ends with fields of the wrong type", async () => 
     [{ cause: { text: "stop", name: 5 } }, "AbortError", "stop"],
   ];
   for (const [fields, name, why] of table) {
-    const [ctx, port] = handmade();
-    await send(port, { "@curfew/context": "end", ...fields });
+    const peer = new Peer();
+    const { ctx } = peer;
+    await peer.send({ "@curfew/context": "end", ...fields });
     assertEquals(ctx.err?.name, name);
     assertEquals(cause(ctx), why ?? ctx.err);
-    port.close();
+    await peer.end();
   }
 });
 
 Deno.test("withPort() ends at once if no time is left, however little", async () => {
   for (const left of [0, -1, -1e300]) {
-    const [ctx, port] = handmade();
-    await send(port, { ...opening, left });
+    const peer = new Peer();
+    const { ctx } = peer;
+    await peer.send({ ...opening, left });
     assertInstanceOf(ctx.err, DeadlineExceeded);
     assertFalse(Number.isNaN(ctx.deadline?.getTime()));
-    port.close();
+    await peer.end();
   }
 });
 
 Deno.test("withPort() takes the first opening only", async () => {
   using _time = new FakeTime();
-  const { port1, port2 } = new MessageChannel();
-  using ctx = withPort(background(), port1, { values: [userKey] });
-  await send(port2, { ...opening, left: 1_000, values: [["user", "ada"]] });
-  await send(port2, { ...opening, left: 1, values: [["user", "eve"]] });
+  const peer = new Peer({ values: [userKey] });
+  const { ctx } = peer;
+  await peer.send({ ...opening, left: 1_000, values: [["user", "ada"]] });
+  await peer.send({ ...opening, left: 1, values: [["user", "eve"]] });
   assertEquals([remaining(ctx), ctx.value(userKey)], [1_000, "ada"]);
-  ctx.cancel();
-  port2.close();
+  await peer.end();
 });
 
 Deno.test("withPort() ends if a message cannot be read, or the port closes", async () => {

@@ -6,6 +6,7 @@ import {
   Canceled,
   cause,
   type Context,
+  type ContextError,
   createKey,
   DeadlineExceeded,
   type Key,
@@ -266,6 +267,29 @@ Deno.test("a custom context without a prototype is as good as another", () => {
     value: () => undefined,
   });
   assertEquals(String(withCancel(custom)), "Context.withCancel");
+});
+
+Deno.test("a look that finds a custom context done notifies what waits for a child", async () => {
+  const err = new Canceled();
+  const open = new AbortController().signal;
+  let isOver = false;
+  /** Has another signal once it is done, so that no event says so. */
+  class Silent extends Wrapper {
+    override get signal(): AbortSignal {
+      return isOver ? AbortSignal.abort(err) : open;
+    }
+    override get err(): ContextError | undefined {
+      return isOver ? err : undefined;
+    }
+  }
+  using child = withCancel(new Silent(background()));
+  let told = 0;
+  child.signal.addEventListener("abort", () => told++);
+  afterFunc(child, () => void told++);
+  isOver = true;
+  assertStrictEquals(child.err, err);
+  await Promise.resolve();
+  assertEquals(told, 2);
 });
 
 const notContexts: [what: string, wrong: unknown, message: string][] = [

@@ -272,7 +272,6 @@ class TaskGroup implements Group {
 
   async #dispose(): Promise<void> {
     this.#node.cancel();
-    this.#dropQueue();
     if (!this.#isIdle) {
       await new Promise<void>((resolve) => this.#onIdle.push(resolve));
     }

@@ -661,9 +661,11 @@ Deno.test("group keeps nothing on its ctx once no task is queued", async () => {
   await using tasks = group(background(), { limit: 1 });
   const release = occupy(tasks);
   const started = tasks.go(() => {});
+  const next = tasks.go(() => {});
   assertEquals(snapshot(tasks.ctx).afterFuncs, 1);
   release();
   await started;
+  await next;
   await turn();
   assertEquals(snapshot(tasks.ctx).afterFuncs, 0);
 });
@@ -906,4 +908,42 @@ Deno.test("group.go() resolves in the async context of its caller if the task is
   });
   await id.run("owner", () => tasks[Symbol.asyncDispose]());
   assertEquals(seen, ["caller"]);
+});
+
+Deno.test("group drops the queue at the end of ctx also after it was idle, while a task goes on", async () => {
+  const parent = withCancel(background());
+  const tasks = group(parent, { limit: 1 });
+  const releaseFirst = occupy(tasks);
+  const started = tasks.go(() => {});
+  releaseFirst();
+  await started;
+  await turn();
+  const release = occupy(tasks);
+  const dropped = outcomeOf(tasks.go(() => assert(false)));
+  parent.cancel();
+  await turn();
+  assertEquals([dropped.state, tasks.active], ["resolved", 1]);
+  release();
+  assertStrictEquals(await assertRejects(() => tasks.wait()), parent.err);
+});
+
+Deno.test("group.wait() rejects with the first of the errors that only pass on the end of ctx", async () => {
+  const parent = withCancel(background());
+  const tasks = group(parent);
+  const passOn = (message: string) => (ctx: Context) =>
+    ctx.done.then(() => {
+      throw new Error(message, { cause: ctx.err });
+    });
+  tasks.go(passOn("first"));
+  tasks.go(passOn("second"));
+  parent.cancel();
+  await assertRejects(() => tasks.wait(), Error, "first");
+});
+
+Deno.test("group throws a failure once if its block is left twice", async () => {
+  const tasks = group(background());
+  tasks.go(() => Promise.reject(broken));
+  const leave = () => tasks[Symbol.asyncDispose]();
+  assertStrictEquals(await assertRejects(leave), broken);
+  await leave();
 });

@@ -1,17 +1,17 @@
 /**
- * Go's `context` for Deno, and sockets that go home with it.
+ * Go's `context` for Deno, and servers that shut down with it.
  *
  * One value, handed down, says when work must stop and why. Deadlines, values
  * and causes come with it, from the signal handler to the last socket.
  *
- * - `@curfew/context/context` is the tree of contexts, with tasks and the process:
- *   `main`, `withTimeout`, `group`. It needs no permission, and all but `main` and
- *   `notifyContext` runs in Node and Bun too.
- * - `@curfew/context/net` is the servers that drain and close with their context:
- *   `serveHttp`, `serveUdp`, `serveTcp`. They need Deno and `--allow-net`, those
- *   for UDP `--unstable-net` too.
- * - This module is both. The README has what differs from Go and from
- *   `AbortSignal`, recipes, and whole services to start from.
+ * - `@curfew/context/context` has contexts, tasks and the process: `withTimeout`,
+ *   `group`, `main`. It needs no permissions. All but `main` and `notifyContext`
+ *   also runs in Node and Bun.
+ * - `@curfew/context/net` has servers that drain with their context: `serveHttp`,
+ *   `serveTcp`, `serveUdp`. They need Deno and `--allow-net`; those for UDP also
+ *   need `--unstable-net`.
+ * - This module exports both. The README links to guides for users of Go and of
+ *   `AbortSignal`, to recipes, and to whole services.
  *
  * @example A request with half a second, inside a server that drains
  * ```ts

@@ -439,6 +439,47 @@ Deno.test("withPort() says farewell and closes its port once when it ends", asyn
   assertEquals(peer.closed, 1);
 });
 
+/** Makes a port for `ctx` and returns both ends of its channel. */
+function bothEnds(ctx: Context): { here: MessagePort; there: MessagePort } {
+  const { MessageChannel } = globalThis;
+  const channels: MessageChannel[] = [];
+  globalThis.MessageChannel = class extends MessageChannel {
+    constructor() {
+      super();
+      channels.push(this);
+    }
+  };
+  try {
+    const there = contextPort(ctx);
+    return { here: channels[0]!.port1, there };
+  } finally {
+    globalThis.MessageChannel = MessageChannel;
+  }
+}
+
+Deno.test("contextPort() closes its port when the other side ends", async () => {
+  using ctx = withCancel(background());
+  const { here, there } = bothEnds(ctx);
+  const closed = Promise.withResolvers<void>();
+  here.close = closed.resolve;
+  there.postMessage({ "@curfew/context": "farewell" });
+  await held(closed.promise);
+  assertEquals(snapshot(ctx).afterFuncs, 0);
+  MessagePort.prototype.close.call(here);
+  there.close();
+});
+
+Deno.test("contextPort() leaves nothing on ctx if the other side closes without a word", () => {
+  using ctx = withCancel(background());
+  const { here, there } = bothEnds(ctx);
+  assertEquals(snapshot(ctx).afterFuncs, 1);
+  // As Node and browsers tell, and Deno does not.
+  here.dispatchEvent(new Event("close"));
+  assertEquals(snapshot(ctx).afterFuncs, 0);
+  here.close();
+  there.close();
+});
+
 Deno.test("withPort() survives openings with fields of the wrong type", async () => {
   const table: object[] = [
     { left: NaN },
@@ -561,6 +602,10 @@ Deno.test("contextPort() and withPort() check their arguments", async () => {
       "message and in the transfer list, as in postMessage({ port }, [port])",
     ],
     [() => withPort(ctx, port, { values: twice }), "withPort: two keys"],
+    [
+      () => withPort(ctx, port, { values: ["user" as never] }),
+      "string is not a key of a context",
+    ],
   ];
   for (const [call, message] of table) assertThrows(call, TypeError, message);
   assertEquals(snapshot(ctx).afterFuncs, 1);

@@ -64,7 +64,6 @@ export function withGrace(parent: Context, ms: number): CancelableContext {
 class GracePeriod extends GraceNode {
   readonly #origin: Context;
   readonly #ms: number;
-  #hasBegun = false;
 
   constructor(origin: Context, ms: number) {
     const base = new ValueContext(withoutCancel(origin), drainingKey, origin);
@@ -77,20 +76,15 @@ class GracePeriod extends GraceNode {
     if (!Node.isMarked(this)) Node.tie(this, new GraceTie(this, origin));
   }
 
-  /** Called when the parent has ended, or is found to have. */
+  /** Called when the parent has ended or is found to have; idempotent. */
   begin(): void {
-    if (this.#hasBegun) return;
-    this.#hasBegun = true;
     const now = clock.now();
     const at = now + this.#ms;
     if (at < DeadlineNode.at(this)) DeadlineNode.advance(this, at, now);
   }
 
   override get [graceEnd](): number {
-    const at = DeadlineNode.at(this);
-    return this.#hasBegun
-      ? at
-      : Math.min(at, Node.due(this.#origin) + this.#ms);
+    return Math.min(DeadlineNode.at(this), Node.due(this.#origin) + this.#ms);
   }
 
   override [expiry](): Ending {

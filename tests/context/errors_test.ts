@@ -79,6 +79,10 @@ for (
     assertEquals(err.code, made.code);
     assertEquals(err.cause, made.cause);
     assertEquals(Object.hasOwn(err, "cause"), Object.hasOwn(made, "cause"));
+    assertEquals(
+      Object.getOwnPropertyDescriptor(err, "cause"),
+      Object.getOwnPropertyDescriptor(made, "cause"),
+    );
     assertEquals(err.constructor, made.constructor);
     assertEquals(String(err), String(made));
     assertEquals(Object.keys(err), []);
@@ -92,6 +96,17 @@ for (
     );
     const copy = structuredClone(err);
     assertEquals([copy.name, copy.message], [made.name, made.message]);
+  });
+
+  Deno.test(`the stack of an err can be replaced, and is its own then: ${name}`, () => {
+    const { stack } = err;
+    err.stack = "replaced";
+    assertEquals(err.stack, "replaced");
+    assertEquals(
+      ended(withCancel(background())).stack?.includes("replaced"),
+      false,
+    );
+    Object.defineProperty(err, "stack", { value: stack, writable: true });
   });
 
   Deno.test(`a property set on one err is not on another: ${name}`, () => {

@@ -267,6 +267,27 @@ Deno.test("withGrace() of no number is a TypeError", () => {
   );
 });
 
+Deno.test("withGrace() of no context is a TypeError", () => {
+  assertThrows(
+    () => withGrace(undefined as unknown as Context, 500),
+    TypeError,
+    "withGrace: expected a context, got undefined",
+  );
+});
+
+Deno.test("a look long after the end of the parent does not extend withGrace()", () => {
+  using time = new FakeTime();
+  const service = withCancel(background());
+  const work = withGrace(service, 500);
+  service.cancel();
+  for (let i = 0; i < 4; i++) {
+    time.tick(100);
+    assertOpen(work);
+  }
+  time.tick(100);
+  assertDone(work, "AbortError");
+});
+
 Deno.test("draining() of no context is a TypeError", () => {
   assertThrows(
     () => draining(undefined as unknown as Context),

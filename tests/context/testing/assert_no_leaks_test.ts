@@ -126,6 +126,17 @@ Deno.test("assertNoLeaks() reports one parent, not its children", async () => {
   assertEquals((error as Error).message.split("\n").length, 2);
 });
 
+Deno.test("assertNoLeaks() reports a line once, however often it leaks", async () => {
+  using parent = withCancel(background());
+  const error = await assertRejects(() =>
+    assertNoLeaks(() => {
+      // deno-lint-ignore curfew/lost-cancel -- the leak
+      for (let i = 0; i < 3; i++) withCancel(parent);
+    })
+  );
+  assertEquals((error as Error).message.split("\n").length, 2);
+});
+
 Deno.test("assertNoLeaks() returns the result", async () => {
   assertEquals(await assertNoLeaks(() => 7), 7);
   assertEquals(await assertNoLeaks(() => Promise.resolve(8)), 8);

@@ -175,6 +175,58 @@ Deno.test("idle() does not take a server that waits for requests for a deadlock"
   await clock.idle();
 });
 
+Deno.test("idle() does not take a request whose client can leave for a deadlock", async () => {
+  using time = new FakeTime();
+  using clock = autoAdvance(time, { quiet: 20 });
+  const arrived = Promise.withResolvers<void>();
+  await using server = serveHttp(
+    background(),
+    { hostname: "127.0.0.1", port: 0, grace: 0 },
+    async (ctx) => {
+      arrived.resolve();
+      await sleep(ctx, Infinity);
+      return new Response();
+    },
+  );
+  const reply = fetch(`http://127.0.0.1:${server.addr.port}/`)
+    .then((reply) => reply.body?.cancel(), () => {});
+  await arrived.promise;
+  await clock.idle();
+  await server.shutdown();
+  await reply;
+});
+
+Deno.test("idle() waits for what real() waits for", async () => {
+  const { setTimeout } = globalThis;
+  using time = new FakeTime();
+  using clock = autoAdvance(time);
+  let isOver = false;
+  const real = clock.real(new Promise((resolve) => setTimeout(resolve, 50)))
+    .then(() => isOver = true);
+  await clock.idle();
+  assertEquals(isOver, true);
+  await real;
+});
+
+Deno.test("idle() waits for all timers of sinon's clock", async () => {
+  const time = install();
+  using _restore = uninstallAfter(time);
+  using clock = autoAdvance(time);
+  let fired = 0;
+  for (let i = 1; i <= 20; i++) setTimeout(() => fired++, i * 1_000);
+  await clock.idle();
+  assertEquals([fired, clock.elapsed], [20, 20_000]);
+});
+
+Deno.test("elapsed keeps its value once the clock is disposed of and removed", async () => {
+  const time = new FakeTime(0);
+  const clock = autoAdvance(time);
+  await sleep(background(), 60_000);
+  clock[Symbol.dispose]();
+  time.restore();
+  assertEquals(clock.elapsed, 60_000);
+});
+
 Deno.test("autoAdvance() leaves the clock alone once it is disposed of", async () => {
   const { setTimeout } = globalThis;
   using time = new FakeTime();
@@ -188,7 +240,16 @@ Deno.test("autoAdvance() leaves the clock alone once it is disposed of", async (
   assertEquals([ctx.err, clock.elapsed], [undefined, 0]);
 });
 
-for (const wrong of [undefined, null, 5, {}, createClock]) {
+for (
+  const wrong of [
+    undefined,
+    null,
+    5,
+    {},
+    { advanceTimersToNextTimer: 1 },
+    createClock,
+  ]
+) {
   Deno.test(`autoAdvance(${typeof wrong === "function" ? "a function" : JSON.stringify(wrong)}) is a TypeError`, () => {
     assertThrows(
       () => autoAdvance(wrong as unknown as TestClock),

@@ -9,7 +9,9 @@ import { background } from "./background.ts";
 import type { CancelableContext, Context } from "./context.ts";
 import { Canceled } from "./errors.ts";
 import type { OsSignal } from "./os_signal.ts";
-import { Program, type UnhandledKind } from "./program.ts";
+import { inspect } from "./inspect/inspector.ts";
+import { treeText } from "./inspect/tree_text.ts";
+import { print, Program, type UnhandledKind } from "./program.ts";
 import {
   assertContext,
   label,
@@ -105,6 +107,13 @@ export interface MainOptions {
    * ctx is done; 30,000 by default.
    */
   grace?: number;
+  /**
+   * True to record all contexts, as `inspect` of `@curfew/context/inspect` does:
+   * at SIGUSR1 the tree of those that are open is printed on stderr, and also after
+   * the line that names what was still running. False by default; Windows has no
+   * SIGUSR1.
+   */
+  inspect?: boolean;
   /** Ends the process; `Deno.exit` by default. Needed only in tests. */
   exit?: (code: number) => void;
 }
@@ -173,14 +182,18 @@ export function main(
         "the ctx of that one",
     );
   }
+  // First, so that it knows all contexts.
+  const inspection = options.inspect === true ? new Inspection() : undefined;
   const program = new Program({
     grace,
+    describeTree: inspection && (() => inspection.text()),
     derive: (parent) => new MainNode(parent, signals),
     inspect: Deno.inspect,
     exitCode: () => Deno.exitCode,
     hasHandler,
     exit(code) {
       listeners.remove();
+      inspection?.end();
       isMainRunning = false;
       exit(code);
     },
@@ -196,6 +209,28 @@ export function main(
   });
   isMainRunning = true;
   return program.run(f);
+}
+
+/** Bounds of the tree that is printed. */
+const textLimits = { children: 20, contexts: 500, depth: 30 };
+
+/** Prints the tree at SIGUSR1. */
+class Inspection {
+  readonly #inspector = inspect();
+  readonly #listener = new SignalListeners(
+    "main",
+    ["SIGUSR1"],
+    () => print(`main: ${this.text()}`),
+  );
+
+  text(): string {
+    return treeText(this.#inspector.tree(textLimits));
+  }
+
+  end(): void {
+    this.#listener.remove();
+    this.#inspector[Symbol.dispose]();
+  }
 }
 
 let isMainRunning = false;

@@ -22,6 +22,8 @@ export interface ProgramOptions {
   readonly exitCode: () => number;
   /** Returns whether the program has its own handlers for errors of a kind. */
   readonly hasHandler: (kind: UnhandledKind) => boolean;
+  /** Describes all open contexts; undefined unless `main` inspects them. */
+  readonly describeTree?: (() => string) | undefined;
   /** Called once, with the exit code. */
   readonly exit: (code: number) => void;
 }
@@ -222,7 +224,9 @@ export class Program implements Owner {
     const still = running.length === 0
       ? ""
       : `; still running: ${running.join(", ")}`;
-    print(`main: ${why}, exit ${code}${still}`);
+    const tree = this.#options.describeTree?.();
+    const below = tree === undefined ? "" : `\n${tree}`;
+    print(`main: ${why}, exit ${code}${still}${below}`);
     this.#end(code);
   }
 
@@ -284,7 +288,7 @@ function describe(work: Work): string | undefined {
 }
 
 /** Writes to stderr, which may be closed. */
-function print(text: string): void {
+export function print(text: string): void {
   try {
     console.error(text);
   } catch {

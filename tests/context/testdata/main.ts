@@ -7,8 +7,10 @@ import {
   Canceled,
   cause,
   type Context,
+  group,
   main,
   SignalError,
+  withoutCancel,
   withTimeout,
 } from "@curfew/context";
 
@@ -37,6 +39,23 @@ const programs: Record<string, () => unknown> = {
     }),
 
   "waits for a promise": () => main(stopped),
+
+  "is inspected": () =>
+    main((ctx) => {
+      // Called after the listener of main.
+      Deno.addSignalListener("SIGUSR1", () => {
+        setTimeout(() => console.log("shown"));
+      });
+      const tasks = group(ctx);
+      const task = () => {
+        console.log("ready");
+        return never;
+      };
+      Object.defineProperty(task, "name", { value: "count\u001b[2J" });
+      tasks.go(task);
+      withTimeout(withoutCancel(ctx), 3_600_000);
+      return tasks.wait();
+    }, { inspect: true, grace: 0 }),
 
   "says why": () =>
     main(async (ctx) => {

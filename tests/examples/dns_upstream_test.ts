@@ -48,6 +48,36 @@ Deno.test("Upstream.ask() rejects with ctx.err when ctx is done", async () => {
   socket.close();
 });
 
+Deno.test("Upstream.ask() waits for a slow server whose port is open for TCP", async () => {
+  using time = new FakeTime();
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  const socket = udpSocket(port);
+  const upstream = new Upstream({ hostname: "127.0.0.1", port }, "udp");
+  const asked = upstream.ask(background(), QUERY);
+  const [message, client] = await socket.receive();
+  await time.tickAsync(250);
+  // The connection was only to see if the port is open.
+  using conn = await listener.accept();
+  assertEquals(await conn.read(new Uint8Array(1)), null);
+  await socket.send(answer(message, [192, 0, 2, 1]), client);
+  assertEquals([...(await asked).slice(-4)], [192, 0, 2, 1]);
+  socket.close();
+});
+
+Deno.test("Upstream.ask() over TCP closes its connection when ctx is done", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const upstream = new Upstream(listener.addr, "tcp");
+  const ctx = withCancel(background());
+  const asked = upstream.ask(ctx, QUERY);
+  using conn = await listener.accept();
+  const buffer = new Uint8Array(100);
+  await conn.read(buffer);
+  ctx.cancel();
+  assertEquals(await assertRejects(() => asked), ctx.err);
+  assertEquals(await conn.read(buffer), null);
+});
+
 Deno.test("Upstream.ask() waits for a slow server that takes UDP only, once a check has shown that", async () => {
   using time = new FakeTime();
   const socket = udpSocket();

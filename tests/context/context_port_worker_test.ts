@@ -2,8 +2,8 @@
 
 import { assertEquals } from "@std/assert";
 import { Browser, chromium } from "../examples/statsd_browser.ts";
-import { BuiltPackage, exists, run } from "./built_package.ts";
-import { ChildProcess } from "./child_process.ts";
+import { BuiltPackage, exists } from "./built_package.ts";
+import { ChildProcess, CommandProcess } from "./child_process.ts";
 
 const expected = {
   busy: ["TimeoutError", "slow job"],
@@ -29,7 +29,13 @@ Deno.test({
   async fn() {
     await using built = await BuiltPackage.build(...programs);
     await built.extract();
-    const stdout = await run("node", ["port_main.mjs"], built.path);
+    const cwd = { cwd: built.path };
+    const { code, stdout, stderr } = await new CommandProcess(
+      "node",
+      ["port_main.mjs"],
+      cwd,
+    ).end();
+    assertEquals(code, 0, stderr);
     assertEquals(JSON.parse(stdout), expected);
   },
 });

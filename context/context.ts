@@ -22,8 +22,8 @@ import type { ContextError } from "./errors.ts";
 import type { Key } from "./key.ts";
 
 /**
- * When work must stop, why, and what belongs to it. Any object that implements
- * this interface is a good parent. Follows Go's `context.Context`.
+ * Deadline, cancellation and values of a piece of work. Any object that implements
+ * this interface can be a parent. Follows Go's `context.Context`.
  *
  * Hand its signal to platform calls as `{ signal: ctx.signal }`. Do not hand over
  * the context itself as the options: an API that copies them loses the signal.
@@ -76,7 +76,8 @@ export interface Context {
 }
 
 /**
- * A context that can be ended: the result of `withCancel` and its kin.
+ * A context that can be ended: the result of `withCancel`, `withTimeout` and the
+ * like.
  *
  * @example Ended by the block it was made in
  * ```ts

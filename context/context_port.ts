@@ -136,18 +136,17 @@ export function contextPort(
 
 /**
  * Derives a context that follows one of another thread through a port of
- * `contextPort`: it is done when that is, with the same kind of `err` and the cause as
- * text, or when `parent` is. The other side's context is not affected by the end of
- * this one.
+ * `contextPort`: it is done when that is, with the same kind of `err` and its cause,
+ * or when `parent` is. Its own end does not affect the other side's context.
  *
  * The port belongs to the context from now on and is closed when it is done, so end
  * the context, with `using`. The deadline and the values arrive with the first
  * message: await `ready` if you need them, or before you keep the thread busy. An open
  * port keeps neither process nor worker alive.
  *
- * If the other thread ends without a word, the context is done with a cause named
- * `PortClosed` in Node and in browsers. Deno does not tell; there the deadline is what
- * bounds the work.
+ * If the other thread ends before its context does, this one is done with a cause
+ * named `PortClosed` in Node and in browsers. Deno does not report that; there only
+ * the deadline bounds the work.
  *
  * The other side can end this context, and set those values that you ask for, but
  * nothing else: a deadline can only be shortened.

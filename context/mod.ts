@@ -1,8 +1,8 @@
 /**
- * The tree of contexts: when work must stop, why, and what belongs to it.
+ * Contexts, which say when work must stop and why; tasks; and the process.
  *
- * Web APIs only: but for `notifyContext` and `main`, which need `Deno`, it runs in
- * Node and Bun, of which the tests run it, and wherever else there are web APIs.
+ * Uses web APIs only, and is tested in Deno, Node and Bun. `main` and
+ * `notifyContext` need Deno.
  *
  * @example A deadline, handed down
  * ```ts

@@ -135,7 +135,7 @@ export interface MainOptions {
  * - a server fails on its own, or a task of a group that nobody waits for does;
  * - an error or a rejection goes unhandled (`error`, `unhandledrejection`).
  *
- * Errors that only pass on the end of ctx are no failures; see
+ * Errors that only pass on the end of ctx are not failures; see
  * {@linkcode isCanceled}.
  *
  * | the program ends                                | exit code                              |

@@ -37,7 +37,7 @@ export type ContextRequestInit<Init extends RequestInit> =
  * `{ ...init, signal }`, a plain object that may be spread and copied.
  *
  * The signal is aborted when `ctx` is done, with `ctx.err` as its reason, or when
- * `init.signal` is aborted, with the reason of that. Without `init.signal` it is
+ * `init.signal` is aborted, with that signal's reason. Without `init.signal` it is
  * `ctx.signal`. Nothing stays on either of them, however long they live.
  *
  * With `deadlineHeader`, the receiver learns how much time is left at the moment of
@@ -53,7 +53,7 @@ export type ContextRequestInit<Init extends RequestInit> =
  * @param options The deadline header.
  * @returns New options. `headers` is the given value unless a deadline header was
  * added; then it is a `Headers` with the same entries.
- * @throws {ContextError} The error of `ctx` if that is done.
+ * @throws {ContextError} `ctx.err` if `ctx` is done.
  * @throws {TypeError} If `ctx` is not a context, `init` is a Request, a context or
  * not an object, its signal is not an AbortSignal, or the deadline header is
  * unknown.

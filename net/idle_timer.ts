@@ -8,7 +8,8 @@ import { withTimeout } from "../context/with_deadline.ts";
 
 /**
  * Cause of the context of a connection or peer that has sent and received nothing
- * for its `idleTimeout`.
+ * for its `idleTimeout`. Also the error of a read of a request's body after the
+ * `bodyTimeout` of `serveHttp`.
  *
  * @example A silent connection
  * ```ts

@@ -48,7 +48,7 @@ const jsonLimits: TreeLimits = {
  *   `draining(ctx)`.
  *
  * On a path of its own, that path ends with a slash: `/debug/contexts/`. The handler
- * shows names and causes to anybody who can reach it, so keep it on a loopback
+ * shows names and causes to anyone who can reach it, so keep it on a loopback
  * address.
  *
  * @param inspector The inspector.

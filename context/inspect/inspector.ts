@@ -26,7 +26,7 @@ export interface InspectOptions {
 export interface Inspector extends Disposable, AsyncIterable<InspectEvent> {
   /**
    * Returns the open contexts. A context appears under the one it was made from,
-   * also if it does not end with it: a request under its server.
+   * even if it does not end with it: a request under its server.
    *
    * @param limits Bounds of the result; none by default. Contexts that they leave
    * out are counted.

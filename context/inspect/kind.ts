@@ -5,7 +5,7 @@ import type { Node } from "../tree.ts";
 import type { Purpose } from "../tree_observer.ts";
 import type { Facts } from "./recorder.ts";
 
-/** Kind of work that a context is for; `context` if nothing has said. */
+/** Kind of work that a context is for; `context` if it is not known. */
 export type ContextKind = Purpose | "sleep" | "context";
 
 /** Returns the kind of `node`. */

@@ -6,7 +6,7 @@ import { callOf } from "./line_of.ts";
 import { Forest } from "./live_tree.ts";
 import { isWait, type Recorder } from "./recorder.ts";
 
-/** Contexts of one place that are open for long. Plain JSON. */
+/** Contexts of one place that have been open for a long time. Plain JSON. */
 export interface Suspect {
   /** Name, such as `GET /price`, or the call that made them: `withCancel`. */
   readonly what: string;

@@ -10,10 +10,10 @@ import { turn } from "./turn.ts";
  * `sleep`, an `afterFunc` or another wait that is pending, or a server that runs.
  * The message names the call and the line that created each.
  *
- * A context that nothing refers to any longer is not a leak. Only the garbage
- * collector can tell for a context that hangs on a root and has no deadline: with
- * `--v8-flags=--expose-gc` such a context counts unless it is collected, without
- * the flag it does not count.
+ * A context that nothing refers to any longer is not a leak. For a child of
+ * a root without a deadline, only the garbage collector can tell: with
+ * `--v8-flags=--expose-gc` it counts unless it is collected; without the flag it
+ * does not count.
  *
  * @typeParam T The type of the result of `f`.
  * @param f The test, asynchronous or not.

@@ -88,7 +88,7 @@ export interface HttpOptions<Addr extends ServerAddr>
 export interface ServeHttpOptions extends HttpOptions<Deno.NetAddr> {
   /** Port; 8000 by default. 0 takes a free one. */
   port?: number;
-  /** Address to listen on; `0.0.0.0`, which is all of IPv4, by default. */
+  /** Address to listen on; `0.0.0.0`, all IPv4 addresses, by default. */
   hostname?: string;
   /** Serves HTTPS with this certificate and private key, both as PEM text. */
   tls?: { cert: string; key: string };
@@ -113,8 +113,8 @@ export interface ServeHttpPathOptions
  * 2. When the grace period is over, requests without a response get 503, their
  *    contexts are canceled, and streams are cut.
  *
- * A handler's context is therefore no child of `ctx` as far as its end goes: it has
- * the values of `ctx`, and is done at the end of the grace period.
+ * A handler's context has the values of `ctx` but does not end with it: it is done
+ * at the end of the grace period.
  *
  * Behind a load balancer that looks at `ready`, set `lameDuck`: it is what saves
  * requests that are in transit while the listener closes.
@@ -129,20 +129,19 @@ export interface ServeHttpPathOptions
  * handshakes fall under `client_header_timeout` too; in haproxy `timeout
  * http-request 10s`, `timeout http-keep-alive 60s`, `timeout client 30s` and
  * `maxconn`. For bodies there are `requestTimeout` and `bodyTimeout`. A response
- * that is no stream cannot be cut once it is being sent, unless by
- * `shutdown({ grace: 0 })` as the first call: `finished` does not wait for its
- * client, but the process does, if it is not run by `main`.
+ * that is not a stream cannot be cut once Deno sends it, except by
+ * `shutdown({ grace: 0 })` as the first call. `finished` does not wait for its
+ * client; the process does, unless `main` runs it.
  *
  * Needs the permission `--allow-net`.
  *
- * @param ctx Context until whose end to serve.
+ * @param ctx Context that ends the server.
  * @param options Address, limits and times.
  * @param handler Answers the requests.
  * @returns The server. `await using` shuts it down at the end of the block.
- * @throws {ContextError} The error of `ctx` if that is done: no socket is opened.
- * @throws {TypeError} If `ctx` is not a context, `handler` not a function, or
- * `tls` without its cert or key, or together with `path`, or a deadline header that
- * is not known.
+ * @throws {ContextError} `ctx.err` if `ctx` is done; no socket is opened.
+ * @throws {TypeError} If `ctx` is not a context, `handler` is not a function, `tls`
+ * lacks its cert or key or is given with `path`, or a deadline header is unknown.
  * @throws {RangeError} If an option is out of range.
  * @throws {Deno.errors.AddrInUse} If the port is in use.
  * @throws {Deno.errors.AddrNotAvailable} If the machine does not have the address.
@@ -174,7 +173,7 @@ export function serveHttp(
 /**
  * Serves HTTP on a TCP port; see the other overload.
  *
- * @param ctx Context until whose end to serve.
+ * @param ctx Context that ends the server.
  * @param options Address, limits and times.
  * @param handler Answers the requests.
  * @returns The server.

@@ -11,6 +11,10 @@
  * well, but has this cause only with `--unstable-no-legacy-abort`. Without that flag
  * Deno does not tell such an end from a complete response.
  *
+ * Two more limits of Deno: after a request body of about 500 bytes or more it does
+ * not notice that the client leaves, so give such requests a `requestTimeout`. And a
+ * client that closes only its sending side, as `nc -N` does, counts as gone.
+ *
  * @example Work that no client waits for
  * ```ts
  * import { background, cause, ClientGone, withCancel } from "@curfew/context";

@@ -9,8 +9,8 @@ import { type Suspects, suspects } from "./suspects.ts";
 /** Options for {@linkcode inspect}. */
 export interface InspectOptions {
   /**
-   * Whether to keep the lines that create and end contexts: true for all, or the
-   * share of contexts to sample, from 0 to 1. False by default. Each one costs
+   * Keeps the lines that create and end contexts: true for all, or the share of
+   * contexts to sample, from 0 to 1. False by default. Each one costs
    * about as much as a small request.
    */
   stacks?: boolean | number;

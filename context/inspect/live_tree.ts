@@ -42,8 +42,8 @@ export interface LiveContext {
   /** Names of the keys of the values that it has beyond those of its parent. */
   readonly values: readonly string[];
   /**
-   * Why it has ended, although something made from it is open: its causes, the
-   * nearest first. A server with this is draining.
+   * Causes of its end, the nearest first, if something made from it is still open. A
+   * server with this is draining.
    */
   readonly ended?: readonly string[];
   /** Number of `afterFunc`s and waits on it, sleeps aside. */

@@ -42,7 +42,7 @@ const maxPlaces = 1_000;
 
 /** Work that one or more contexts are for. */
 export interface Work {
-  /** That of the first of its contexts, so that it stays the same. */
+  /** Number of the first of its contexts, so that it stays the same. */
   readonly id: number;
   readonly purpose: Purpose;
   readonly describe: () => string;

@@ -39,7 +39,7 @@ const maxText = 500;
 /** Puts an end into words. */
 export function endedContext(end: RecordedEnd): EndedContext {
   const { node, facts, ending, age, by } = end;
-  const endedBy = lineOf(by.site);
+  const endedBy = lineOf(by?.site);
   return {
     ...identity(node, facts),
     endedAt: end.at,

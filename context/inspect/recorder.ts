@@ -31,6 +31,7 @@ import { type EndedContext, endedContext, labelOf } from "./ended_context.ts";
 import type { EventQueue } from "./event_queue.ts";
 import { callOf, lineOf } from "./line_of.ts";
 import { Ring } from "./ring.ts";
+import { newStamps } from "./stamps.ts";
 import { unrefTimeout } from "./unref_timeout.ts";
 
 /** Time in ms for which short-lived contexts are held strongly. */
@@ -95,7 +96,7 @@ export interface RecordedEnd {
   /** Age of the context in ms, if it is known. */
   readonly age: number | undefined;
   /** Call that ended it, if its stack was sampled. */
-  readonly by: Call;
+  readonly by: Call | undefined;
   /** Number of contexts below that ended with it and have no entry. */
   others: number;
 }
@@ -126,7 +127,7 @@ export interface RecorderOptions {
 export class Recorder implements TreeObserver, Disposable {
   readonly #sampling: number;
   readonly #observing: Disposable;
-  readonly #facts = new WeakMap<Node, Facts>();
+  readonly #facts = newStamps<Node, Facts>();
   readonly #works = new WeakMap<() => string, Work>();
   /** Tops of trees that were created lately (invariant 1). */
   readonly #young = new Set<Node>();
@@ -141,6 +142,13 @@ export class Recorder implements TreeObserver, Disposable {
   readonly #plain: Ring<RecordedEnd | EndedContext>;
   /** The latest entry, to which other ends of its cancellation are added. */
   #latest: RecordedEnd | undefined;
+  /**
+   * The latest node, its facts, and the latest base, which save look-ups. Cleared
+   * with what is young.
+   */
+  #newest: Node | undefined;
+  #newestFacts: Facts | undefined;
+  #latestBase: Node | undefined;
   readonly #queues = new Set<EventQueue>();
   #ids = 0;
   #stopTimer: (() => void) | undefined;
@@ -154,7 +162,11 @@ export class Recorder implements TreeObserver, Disposable {
 
   created(node: Node): void {
     const base = Node.base(node);
-    if (base !== undefined && !this.#facts.has(base)) this.#adopt(base);
+    if (base !== undefined && base !== this.#latestBase) {
+      this.#latestBase = base;
+      this.#startTimer();
+      if (!this.#facts.has(base)) this.#adopt(base);
+    }
     // Found through the node it waits on, and of no interest once it is over.
     if (isWait(node)) {
       if (base === undefined && node instanceof Sleeper) this.#addTop(node);
@@ -165,16 +177,20 @@ export class Recorder implements TreeObserver, Disposable {
     const stack = isSampled ? captureStack() : undefined;
     const facts = new Facts(this.#ids++, clock.now(), stack);
     this.#facts.set(node, facts);
+    this.#newest = node;
+    this.#newestFacts = facts;
     if (base === undefined && !Node.isMarked(node)) this.#addTop(node);
     for (const queue of this.#queues) queue.push({ node, facts });
   }
 
   ended(node: Node, ending: Ending): void {
     if (this.#young.size > 0) this.#young.delete(node);
-    const facts = this.#facts.get(node);
+    const facts = node === this.#newest
+      ? this.#newestFacts
+      : this.#facts.get(node);
     if (facts === undefined) return;
     if (this.#tops.size > 0) this.#tops.delete(facts.id);
-    if (isWait(node)) return;
+    if (node instanceof Sleeper) return;
     const { work } = facts;
     if (isTimer(facts)) return;
     if (work !== undefined) {
@@ -194,19 +210,25 @@ export class Recorder implements TreeObserver, Disposable {
       ending,
       at: Date.now(),
       age: facts.since === undefined ? undefined : clock.now() - facts.since,
-      by: new Call(isSampled ? captureStack() : undefined),
+      by: isSampled ? new Call(captureStack()) : undefined,
       others: 0,
     };
     this.#latest = end;
     (ending.isPlain ? this.#plain : this.#reasoned).push(end);
     for (const queue of this.#queues) queue.push(end);
-    this.#startTimer();
+    if (this.#stopTimer === undefined) this.#startTimer();
   }
 
   described(ctx: Context, purpose: Purpose, describe: () => string): void {
     const node = Node.nearest(ctx);
     if (node === undefined) return;
-    const facts = this.factsOf(node);
+    const facts = node === this.#newest
+      ? this.#newestFacts!
+      : this.factsOf(node);
+    if (purpose !== "server") {
+      facts.work = { id: facts.id, purpose, describe, ending: undefined };
+      return;
+    }
     let work = this.#works.get(describe);
     if (work === undefined) {
       work = { id: facts.id, purpose, describe, ending: undefined };
@@ -303,6 +325,7 @@ export class Recorder implements TreeObserver, Disposable {
     this.#reasoned.map(inWords);
     this.#plain.map(inWords);
     this.#latest = undefined;
+    this.#latestBase = this.#newest = this.#newestFacts = undefined;
   }
 
   #ageTops(): void {

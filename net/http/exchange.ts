@@ -109,8 +109,8 @@ export class Exchange implements Linked<Exchange> {
     this.#ctx = this.context = this.#open;
     if (observer !== undefined) {
       // Now, since Deno forgets the request when it has been answered.
-      const name = this.#name = nameOf(request);
-      observer.described(this.#open, "request", () => name);
+      const { method, url } = request;
+      observer.described(this.#open, "request", () => nameOf({ method, url }));
     }
   }
 
@@ -398,7 +398,7 @@ async function discard(response: Response): Promise<void> {
   }
 }
 
-function nameOf(request: Request): string {
+function nameOf(request: Pick<Request, "method" | "url">): string {
   try {
     return `${request.method} ${new URL(request.url).pathname}`;
   } catch {

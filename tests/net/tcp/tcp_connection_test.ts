@@ -456,6 +456,28 @@ Deno.test("a connection that is read and written is not idle", async () => {
   await readToEnd(conn);
 });
 
+Deno.test("a connection that is only written is not idle", async () => {
+  using time = new FakeTime();
+  const turns = Array.from({ length: 5 }, () => Promise.withResolvers<void>());
+  await using server = serveTcp(
+    background(),
+    { ...local, idleTimeout: 1_000 },
+    async (_ctx, conn) => {
+      for (const { promise } of turns) {
+        await promise;
+        await conn.write(encode("x"));
+      }
+    },
+  );
+  using conn = await dial(server);
+  for (const { resolve } of turns) {
+    resolve();
+    assertEquals(await readText(conn, 1), "x");
+    time.tick(900);
+  }
+  assertEquals(await conn.read(new Uint8Array(1)), null);
+});
+
 Deno.test("a connection that is only read is not idle", async () => {
   using time = new FakeTime();
   const read = Array.from({ length: 5 }, () => Promise.withResolvers<void>());

@@ -35,3 +35,4 @@ export {
   inspectRoutes,
   type InspectRoutesOptions,
 } from "./inspect_routes.ts";
+export { type SpanLike, type TracerLike, withSpan } from "./with_span.ts";

@@ -370,3 +370,12 @@ Deno.test("inspect() refuses -1 as a number of ended contexts, and suspects() as
     "suspects: expected olderThan",
   );
 });
+
+Deno.test("two inspectors record the same contexts, each with its own numbers", () => {
+  using first = inspect();
+  using _older = withCancel(background());
+  using second = inspect();
+  using _newer = withCancel(background());
+  assertEquals(first.tree().children.map(({ id }) => id), [0, 1]);
+  assertEquals(second.tree().children.map(({ id }) => id), [0]);
+});

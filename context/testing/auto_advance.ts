@@ -120,7 +120,7 @@ class MovingClock implements AutoAdvance {
   /** Number of promises that `real` waits for. */
   #real = 0;
   #wait: RealWait | undefined;
-  #idle: PromiseWithResolvers<void>[] = [];
+  #idle: Omit<PromiseWithResolvers<void>, "promise">[] = [];
 
   constructor(steps: Steps, quiet: number) {
     this.#steps = steps;
@@ -143,10 +143,12 @@ class MovingClock implements AutoAdvance {
   }
 
   idle(): Promise<void> {
-    const idle = Promise.withResolvers<void>();
-    this.#idle.push(idle);
+    // Not Promise.withResolvers(), which Node 20 lacks.
+    const idle = new Promise<void>((resolve, reject) =>
+      this.#idle.push({ resolve, reject })
+    );
     this.#wait?.[Symbol.dispose]();
-    return idle.promise;
+    return idle;
   }
 
   [Symbol.dispose](): void {

@@ -7,6 +7,7 @@ import {
   background,
   every,
   retry,
+  sleep,
   withCancel,
   withTimeout,
 } from "@curfew/context/context";
@@ -31,6 +32,20 @@ export const cases = {
       }
       assert.equal(polls, 29);
       assert.equal(clock.elapsed, 30 * 60_000);
+    } finally {
+      clock[Symbol.dispose]();
+      time.uninstall();
+    }
+  },
+
+  "autoAdvance().idle() resolves when no timer is left": async () => {
+    const time = install();
+    const clock = autoAdvance(time);
+    try {
+      let slept = false;
+      sleep(background(), 60_000).then(() => slept = true);
+      await clock.idle();
+      assert.equal(slept, true);
     } finally {
       clock[Symbol.dispose]();
       time.uninstall();

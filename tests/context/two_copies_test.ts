@@ -21,15 +21,23 @@ const other = await copy();
 
 /** Loads the package's code once more, from files of its own. */
 async function copy(): Promise<typeof import("../../context/mod.ts")> {
-  const from = new URL("../../context/", import.meta.url);
   const to = await Deno.makeTempDir({ prefix: "context-" });
   try {
-    for await (const { name, isFile } of Deno.readDir(from)) {
-      if (isFile) await Deno.copyFile(new URL(name, from), `${to}/${name}`);
-    }
+    await copyFiles(new URL("../../context/", import.meta.url), to);
     return await import(new URL(`file://${to}/mod.ts`).href);
   } finally {
     await Deno.remove(to, { recursive: true });
+  }
+}
+
+async function copyFiles(from: URL, to: string): Promise<void> {
+  for await (const { name, isFile } of Deno.readDir(from)) {
+    if (isFile) {
+      await Deno.copyFile(new URL(name, from), `${to}/${name}`);
+    } else {
+      await Deno.mkdir(`${to}/${name}`);
+      await copyFiles(new URL(`${name}/`, from), `${to}/${name}`);
+    }
   }
 }
 

@@ -13,6 +13,7 @@ import {
   withCancel,
   withGrace,
   withoutCancel,
+  withSignal,
   withTimeout,
   withValue,
 } from "@curfew/context";
@@ -21,6 +22,8 @@ import {
   type InspectEvent,
   type LiveContext,
 } from "@curfew/context/inspect";
+
+import { IdleTimer } from "../../../net/idle_timer.ts";
 
 const here = { hostname: "127.0.0.1", port: 0 };
 
@@ -378,4 +381,33 @@ Deno.test("two inspectors record the same contexts, each with its own numbers", 
   using _newer = withCancel(background());
   assertEquals(first.tree().children.map(({ id }) => id), [0, 1]);
   assertEquals(second.tree().children.map(({ id }) => id), [0]);
+});
+
+Deno.test("suspects() lists the most first, then the oldest, from the given age on", () => {
+  using time = new FakeTime();
+  using inspector = inspect();
+  using _parent = withCancel(background());
+  using _oldest = withGrace(_parent, 1_000);
+  time.tick(1);
+  using _old = withTimeout(_parent, 600_000);
+  time.tick(1);
+  using _one = withSignal(_parent);
+  using _two = withSignal(_parent);
+  time.tick(100);
+  using _young = withCancel(_parent);
+  assertEquals(inspector.suspects({ olderThan: 100 }).open, [
+    { what: "withSignal", count: 2, oldest: 100 },
+    { what: "withGrace(1000ms)", count: 1, oldest: 102 },
+    { what: "withDeadline", count: 1, oldest: 101 },
+  ]);
+});
+
+Deno.test("tree() and recent() leave out the timers of servers", async () => {
+  using inspector = inspect();
+  const server = serveTcp(background(), here, () => {});
+  await server.shutdown({ grace: 1_000 });
+  const conn = new IdleTimer(60_000, () => {});
+  assertEquals(inspector.tree().open, 0);
+  conn.stop();
+  assertEquals(inspector.recent().map(({ kind }) => kind), ["server"]);
 });

@@ -3,6 +3,9 @@
 import type { Context } from "./context.ts";
 import { assertContext, label, Leaf } from "./tree.ts";
 
+/** The real one: a test clock may replace it, and run nothing before it ticks. */
+const { queueMicrotask } = globalThis;
+
 /**
  * Runs `f` in its own microtask once `ctx` is done, for whatever reason; if `ctx`
  * is done already, in the next microtask. Registrations are independent of each

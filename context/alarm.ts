@@ -168,13 +168,13 @@ class FakeTimer implements Timer {
   }
 
   set(at: number, now: number): void {
+    this.#renew();
     const { setTimeout } = globalThis;
     // Setting it again would change its order among the timers of the test.
     if (this.#pending?.at === at && this.#pending.set === setTimeout) return;
     this.#clear();
     // A timer for nothing would make a test jump from one to the next forever.
     if (at < Infinity) this.#pending = this.#start(at, now);
-    this.#renew();
     this.#letProcessEnd ??= keepProcessAlive?.();
   }
 
@@ -225,9 +225,7 @@ class FakeTimer implements Timer {
   readonly #renewed = (): void => {
     this.#isRenewing = false;
     this.#renewal = undefined;
-    if (this.#pending?.set === globalThis.setTimeout) return this.#renew();
     // The queue sets the alarm again, by whatever clock is there now.
-    this.forget();
     this.#ring(-Infinity);
   };
 }

@@ -9,13 +9,19 @@
  *    have passed or wall time went backwards, so its error is below 100 ms and
  *    lasts for less than 100 ms.
  * 2. A test clock is whatever replaces `Date.now`. While one is installed, time
- *    follows it, forward only: a test clock that goes back is another clock.
+ *    follows it, forward only: a test clock that goes back is another clock, and so
+ *    is another instance with the same functions (test_clock_instance.ts).
  * 3. Time is continuous when a test clock is installed, replaced or removed:
  *    what was 5 s away before is 5 s away after.
  */
 
-/** The clocks that were there first. */
-const wallNow = Date.now;
+import { TestClockInstance } from "./test_clock_instance.ts";
+
+/** The clocks that were there first; undefined for a test clock. */
+const wallNow =
+  /\[native code\]/.test(Function.prototype.toString.call(Date.now))
+    ? Date.now
+    : undefined;
 const monotonicNow = performance.now.bind(performance);
 
 /** For how long, in ms of wall time, an offset is good. */
@@ -27,7 +33,8 @@ const rounding = 2;
 /** Milliseconds since an arbitrary moment. */
 export class Clock {
   /** The `Date.now` that `#offset` belongs to. */
-  #source = wallNow;
+  #source: typeof Date.now | undefined = wallNow;
+  readonly #instance = new TestClockInstance();
   /** Wall time minus time, in whole ms. */
   #offset = 0;
   /** Monotonic time minus time; changes only when a test clock is removed. */
@@ -81,32 +88,35 @@ export class Clock {
   }
 
   /**
-   * Called when a timer that was set for `time` has fired. Timers of one clock
-   * that fire while `Date` stands still or belongs to another move the time.
+   * Called when a timer that was set for `time` has fired. If only the timers or
+   * only `Date` belong to a test clock, the timers move the time.
    */
   advanceTo(time: number): void {
     this.#staleAt = -Infinity;
     const behind = time - this.now();
-    if (behind > rounding && this.isFake) this.#offset -= behind;
+    if (behind <= rounding) return;
+    this.#offset -= behind;
+    if (!this.isFake) this.#origin -= behind;
   }
 
   #measure(wall: number): number {
-    const isSwitch = Date.now !== this.#source;
-    if (isSwitch || this.isFake) {
-      this.#follow(wall, isSwitch);
-    } else {
+    const isFake = Date.now !== wallNow;
+    const isSwitch = isFake && this.#instance.hasChanged() ||
+      Date.now !== this.#source || isFake && wall < this.#wall;
+    if (isSwitch) {
+      this.#follow(wall);
+    } else if (!isFake) {
       const offset = Math.round(wall - monotonicNow() + this.#origin);
       if (!(Math.abs(offset - this.#offset) <= rounding)) this.#offset = offset;
     }
     this.#wall = wall;
-    this.#staleAt = this.isFake ? Infinity : wall + offsetLifetime;
+    this.#staleAt = isFake ? -Infinity : wall + offsetLifetime;
     if (isSwitch) this.#onSwitch();
     return wall - this.#offset;
   }
 
   /** Invariant 3: starts from the last known time of the clock before. */
-  #follow(wall: number, isSwitch: boolean): void {
-    if (!isSwitch && wall >= this.#wall) return;
+  #follow(wall: number): void {
     const time = this.isFake
       ? this.#wall - this.#offset
       : Math.round(monotonicNow() - this.#origin);

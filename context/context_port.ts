@@ -268,7 +268,7 @@ function textOf(cause: unknown): Cause {
 function keysOf(caller: string, { values = [] }: PortOptions): Key<unknown>[] {
   const names = new Set<string>();
   for (const key of values) {
-    assertKey(key);
+    assertKey(caller, key);
     if (names.has(key.name)) {
       throw new TypeError(
         `${caller}: two keys are named "${key.name}": rename one, values are ` +

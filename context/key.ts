@@ -62,11 +62,15 @@ export function createKey<T>(name: string): Key<T> {
 const isKey = Symbol.for("@curfew/context/key");
 Object.defineProperty(Key.prototype, isKey, { value: true });
 
-/** Throws a TypeError unless `key` came from `createKey`. */
-export function assertKey(key: unknown): void {
+/**
+ * Throws a TypeError unless `key` came from `createKey`.
+ *
+ * @param caller The public function that was called, for the message.
+ */
+export function assertKey(caller: string, key: unknown): void {
   if (!(typeof key === "object" && key !== null && isKey in key)) {
     throw new TypeError(
-      `${typeof key} is not a key of a context: make one with createKey()`,
+      `${caller}: ${typeof key} is not a key of a context: make one with createKey()`,
     );
   }
 }

@@ -42,6 +42,9 @@ import { assertKey, createKey, type Key } from "./key.ts";
 import { newCanceled, newDeadlineExceeded } from "./slow_dom_exception.ts";
 import { observer } from "./tree_observer.ts";
 
+/** The real one: a test clock may replace it, and run nothing before it ticks. */
+const { queueMicrotask } = globalThis;
+
 /** The end of a context; shared by everything that ended with it (invariant 6). */
 export class Ending {
   readonly #newError: (cause: unknown) => ContextError;
@@ -330,7 +333,7 @@ export class ValueContext extends TreeContext {
       if (at.#key === key) return at[read]() as T;
       last = at;
     }
-    assertKey(key);
+    assertKey("value", key);
     return last !== undefined && last.#key === foreign
       ? (last.#value as Context).value(key)
       : undefined;
@@ -437,7 +440,12 @@ class Joint {
   // A signal of our own to listen on: a listener on the source's would cost 20 us
   // if that has a thousand others.
   readonly #joined: AbortSignal;
-  readonly #listener = (): void => Node.settle(() => this.refresh());
+  // A deadline that passed before is marked first, as cancel() does.
+  readonly #listener = (): void =>
+    Node.settle(() => {
+      Node.markDue(clock.now());
+      this.refresh();
+    });
 
   static of(key: object, source: Source, endingOf: () => Ending): Joint {
     let joint = Joint.#joints.get(key);

@@ -1,7 +1,7 @@
 /** Contexts that foreign signals can end. */
 
 import type { CancelableContext, Context } from "./context.ts";
-import { assertContext, Ending, label, Node } from "./tree.ts";
+import { assertContext, Ending, label, Node, TreeContext } from "./tree.ts";
 
 /**
  * Derives a context that is also done when one of `signals` is aborted: the way in
@@ -38,7 +38,8 @@ export function withSignal(
   signals.forEach((signal, index) => {
     if (signal instanceof AbortSignal) return;
     throw new TypeError(
-      `withSignal: argument ${index + 2} is not an AbortSignal`,
+      `withSignal: argument ${index + 2} is not an AbortSignal` +
+        insteadOf(signal),
     );
   });
   const node = new SignalNode(parent);
@@ -48,6 +49,14 @@ export function withSignal(
     Node.join(node, signal, { signal }, () => Ending.canceled(signal.reason));
   }
   return node;
+}
+
+/** Says what to pass instead of `given`, which has a signal. */
+function insteadOf(given: unknown): string {
+  if (given instanceof AbortController) {
+    return ", but an AbortController: pass controller.signal";
+  }
+  return given instanceof TreeContext ? ", but a context: pass ctx.signal" : "";
 }
 
 class SignalNode extends Node {

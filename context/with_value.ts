@@ -34,6 +34,6 @@ export function withValue<T>(
   value: NoInfer<T>,
 ): Context {
   assertContext("withValue", parent);
-  assertKey(key);
+  assertKey("withValue", key);
   return new ValueContext(parent, key, value);
 }

@@ -204,6 +204,26 @@ const mistakes: [call: string, f: () => unknown, message: RegExp][] = [
     /^every: expected milliseconds > 0, got undefined/,
   ],
   [
+    "withSignal(ctx, controller)",
+    () => contexts.withSignal(root, wrong(new AbortController())),
+    /^withSignal: .*AbortSignal.*AbortController.*controller\.signal/,
+  ],
+  [
+    "withSignal(ctx, ctx)",
+    () => contexts.withSignal(root, wrong(root)),
+    /^withSignal: .*AbortSignal.*context.*ctx\.signal/,
+  ],
+  [
+    'withValue(ctx, "user", 1)',
+    () => contexts.withValue(root, wrong("user"), 1),
+    /^withValue: string is not a key.*createKey/,
+  ],
+  [
+    'ctx.value("user")',
+    () => root.value(wrong("user")),
+    /^value: string is not a key.*createKey/,
+  ],
+  [
     "withPort(ctx, message)",
     () => contexts.withPort(root, wrong({})),
     /^withPort: expected a MessagePort/,

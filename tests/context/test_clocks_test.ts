@@ -34,10 +34,7 @@ let clock: ReturnType<typeof FakeTimers.install> | undefined;
 const sinon: TestClock = {
   name: "@sinonjs/fake-timers",
   install: (now) =>
-    void (clock = FakeTimers.install({
-      now: now ?? Date.now(),
-      toNotFake: ["queueMicrotask"],
-    })),
+    void (clock = FakeTimers.install({ now: now ?? Date.now() })),
   installDate: (now) =>
     void (clock = FakeTimers.install({
       now: now ?? Date.now(),

@@ -269,7 +269,6 @@ class Program {
 
   #abort(): void {
     if (this.#foreign.length === 0) return;
-    this.#settle();
     const { controller, end, branches } = this.#random.of(this.#foreign);
     for (const branch of branches) this.#stop(branch, end);
     controller.abort("enough");

@@ -9,8 +9,7 @@ let fake;
 const install = (options) => void (fake = FakeTimers.install(options));
 const clock = {
   // The runner itself needs process.nextTick.
-  install: (now = Date.now()) =>
-    install({ now, toNotFake: ["nextTick", "queueMicrotask"] }),
+  install: (now = Date.now()) => install({ now, toNotFake: ["nextTick"] }),
   installDate: (now = Date.now()) => install({ now, toFake: ["Date"] }),
   installTimers: () => install({ toFake: ["setTimeout", "clearTimeout"] }),
   tick: (ms) => fake.tickAsync(ms),

@@ -89,8 +89,21 @@ function fakeTimeout(delay: number): AbortSignal {
   return controller.signal;
 }
 
-function overrideGlobals(timers: Timers): void {
-  globalThis.Date = timers.Date;
+function fakeNow(): number {
+  return current?.timers.now ?? real.Date.now();
+}
+
+// One for all instances of FakeTime, as upstream: `Date` does not tell them apart.
+const FakeDate = new Proxy(Date, {
+  construct: (target, args, newTarget) =>
+    Reflect.construct(target, args.length > 0 ? args : [fakeNow()], newTarget),
+  apply: () => new real.Date(fakeNow()).toString(),
+  get: (target, property, receiver) =>
+    property === "now" ? fakeNow : Reflect.get(target, property, receiver),
+});
+
+function overrideGlobals(): void {
+  globalThis.Date = FakeDate;
   globalThis.setTimeout = fakeSetTimeout as unknown as typeof setTimeout;
   globalThis.clearTimeout = fakeClearTimeout;
   globalThis.setInterval = fakeSetInterval as unknown as typeof setInterval;
@@ -130,7 +143,7 @@ export class FakeTime {
     }
     this.#timers = new Timers(this.#start);
     current = { time: this, timers: this.#timers };
-    overrideGlobals(this.#timers);
+    overrideGlobals();
 
     const rate = Math.max(0, options?.advanceRate ?? 0);
     const frequency = Math.max(0, options?.advanceFrequency ?? 10);
@@ -160,7 +173,7 @@ export class FakeTime {
         new TimeError("Cannot restore time: time is not faked"),
       );
     }
-    const override = () => current && overrideGlobals(current.timers);
+    const override = () => current && overrideGlobals();
     restoreGlobals();
     try {
       const result = callback(...args);

@@ -36,10 +36,6 @@ export class Timers {
     return this.#clock.now;
   }
 
-  get Date(): DateConstructor {
-    return this.#clock.Date;
-  }
-
   get size(): number {
     return this.#timers.size;
   }

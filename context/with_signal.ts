@@ -51,7 +51,7 @@ export function withSignal(
   return node;
 }
 
-/** Says what to pass instead of `given`, which has a signal. */
+/** Names what to pass instead of `given`, which has a signal. */
 function insteadOf(given: unknown): string {
   if (given instanceof AbortController) {
     return ", but an AbortController: pass controller.signal";

@@ -1,4 +1,4 @@
-// Whoever looks up what a package exports wants to see it used.
+// Every exported symbol needs an example of its use.
 
 import { assert, assertEquals } from "@std/assert";
 

@@ -2,8 +2,8 @@
  * Stops three tasks at once, with one `cancel`.
  *
  * - In Go: the same `ctx` is given to three goroutines, and `cancel()` closes the
- *   channel that each of them selects on. Who has ended, and when, main cannot
- *   see without a `sync.WaitGroup` beside it.
+ *   channel that each of them selects on. Main cannot see which of them
+ *   have ended without a `sync.WaitGroup` beside it.
  * - Here: when `cancel` returns, every context under it is done, as main shows by
  *   looking. The `group` knows its tasks, so to wait for them takes nothing more.
  *

@@ -43,7 +43,7 @@ const startTimeout = 30_000;
 async function supervise(ctx: Context): Promise<void> {
   let asked = Promise.withResolvers<void>();
   const ask = () => asked.resolve();
-  // One listener from the start to the end: where there is none, SIGHUP kills.
+  // One listener from the start to the end: without one, SIGHUP kills.
   Deno.addSignalListener("SIGHUP", ask);
   let current = await ServerProcess.start(ctx, flags.port);
   console.log(`${current} is listening on port ${current.port}`);
@@ -119,7 +119,7 @@ class ServerProcess {
   /** Tells it to stop, and waits until it has drained. */
   async end(): Promise<void> {
     this.#ending = true;
-    // Fails where it has died.
+    // Fails if the process has died.
     await this.#process.stdin.close().catch(() => {});
     await this.#process.status;
   }

@@ -53,7 +53,7 @@ async function supervise(ctx: Context): Promise<void> {
   cluster.schedulingPolicy = cluster.SCHED_NONE;
   let asked = Promise.withResolvers<void>();
   const ask = () => asked.resolve();
-  // One listener from the start to the end: where there is none, SIGHUP kills.
+  // One listener from the start to the end: without one, SIGHUP kills.
   Deno.addSignalListener("SIGHUP", ask);
   let current = await ServerProcess.start(ctx);
   console.log(`${current} is listening on port ${current.port}`);

@@ -37,7 +37,7 @@ import {
   withCancel,
 } from "@curfew/context";
 
-/** Serves until the caller's context is done, or somebody asks for /quit. */
+/** Serves until the caller's context is done, or a client requests /quit. */
 async function run(
   parent: Context,
   listening: (url: string) => void,

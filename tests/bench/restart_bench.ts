@@ -1,5 +1,5 @@
 /**
- * How many requests a rolling restart loses behind nginx and haproxy: with
+ * Counts the requests that a rolling restart loses behind nginx and haproxy: with
  * `serveHttp` under `main`, with `Deno.serve` and `shutdown()`, and with Go's
  * net/http.
  *

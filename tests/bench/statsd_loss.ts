@@ -40,7 +40,7 @@ export async function interrupt(
   signalAt: number,
   rate: number,
 ): Promise<Outcome> {
-  // Of what the kernel drops only a service tells that may do everything.
+  // Only with all permissions can a service tell what the kernel drops.
   await using service = await StatsdService.startWith(["--allow-all"]);
   const socket = Deno.listenDatagram({
     transport: "udp",

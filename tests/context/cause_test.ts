@@ -24,7 +24,7 @@ const F = new Error("F");
 
 type Err = typeof Canceled | typeof DeadlineExceeded | undefined;
 
-/** A context, what its err is, and its cause where that is not err itself. */
+/** A context, the class of its err, and its cause if that is not err itself. */
 type Built = [ctx: Context, err: Err, cause?: Error];
 
 /** The contexts of each case, and the err and cause that each must have. */

@@ -67,7 +67,7 @@ for (const [name, make] of Object.entries(derive)) {
     assertEquals(cause(child), "why");
   });
 
-  Deno.test(`${name} on a custom context is told of a deadline above`, () => {
+  Deno.test(`${name} on a custom context notices a deadline above`, () => {
     using time = new FakeTime();
     using root = withTimeout(background(), 1000, { cause: "slow" });
     const child = make(new Wrapper(root));

@@ -25,7 +25,7 @@ Deno.test("remaining() is the time to the deadline, and moves with the clock", (
   assertEquals(remaining(ctx), 600);
 });
 
-Deno.test("remaining() counts to the earliest deadline in force", () => {
+Deno.test("remaining() counts to the earliest deadline that applies", () => {
   using _time = new FakeTime();
   using outer = withTimeout(background(), 1000);
   using inner = withTimeout(outer, 300);

@@ -46,7 +46,7 @@ for (const ms of [0, -0, -1, -hour, -Infinity]) {
     assertEquals(slept.state, "resolved");
   });
 
-  Deno.test(`sleep() of ${ms} ms waits for the event loop to turn, whoever looks at the clock before`, async () => {
+  Deno.test(`sleep() of ${ms} ms waits for the event loop to turn, even if something reads the clock before`, async () => {
     using ctx = withTimeout(background(), hour);
     const slept = outcomeOf(sleep(ctx, ms));
     const other = outcomeOf(sleep(ctx, ms));

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { afterFunc, background, withCancel } from "@curfew/context";
 import { observeTree, type TreeObserver } from "../../context/tree_observer.ts";
 
-/** Counts what it is told. */
+/** Counts the calls. */
 class Counter implements TreeObserver {
   readonly counts = { created: 0, ended: 0, described: 0 };
 

@@ -1,4 +1,4 @@
-/** Rejections that nobody has handled. */
+/** Unhandled rejections. */
 
 import { turn } from "./outcome.ts";
 

@@ -148,7 +148,7 @@ Deno.test("withDeadline() under a custom context with an earlier one is a plain 
   assertEquals(String(ctx), "Due.withCancel");
 });
 
-Deno.test("deadline is that of the nearest in force, through values and cancels", () => {
+Deno.test("deadline is the nearest that applies, through values and cancels", () => {
   using time = new FakeTime();
   using ctx = withTimeout(background(), 1000);
   using plain = withCancel(withValue(ctx, key, "value"));
@@ -158,7 +158,7 @@ Deno.test("deadline is that of the nearest in force, through values and cancels"
   assertEquals(withCancel(sooner).deadline, new Date(time.now + 500));
 });
 
-Deno.test("deadline is undefined where there is none", () => {
+Deno.test("deadline is undefined without one", () => {
   using ctx = withCancel(withValue(background(), key, "value"));
   assertEquals(ctx.deadline, undefined);
 });
@@ -219,7 +219,7 @@ Deno.test("withDeadline() on a parent whose time is over takes the parent's caus
 
 Deno.test("withDeadline() in the listener of a foreign signal takes the cause of its parent, which that ends", () => {
   const controller = new AbortController();
-  // Before the package's own: the tree has not been told yet.
+  // Before the package's own: the tree has not noticed yet.
   controller.signal.addEventListener("abort", () => {
     child = withTimeout(parent, 0, { cause: "own" });
   });
@@ -364,8 +364,8 @@ for (const parent of [null, undefined]) {
   });
 }
 
-// What has passed is seen at once: each of these looks, first of all and
-// without a turn of the event loop, in one way.
+// A deadline that has passed shows at once: each of these reads it in one way, first
+// and without a turn of the event loop.
 const looks: { [name: string]: (ctx: Context) => unknown } = {
   "err": (ctx) => ctx.err?.name === "TimeoutError",
   "signal.aborted": (ctx) => ctx.signal.aborted,
@@ -439,7 +439,7 @@ Deno.test("of two deadlines that have passed the earlier one gives the cause", (
   assertEquals([parent, child].map(cause), ["parent's", "child's"]);
 });
 
-Deno.test("of two deadlines that have passed the earlier one gives the cause, whoever looks first", () => {
+Deno.test("the earlier of two deadlines that have passed gives the cause, whichever is read first", () => {
   using time = new FakeTime();
   using parent = withTimeout(background(), 400, { cause: "parent's" });
   using child = withTimeout(parent, 200, { cause: "child's" });

@@ -16,7 +16,7 @@ import { assertDone, assertOpen } from "./assert_done.ts";
 const userKey = createKey<string | undefined>("user");
 const traceKey = createKey<number>("trace");
 
-Deno.test("value() is undefined where nothing is stored", () => {
+Deno.test("value() is undefined if nothing is stored", () => {
   assertEquals(
     withValue(background(), userKey, "ada").value(traceKey),
     undefined,

@@ -41,7 +41,7 @@ for (const [name, times] of Object.entries(programs)) {
     await using program = await start(name, "--fast");
     const { code, stdout, stderr } = await program.ended;
     assertEquals(stderr, "");
-    // Of the rest a slow machine may print more or less.
+    // A slow machine may print more or less of the rest.
     const last = (text: string) => text.trimEnd().split("\n").at(-1);
     assertEquals(last(stdout), last(output));
     assertEquals(code, 0);

@@ -232,7 +232,7 @@ class Program {
     branch.listeners++;
   }
 
-  /** Uses other contexts from a listener, and makes sure that these are told. */
+  /** Uses other contexts from a listener, and checks that their listeners run. */
   #use(): void {
     if (this.#depth >= deepestUse || this.#failure !== undefined) return;
     this.#depth++;
@@ -261,7 +261,7 @@ class Program {
   #cancel(branch: Branch): void {
     const { cancel } = branch.ctx;
     if (cancel === undefined) return;
-    // What is due ends before this, and its listeners would see the difference.
+    // Deadlines that are due end before this, and listeners would see the difference.
     if (branch.end === undefined) this.#settle();
     this.#stop(branch, { name: "AbortError" });
     cancel();

@@ -3,7 +3,7 @@ import { FakeTime } from "@std/testing/time";
 import { background, sleep, withCancel, withTimeout } from "@curfew/context";
 import { type TracerLike, withSpan } from "@curfew/context/inspect";
 
-/** A tracer that writes down what it is told. */
+/** A tracer that records its calls. */
 function recording(): { log: unknown[]; tracer: TracerLike } {
   const log: unknown[] = [];
   const tracer: TracerLike = {

@@ -98,7 +98,7 @@ async function size(parent: Context): Promise<number> {
   do await new Promise((resolve) => setTimeout(resolve, 5)); while (
     snapshot(parent).children.length > 0
   );
-  // What is weakly held goes a turn of the event loop later.
+  // Weakly held objects go a turn of the event loop later.
   for (let i = 0; i < 3; i++) {
     gc();
     await new Promise((resolve) => setTimeout(resolve));

@@ -23,7 +23,7 @@ function end(count: number): void {
 /** Collects garbage until `f` is true: finalizers take some turns. */
 async function collectUntil(f: () => boolean): Promise<void> {
   while (!f()) {
-    // What a WeakRef has shown is kept until the event loop turns.
+    // A WeakRef that was read keeps its target until the event loop turns.
     await new Promise((resolve) => setTimeout(resolve, 10));
     gc();
   }

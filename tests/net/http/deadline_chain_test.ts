@@ -40,7 +40,7 @@ class Service {
     return JSON.parse(await this.#process.line());
   }
 
-  /** Stops it and returns what it had printed that nobody has read. */
+  /** Stops it and returns the lines that were not read. */
   async stop(): Promise<string[]> {
     this.#process.kill("SIGTERM");
     const { code, stdout, stderr } = await this.#process.end();

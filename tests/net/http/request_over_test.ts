@@ -23,7 +23,7 @@ async function contextOfPast(asked: boolean): Promise<Context> {
   return await promise;
 }
 
-Deno.test("the address of a request that is over is not known any more", async () => {
+Deno.test("the address of a request that is over is no longer known", async () => {
   const ctx = await contextOfPast(false);
   assertEquals(ctx.value(remoteAddrKey), undefined);
 });

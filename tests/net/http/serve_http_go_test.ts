@@ -309,7 +309,7 @@ Deno.test("TestRequestBodyLimit: a client is hung up on, or told, before it has 
   const chunk = `8000\r\n${"a".repeat(0x8000)}\r\n`;
   let sent = 0;
   while (!told && sent < limit * 200) {
-    // Once it is told, nobody need read what it still sends.
+    // Once the server has answered, nothing has to read what the client still sends.
     await Promise.race([client.write(chunk).catch(() => {}), reply]);
     sent += 0x8000;
   }

@@ -123,7 +123,7 @@ for (
     ["a whole request before", "GET / HTTP/1.1\r\nHost: test\r\n\r\n"],
   ] as const
 ) {
-  Deno.test(`a client that has sent ${name} does not hold the end up`, async () => {
+  Deno.test(`a client that has sent ${name} does not delay the shutdown`, async () => {
     const ctx = withCancel(background());
     const server = serveHttp(ctx, here, () => new Response("whole"));
     using client = await TcpClient.connect(server.addr);
@@ -180,7 +180,7 @@ Deno.test("a handler that takes a moment to heed the hard moment is waited for",
   assertEquals(tidied, true);
 });
 
-Deno.test("a handler that never ends does not hold the end up after the grace", async () => {
+Deno.test("a handler that never ends delays the shutdown no longer than the grace period", async () => {
   const ctx = withCancel(background());
   const gate = new Gate();
   const server = serveHttp(ctx, { ...here, grace: 5 }, gate.handler);
@@ -193,7 +193,7 @@ Deno.test("a handler that never ends does not hold the end up after the grace", 
   gate.open();
 });
 
-Deno.test("a response that is still being sent holds the end up until it is sent", async () => {
+Deno.test("the server waits for a response that is still being sent", async () => {
   const ctx = withCancel(background());
   const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
   const server = serveHttp(ctx, here, () => new Response(readable));
@@ -364,7 +364,7 @@ Deno.test("a server left by await using is closed", async () => {
   await assertRefused(server);
 });
 
-Deno.test("onStateChange is told each state, and may throw", async () => {
+Deno.test("onStateChange is called with each state, and may throw", async () => {
   using time = new FakeTime();
   const states: ServerState[] = [];
   const errors: unknown[] = [];
@@ -476,7 +476,7 @@ Deno.test("nothing of a grace that was cut short holds the process open", async 
   assertEquals([code, new TextDecoder().decode(stdout)], [0, "1\n"]);
 });
 
-Deno.test("the report names all that is in flight, in order of arrival, whoever has left", async () => {
+Deno.test("the report names all requests in flight in order of arrival, whichever have ended before", async () => {
   const gates = new Map(["/a", "/b", "/c"].map((path) => [path, new Gate()]));
   const server = serveHttp(
     background(),
@@ -546,7 +546,7 @@ Deno.test("a hook that fails is reported and keeps no other from running", async
   assertEquals([ran, errors], [1, ["throws", "rejects"]]);
 });
 
-Deno.test("a hook that never ends does not hold the end up after the grace", async () => {
+Deno.test("a hook that never ends delays the shutdown no longer than the grace period", async () => {
   const server = serveHttp(
     background(),
     { ...here, grace: 5 },

@@ -1,4 +1,4 @@
-// The status of a request whose handler fails, and who is told of it.
+// The status of a request whose handler fails, and the calls of onError.
 
 import {
   background,

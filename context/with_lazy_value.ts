@@ -7,27 +7,36 @@ import { read, ValueContext } from "./tree.ts";
 /**
  * Like `withValue`, for a value that is expensive and often not looked up.
  *
+ * @param source Passed to `compute`, so that no closure is needed.
  * @param compute Called at each look-up until it returns something other than
  * undefined, which is then the value.
  */
-export function withLazyValue<T>(
+export function withLazyValue<T, S>(
   parent: Context,
   key: Key<T>,
-  compute: () => T | undefined,
+  source: S,
+  compute: (source: S) => T | undefined,
 ): Context {
-  return new LazyValueContext(parent, key, compute);
+  return new LazyValueContext(parent, key, source, compute);
 }
 
-class LazyValueContext<T> extends ValueContext {
-  readonly #compute: () => T | undefined;
+class LazyValueContext<T, S> extends ValueContext {
+  readonly #source: S;
+  readonly #compute: (source: S) => T | undefined;
   #found: T | undefined;
 
-  constructor(parent: Context, key: Key<T>, compute: () => T | undefined) {
+  constructor(
+    parent: Context,
+    key: Key<T>,
+    source: S,
+    compute: (source: S) => T | undefined,
+  ) {
     super(parent, key, undefined);
+    this.#source = source;
     this.#compute = compute;
   }
 
   override [read](): T | undefined {
-    return this.#found ??= this.#compute();
+    return this.#found ??= this.#compute(this.#source);
   }
 }

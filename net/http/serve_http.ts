@@ -276,6 +276,8 @@ class HttpWork implements ServerWork<ShutdownReport> {
   readonly #reported = Promise.withResolvers<void>();
   /** True once `drain()` has begun with a grace period above 0. */
   #hasDrained = false;
+  /** True when no request is taken any longer, because of `cut()` or `report()`. */
+  #isOver = false;
   /** Number of requests so far. */
   #arrived = 0;
   #drained = 0;
@@ -320,7 +322,7 @@ class HttpWork implements ServerWork<ShutdownReport> {
       onRequest: options.onRequest,
       // Reading the address costs a sixth of a whole request.
       contextOf: (info) =>
-        withLazyValue(base, remoteAddrKey, () => remoteAddrOf(info)),
+        withLazyValue(base, remoteAddrKey, info, remoteAddrOf),
       report: (error, request) => this.#report(error, request),
       outgoing: (response) => this.#outgoing(response),
       brokenOff: (error) => this.#brokenOff(error),
@@ -355,6 +357,7 @@ class HttpWork implements ServerWork<ShutdownReport> {
   }
 
   cut(): void {
+    this.#isOver = true;
     realTimers.clearTimeout(this.#lookTimer);
     const left = this.#inFlight.toArray();
     this.#forcedRequests = left.map(({ name }) => name);
@@ -368,6 +371,7 @@ class HttpWork implements ServerWork<ShutdownReport> {
 
   report(): ShutdownReport {
     const { lifetime } = this;
+    this.#isOver = true;
     realTimers.clearTimeout(this.#lookTimer);
     realTimers.clearTimeout(this.#cutTimer);
     this.#reported.resolve();
@@ -396,10 +400,9 @@ class HttpWork implements ServerWork<ShutdownReport> {
     request: Request,
     info: Deno.ServeHandlerInfo<Deno.Addr>,
   ): Response | Promise<Response> {
-    const { lifetime } = this;
     this.#arrived++;
-    if (this.size >= this.#maxInFlight || lifetime.isCut) {
-      if (lifetime.ready) return refused();
+    if (this.#inFlight.size >= this.#maxInFlight || this.#isOver) {
+      if (this.lifetime.ready) return refused();
       this.#refused++;
       return closing(refused());
     }
@@ -412,9 +415,9 @@ class HttpWork implements ServerWork<ShutdownReport> {
   }
 
   #outgoing(response: Response): Response {
-    const { ready, draining } = this.lifetime;
-    if (ready) return response;
-    const isDraining = draining.err !== undefined;
+    const { lifetime } = this;
+    if (lifetime.ready) return response;
+    const isDraining = lifetime.draining.err !== undefined;
     return isDraining && !this.#listener.isClosing
       ? response
       : closing(response);
@@ -422,9 +425,8 @@ class HttpWork implements ServerWork<ShutdownReport> {
 
   #over(exchange: Exchange): void {
     this.#inFlight.delete(exchange);
-    const { ready, isCut } = this.lifetime;
-    if (!ready && !isCut) this.#drained++;
-    if (this.size === 0) this.#idle?.resolve();
+    if (!this.lifetime.ready && !this.#isOver) this.#drained++;
+    if (this.#inFlight.size === 0) this.#idle?.resolve();
   }
 
   readonly #look = (): void => {

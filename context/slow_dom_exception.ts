@@ -26,7 +26,11 @@ export const newCanceled: ErrorFactory = factory(Canceled);
 export const newDeadlineExceeded: ErrorFactory = factory(DeadlineExceeded);
 
 function factory(kind: new (cause?: unknown) => ContextError): ErrorFactory {
+  // Deno would print the frames of the template for each error that goes uncaught.
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
   const template = withoutStack(new kind());
+  Error.stackTraceLimit = stackTraceLimit;
   if (!inheritsFields(template)) {
     return (cause) => withoutStack(new kind(cause));
   }

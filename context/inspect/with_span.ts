@@ -79,7 +79,17 @@ function recordFailure(span: SpanLike, ctx: Context, error: unknown): void {
   const isEnd = isCanceled(ctx, error);
   if (isEnd) span.setAttribute("context.cause", String(cause(ctx)));
   if (isEnd && !(ctx.err instanceof DeadlineExceeded)) return;
-  const exception = error instanceof Error ? error : String(error);
-  span.recordException(exception);
+  span.recordException(exceptionOf(error));
   span.setStatus({ code: failed, message: String(error) });
+}
+
+/**
+ * Returns what to record of an error. Tracers take its `code` for its type if it has
+ * one: right for "ENOENT", but 23 says less than "TimeoutError".
+ */
+function exceptionOf(error: unknown): Error | string {
+  if (!(error instanceof Error)) return String(error);
+  if (!(error instanceof DOMException)) return error;
+  const { name, message, stack } = error;
+  return { name, message, ...(stack !== undefined && { stack }) };
 }

@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { background, sleep, withCancel, withTimeout } from "@curfew/context";
 import { type TracerLike, withSpan } from "@curfew/context/inspect";
@@ -11,13 +11,18 @@ function recording(): { log: unknown[]; tracer: TracerLike } {
       log.push(["start", name]);
       return f({
         setAttribute: (key, value) => log.push([key, value]),
-        recordException: (error) => log.push(["exception", String(error)]),
+        recordException: (error) => log.push(["exception", error]),
         setStatus: ({ code }) => log.push(["status", code]),
         end: () => log.push("end"),
       });
     },
   };
   return { log, tracer };
+}
+
+function exceptions(log: unknown[]): unknown[] {
+  return log.filter(Array.isArray).filter(([key]) => key === "exception")
+    .map(([, error]) => error);
 }
 
 Deno.test("withSpan() ends the span with its work, and records the time left", async () => {
@@ -45,27 +50,47 @@ Deno.test("withSpan() records a deadline as an error", async () => {
   const { log, tracer } = recording();
   using ctx = withTimeout(background(), 0, { cause: "too slow" });
   const work = withSpan(ctx, tracer, "work", (ctx) => sleep(ctx, 60_000));
-  const error = await assertRejects(() => work);
+  const { name, message, stack } = await assertRejects(
+    () => work,
+    DOMException,
+  );
   assertEquals(log.slice(-4), [
     ["context.cause", "too slow"],
-    ["exception", String(error)],
+    ["exception", { name, message, stack }],
     ["status", 2],
     "end",
   ]);
 });
 
+// Tracers take an error's code for its type: this would be one of type 23.
+Deno.test("withSpan() records a DOMException by its name, without its code", async () => {
+  const { log, tracer } = recording();
+  using ctx = withTimeout(background(), 0);
+  await assertRejects(() =>
+    withSpan(ctx, tracer, "work", (ctx) => sleep(ctx, 60_000))
+  );
+  const { name, message, stack } = ctx.err!;
+  assertEquals(exceptions(log), [{ name, message, stack }]);
+});
+
+Deno.test("withSpan() records any other error itself, with its code", async () => {
+  const { log, tracer } = recording();
+  const error = Object.assign(new Error("no such file"), { code: "ENOENT" });
+  await assertRejects(() =>
+    withSpan(background(), tracer, "work", () => Promise.reject(error))
+  );
+  assertStrictEquals(exceptions(log)[0], error);
+});
+
 Deno.test("withSpan() records a failure as an error, without the cause of ctx", async () => {
   const { log, tracer } = recording();
+  const error = new Error("disk full");
   await assertRejects(() =>
     withSpan(background(), tracer, "work", () => {
-      throw new Error("disk full");
+      throw error;
     })
   );
-  assertEquals(log.slice(1), [
-    ["exception", "Error: disk full"],
-    ["status", 2],
-    "end",
-  ]);
+  assertEquals(log.slice(1), [["exception", error], ["status", 2], "end"]);
 });
 
 Deno.test("withSpan() without a tracer settles as its work does", async () => {

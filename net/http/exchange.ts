@@ -11,7 +11,6 @@ import { withCancel } from "../../context/with_cancel.ts";
 import { withTimeout } from "../../context/with_deadline.ts";
 import { assertAbove0 } from "../arguments.ts";
 import { ClientGone } from "../client_gone.ts";
-import { IdleTimeout } from "../idle_timer.ts";
 import { cutStream } from "./cut_stream.ts";
 import type { DeadlineHeaders } from "./deadline_headers.ts";
 import type { HttpHandler } from "./http_server.ts";
@@ -203,6 +202,8 @@ export class Exchange implements Linked<Exchange> {
 
   /** Called a little later: cuts the response if it is a stream. */
   cut(): void {
+    // A response in place of the handler's is no stream.
+    if (this.#phase !== "sending") return;
     const body = this.#response?.body;
     if (body?.locked) cutStream(body, this.#ctx.err);
   }
@@ -353,9 +354,7 @@ export class Exchange implements Linked<Exchange> {
       return ctx.err instanceof DeadlineExceeded ? timedOut() : refused();
     }
     if (error instanceof BodyTooLarge) return tooLarge();
-    if (error instanceof IdleTimeout && this.#body !== undefined) {
-      return bodyTimedOut();
-    }
+    if (this.#body?.hasIdled(error)) return bodyTimedOut();
     if (isMalformed(error) || hasBadHost(this.#request)) return badRequest();
     this.#server.report(error, this.#request);
     return error instanceof DOMException && error.name === "TimeoutError"
@@ -373,10 +372,15 @@ export class Exchange implements Linked<Exchange> {
  * there `shutdown()` breaks none either.
  */
 function hasBody({ headers }: Request): boolean {
-  const length = headers.get("content-length");
-  return length === null
-    ? headers.has("transfer-encoding")
-    : Number(length) !== 0;
+  try {
+    const length = headers.get("content-length");
+    return length === null
+      ? headers.has("transfer-encoding")
+      : Number(length) !== 0;
+  } catch {
+    // Deno has forgotten the request: its response has been sent.
+    return false;
+  }
 }
 
 /** Reports whether the Host header makes no URL, which Deno lets through. */

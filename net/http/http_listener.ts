@@ -70,6 +70,7 @@ export class HttpListener {
   readonly #events: HttpListenerEvents;
   /** Cuts all connections. Never aborted after `shutdown()`: see `cut`. */
   readonly #force = new AbortController();
+  readonly #signal = forgiveClosedServer(this.#force.signal);
   readonly #servers: Deno.HttpServer<Deno.Addr>[] = [];
   #file: SocketFile | undefined;
   readonly #closed = Promise.withResolvers<void>();
@@ -115,7 +116,10 @@ export class HttpListener {
     realTimers.clearTimeout(this.#timer);
     const kept = this.#file?.keepReplacement();
     // For a server that Deno has closed by itself, this does nothing.
-    await Promise.all(this.#servers.map((server) => server.shutdown()));
+    // One whose listener fails right now rejects, and is closed all the same.
+    await Promise.allSettled(
+      this.#servers.map((server) => server.shutdown()),
+    );
     this.#hasConnections = false;
     await kept;
     this.#closed.resolve();
@@ -164,7 +168,7 @@ export class HttpListener {
     const port = this.#port;
     return Deno.serve(
       {
-        signal: forgiveClosedServer(this.#force.signal),
+        signal: this.#signal,
         // Deno would print a line.
         onListen: () => {},
         onError: (error: unknown) => this.#events.sendFailed(error),

@@ -72,6 +72,8 @@ export class RequestBody {
    */
   #phase: "untouched" | "reading" | "over" = "untouched";
   #whenOver: PromiseWithResolvers<void> | undefined;
+  /** Set when nothing has arrived for `idleTimeout`. */
+  #idle: IdleTimeout | undefined;
 
   private constructor(
     request: Request,
@@ -122,6 +124,11 @@ export class RequestBody {
     return this.#whenOver.promise;
   }
 
+  /** Reports whether `error` says that nothing has arrived for `idleTimeout`. */
+  hasIdled(error: unknown): boolean {
+    return this.#idle !== undefined && error === this.#idle;
+  }
+
   /** Called when the body will not be read any further. */
   end(): void {
     if (this.#phase === "over") return;
@@ -141,6 +148,8 @@ export class RequestBody {
     whole: () => Promise<T>,
     streamed: (body: Response) => Promise<T>,
   ): Promise<T> {
+    const { ctx } = this.#bounds;
+    if (ctx.err !== undefined) throw ctx.err;
     if (this.#counts || this.#stream !== undefined) {
       const { body } = request;
       if (body !== null) {
@@ -151,8 +160,6 @@ export class RequestBody {
         return await streamed(new Response(body, { headers }));
       }
     }
-    const { ctx } = this.#bounds;
-    if (ctx.err !== undefined) throw ctx.err;
     this.#phase = "reading";
     try {
       return await orDone(ctx, whole());
@@ -225,10 +232,15 @@ export class RequestBody {
       return await orDone(time, reader.read());
     } catch (error) {
       const isIdle = error === time.err && ctx.err === undefined;
-      throw isIdle ? new IdleTimeout(idleTimeout) : error;
+      throw isIdle ? this.#idled(new IdleTimeout(idleTimeout)) : error;
     } finally {
       time.cancel();
     }
+  }
+
+  #idled(idle: IdleTimeout): IdleTimeout {
+    if (this.#original !== undefined) this.#original.#idled(idle);
+    return this.#idle = idle;
   }
 
   #failure(error: unknown): unknown {

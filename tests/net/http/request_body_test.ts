@@ -273,7 +273,7 @@ for (
   }
 }
 
-for (const name of ["text()", "a reader of body"]) {
+for (const name of ["text()", "a reader of body", "text() of a clone"]) {
   Deno.test(`bodyTimeout rejects ${name} with IdleTimeout, and the client gets 408`, async () => {
     using time = new FakeTime();
     const errors: unknown[] = [];

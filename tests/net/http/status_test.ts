@@ -4,6 +4,7 @@ import {
   background,
   type Context,
   type HttpHandler,
+  IdleTimeout,
   orDone,
   remaining,
   serveHttp,
@@ -140,6 +141,57 @@ Deno.test("requestTimeout costs its request, 500, if the function throws", async
   const handler = () => new Response();
   const expected = [500, ["TypeError"]];
   assertEquals(await outcome(handler, { requestTimeout }), expected);
+});
+
+for (
+  const [what, failure] of [
+    ["BadResource", new Deno.errors.BadResource("no such file")],
+    ["a bug", new TypeError("a bug")],
+  ] as const
+) {
+  Deno.test(`serveHttp() survives a handler that fails with ${what} after its 504 was sent`, async () => {
+    using time = new FakeTime();
+    const entered = Promise.withResolvers<void>();
+    const gate = Promise.withResolvers<void>();
+    const errors: unknown[] = [];
+    const server = serveHttp(background(), {
+      ...here,
+      requestTimeout: 1_000,
+      onError: (error) => errors.push(error),
+    }, async (_ctx, _request) => {
+      entered.resolve();
+      await gate.promise;
+      throw failure;
+    });
+    using client = await TcpClient.connect(server.addr);
+    await client.write(
+      "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\nbody",
+    );
+    await entered.promise;
+    time.tick(1_000);
+    await client.readUntil("Timeout\n");
+    // Deno forgets the request.
+    await FakeTime.restoreFor(() => new Promise((f) => setTimeout(f, 20)));
+    gate.resolve();
+    await server.shutdown();
+    assertEquals(errors, [failure]);
+  });
+}
+
+Deno.test("serveHttp() reports an IdleTimeout that is not of the request's body", async () => {
+  const errors: unknown[] = [];
+  const failure = new IdleTimeout(5);
+  await using server = serveHttp(
+    background(),
+    { ...here, onError: (error) => errors.push(error) },
+    () => {
+      throw failure;
+    },
+  );
+  const url = `http://127.0.0.1:${server.addr.port}/`;
+  const reply = await fetch(url, { method: "POST", body: "x" });
+  await reply.body?.cancel();
+  assertEquals([reply.status, errors], [500, [failure]]);
 });
 
 // The end of the grace period

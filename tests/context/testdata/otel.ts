@@ -1,5 +1,5 @@
 // Run with OpenTelemetry on: requests that end in each of the ways that a server
-// span tells apart. One of them has a span of its own around its work.
+// span tells apart. Two of them have a span around their work.
 // deno-lint-ignore no-import-prefix
 import { trace } from "npm:@opentelemetry/api@1.9.0";
 import {

@@ -320,3 +320,44 @@ for (const [what, wrong, message] of notContexts) {
     }
   });
 }
+
+/** Counts the listeners on the signals that `AbortSignal.any` returns meanwhile. */
+class JoinedListeners implements Disposable {
+  readonly #any = AbortSignal.any;
+  count = 0;
+
+  constructor() {
+    AbortSignal.any = (signals) => {
+      const joined = this.#any.call(AbortSignal, signals);
+      const { addEventListener, removeEventListener } = joined;
+      return Object.assign(joined, {
+        addEventListener: (...args: Parameters<typeof addEventListener>) => {
+          this.count++;
+          addEventListener.apply(joined, args);
+        },
+        removeEventListener: (
+          ...args: Parameters<typeof removeEventListener>
+        ) => {
+          this.count--;
+          removeEventListener.apply(joined, args);
+        },
+      });
+    };
+  }
+
+  [Symbol.dispose](): void {
+    AbortSignal.any = this.#any;
+  }
+}
+
+Deno.test("children of a custom context share one listener, which goes with the last of them", () => {
+  using listeners = new JoinedListeners();
+  const custom = new OwnSignal(background());
+  const children = [withCancel(custom), withCancel(custom)];
+  const counts = [listeners.count];
+  for (const child of children) {
+    child.cancel();
+    counts.push(listeners.count);
+  }
+  assertEquals(counts, [1, 1, 0]);
+});

@@ -23,12 +23,12 @@ async function contextOfPast(asked: boolean): Promise<Context> {
   return await promise;
 }
 
-Deno.test("the address of a request that is over is no longer known", async () => {
+Deno.test("remoteAddrKey has no value after the request", async () => {
   const ctx = await contextOfPast(false);
   assertEquals(ctx.value(remoteAddrKey), undefined);
 });
 
-Deno.test("the address of a request that is over is known if it was asked for in time", async () => {
+Deno.test("remoteAddrKey keeps a value that was read during the request", async () => {
   const ctx = await contextOfPast(true);
   const addr = ctx.value(remoteAddrKey) as Deno.NetAddr;
   assertEquals(addr.hostname, "127.0.0.1");

@@ -56,7 +56,7 @@ function byHand(routes: Record<string, Route>): App {
 for (const build of [inHono, byHand]) {
   const { name } = build({});
 
-  Deno.test(`in ${name} requestContext() gives the ctx that serveHttp made`, async () => {
+  Deno.test(`requestContext() in ${name} returns the ctx that serveHttp made`, async () => {
     const contexts: Context[] = [];
     const app = build({
       "/": (request) => {
@@ -77,7 +77,7 @@ for (const build of [inHono, byHand]) {
     await lost.body?.cancel();
   });
 
-  Deno.test(`in ${name} requestContext() has what onRequest added`, async () => {
+  Deno.test(`requestContext() in ${name} has the values that onRequest added`, async () => {
     const app = build({
       "/": (request) =>
         new Response(requestContext(request).value(nameKey) ?? "nobody"),
@@ -91,7 +91,7 @@ for (const build of [inHono, byHand]) {
     assertEquals(await (await get(server, "/")).text(), host);
   });
 
-  Deno.test(`in ${name} requestContext() works where bodies are limited`, async () => {
+  Deno.test(`requestContext() in ${name} works with maxBodyBytes`, async () => {
     const app = build({
       "/": async (request) =>
         new Response(
@@ -111,7 +111,7 @@ for (const build of [inHono, byHand]) {
     await client.readUntil("undefined 4");
   });
 
-  Deno.test(`in ${name} requestContext() is done at the hard moment`, async () => {
+  Deno.test(`requestContext() in ${name} is done at the end of the grace period`, async () => {
     const ctx = withCancel(background());
     const entered = Promise.withResolvers<Context>();
     const app = build({

@@ -64,7 +64,7 @@ class Gate {
 
 // Life
 
-Deno.test("serveHttp() serves, and its address tells where", async () => {
+Deno.test("serveHttp() serves at the address it tells", async () => {
   await using server = serveHttp(
     background(),
     here,
@@ -99,7 +99,7 @@ Deno.test("serveHttp() closes once its ctx is done, and refuses connections", as
   await assertRefused(server);
 });
 
-Deno.test("a request in flight at the soft moment is answered in full", async () => {
+Deno.test("serveHttp() answers a request in flight in full while it drains", async () => {
   const ctx = withCancel(background());
   const gate = new Gate();
   const server = serveHttp(ctx, here, gate.handler);
@@ -123,7 +123,7 @@ for (
     ["a whole request before", "GET / HTTP/1.1\r\nHost: test\r\n\r\n"],
   ] as const
 ) {
-  Deno.test(`a client that has sent ${name} does not delay the shutdown`, async () => {
+  Deno.test(`serveHttp() does not wait for a client that has sent ${name}`, async () => {
     const ctx = withCancel(background());
     const server = serveHttp(ctx, here, () => new Response("whole"));
     using client = await TcpClient.connect(server.addr);
@@ -135,7 +135,7 @@ for (
   });
 }
 
-Deno.test("at the hard moment handlers are canceled and connections cut", async () => {
+Deno.test("serveHttp() cancels handlers at the end of the grace period and answers 503", async () => {
   const ctx = withCancel(background());
   const entered = Promise.withResolvers<void>();
   let why: unknown;
@@ -159,7 +159,7 @@ Deno.test("at the hard moment handlers are canceled and connections cut", async 
   );
 });
 
-Deno.test("a handler that takes a moment to heed the hard moment is waited for", async () => {
+Deno.test("serveHttp() gives handlers a moment to react to the end of the grace period", async () => {
   const ctx = withCancel(background());
   const entered = Promise.withResolvers<void>();
   let tidied = false;
@@ -180,7 +180,7 @@ Deno.test("a handler that takes a moment to heed the hard moment is waited for",
   assertEquals(tidied, true);
 });
 
-Deno.test("a handler that never ends delays the shutdown no longer than the grace period", async () => {
+Deno.test("serveHttp() waits for a handler that never ends no longer than the grace period", async () => {
   const ctx = withCancel(background());
   const gate = new Gate();
   const server = serveHttp(ctx, { ...here, grace: 5 }, gate.handler);
@@ -193,7 +193,7 @@ Deno.test("a handler that never ends delays the shutdown no longer than the grac
   gate.open();
 });
 
-Deno.test("the server waits for a response that is still being sent", async () => {
+Deno.test("serveHttp() waits for a response that is still being sent", async () => {
   const ctx = withCancel(background());
   const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
   const server = serveHttp(ctx, here, () => new Response(readable));
@@ -211,7 +211,7 @@ Deno.test("the server waits for a response that is still being sent", async () =
   assertEquals((await server.finished).drained, 1);
 });
 
-Deno.test("a stream that goes on is cut at the hard moment", async () => {
+Deno.test("serveHttp() cuts a stream that goes on at the end of the grace period", async () => {
   const ctx = withCancel(background());
   const canceled = Promise.withResolvers<void>();
   const stream = new ReadableStream({
@@ -232,7 +232,7 @@ Deno.test("a stream that goes on is cut at the hard moment", async () => {
   await canceled.promise;
 });
 
-Deno.test("in lame duck all is served, ready is false, and clients are sent away", async () => {
+Deno.test("serveHttp() in the lame duck serves, is not ready, and sends Connection: close", async () => {
   using time = new FakeTime();
   const ctx = withCancel(background());
   const server = serveHttp(
@@ -253,7 +253,7 @@ Deno.test("in lame duck all is served, ready is false, and clients are sent away
   assertEquals((await server.finished).drained, 1);
 });
 
-Deno.test("in lame duck a fetched response is passed on all the same", async () => {
+Deno.test("serveHttp() in the lame duck passes a fetched response on", async () => {
   using time = new FakeTime();
   const ctx = withCancel(background());
   const server = serveHttp(
@@ -267,7 +267,7 @@ Deno.test("in lame duck a fetched response is passed on all the same", async () 
   await server.finished;
 });
 
-Deno.test("in lame duck a response that cannot be sent costs its own request, 500", async () => {
+Deno.test("serveHttp() in the lame duck answers 500 for a response that cannot be sent", async () => {
   using time = new FakeTime();
   const ctx = withCancel(background());
   const errors: unknown[] = [];
@@ -295,7 +295,7 @@ Deno.test("in lame duck a response that cannot be sent costs its own request, 50
   assertEquals((await server.finished).forced, 0);
 });
 
-Deno.test("the grace begins when the lame duck is over", async () => {
+Deno.test("serveHttp() begins the grace period after the lame duck", async () => {
   using time = new FakeTime();
   const ctx = withCancel(background());
   const gate = new Gate();
@@ -319,7 +319,7 @@ Deno.test("the grace begins when the lame duck is over", async () => {
   gate.open();
 });
 
-Deno.test("shutdown() ends the server and leaves its ctx alone", async () => {
+Deno.test("shutdown() closes the server and leaves its ctx alone", async () => {
   const ctx = withCancel(background());
   const server = serveHttp(ctx, here, () => new Response());
   const report = await server.shutdown({ cause: "deployed anew" });
@@ -328,7 +328,7 @@ Deno.test("shutdown() ends the server and leaves its ctx alone", async () => {
   assertEquals(snapshot(ctx).children, []);
 });
 
-Deno.test("shutdown() called again gives the same report", async () => {
+Deno.test("shutdown() returns the same report when it is called again", async () => {
   const ctx = withCancel(background());
   const server = serveHttp(ctx, here, () => new Response());
   const reports = [
@@ -342,7 +342,7 @@ Deno.test("shutdown() called again gives the same report", async () => {
   await server.shutdown();
 });
 
-Deno.test("a handler can end its own server by a local ctx", async () => {
+Deno.test("serveHttp() lets a handler shut its own server down by a ctx", async () => {
   const parent = withCancel(background());
   const local = withCancel(parent);
   const server = serveHttp(local, here, (_ctx, request) => {
@@ -354,7 +354,7 @@ Deno.test("a handler can end its own server by a local ctx", async () => {
   assertEquals(parent.err, undefined);
 });
 
-Deno.test("a server left by await using is closed", async () => {
+Deno.test("serveHttp() is closed at the end of an await using block", async () => {
   let server: HttpServer;
   {
     await using inner = serveHttp(background(), here, () => new Response());
@@ -384,7 +384,7 @@ Deno.test("onStateChange is called with each state, and may throw", async () => 
   assertEquals(errors.map(String), states.map((state) => `Error: ${state}`));
 });
 
-Deno.test("finished counts what was refused after the shutdown began and names what was cut", async () => {
+Deno.test("finished counts refused requests and names those that were cut", async () => {
   using _time = new FakeTime();
   const gate = new Gate();
   const options = { ...here, lameDuck: 1_000, maxInFlight: 1 };
@@ -402,7 +402,7 @@ Deno.test("finished counts what was refused after the shutdown began and names w
   gate.open();
 });
 
-Deno.test("the report names a request also when its client has gone before", async () => {
+Deno.test("finished names a request whose client has gone", async () => {
   const gate = new Gate();
   const server = serveHttp(background(), here, gate.handler);
   using client = await TcpClient.connect(server.addr);
@@ -448,7 +448,7 @@ for (const when of ["at once", "in lame duck", "while it drains"] as const) {
 for (
   const [asked, later, ends] of [[1_500, 1_000, 2_000], [500, 1_000, 1_500]]
 ) {
-  Deno.test(`a grace of ${later} ms asked for ${asked} ms into one of 2000 ends it after ${ends}`, async () => {
+  Deno.test(`shutdown({ grace: ${later} }) after ${asked} of 2000 ms ends the grace period after ${ends}`, async () => {
     using time = new FakeTime();
     const gate = new Gate();
     const options = { ...here, grace: 2_000 };
@@ -468,7 +468,7 @@ for (
   });
 }
 
-Deno.test("nothing of a grace that was cut short holds the process open", async () => {
+Deno.test("shutdown() with a shorter grace period leaves no timer behind", async () => {
   const { code, stdout } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "--allow-net", "close_while_draining.ts"],
     cwd: new URL("../testdata/", import.meta.url),
@@ -476,7 +476,7 @@ Deno.test("nothing of a grace that was cut short holds the process open", async 
   assertEquals([code, new TextDecoder().decode(stdout)], [0, "1\n"]);
 });
 
-Deno.test("the report names all requests in flight in order of arrival, whichever have ended before", async () => {
+Deno.test("finished names the requests in flight in order of arrival", async () => {
   const gates = new Map(["/a", "/b", "/c"].map((path) => [path, new Gate()]));
   const server = serveHttp(
     background(),
@@ -498,7 +498,7 @@ Deno.test("the report names all requests in flight in order of arrival, whicheve
   for (const gate of gates.values()) gate.open();
 });
 
-Deno.test("shutdown() wants a grace of 0 or more", async () => {
+Deno.test("shutdown() throws a RangeError for a negative grace", async () => {
   await using server = serveHttp(background(), here, () => new Response());
   for (const grace of [-1, "5" as unknown as number]) {
     assertThrows(() => server.shutdown({ grace }), RangeError, "grace");
@@ -508,7 +508,7 @@ Deno.test("shutdown() wants a grace of 0 or more", async () => {
 
 // Hooks
 
-Deno.test("onShutdown() runs hooks at the soft moment, the last first, one after another", async () => {
+Deno.test("onShutdown() runs hooks when the shutdown begins, the last one first", async () => {
   const ctx = withCancel(background());
   const server = serveHttp(ctx, here, () => new Response());
   const steps: string[] = [];
@@ -529,7 +529,7 @@ Deno.test("onShutdown() runs hooks at the soft moment, the last first, one after
   ]);
 });
 
-Deno.test("a hook that fails is reported and keeps no other from running", async () => {
+Deno.test("onShutdown() reports a hook that fails and runs the others", async () => {
   const errors: unknown[] = [];
   const server = serveHttp(
     background(),
@@ -546,7 +546,7 @@ Deno.test("a hook that fails is reported and keeps no other from running", async
   assertEquals([ran, errors], [1, ["throws", "rejects"]]);
 });
 
-Deno.test("a hook that never ends delays the shutdown no longer than the grace period", async () => {
+Deno.test("onShutdown() waits for a hook no longer than the grace period", async () => {
   const server = serveHttp(
     background(),
     { ...here, grace: 5 },
@@ -564,7 +564,7 @@ Deno.test("a hook that never ends delays the shutdown no longer than the grace p
   );
 });
 
-Deno.test("a hook registered after the soft moment runs at once", async () => {
+Deno.test("onShutdown() runs a hook at once after the shutdown has begun", async () => {
   const server = serveHttp(background(), here, () => new Response());
   const finished = server.shutdown();
   let ran = false;
@@ -575,7 +575,7 @@ Deno.test("a hook registered after the soft moment runs at once", async () => {
 
 // Requests
 
-Deno.test("a request's ctx has the values of the server's, and the server's own", async () => {
+Deno.test("serveHttp() gives a request's ctx the values of its own ctx and of the server", async () => {
   const nameKey = createKey<string>("name");
   const ctx = withValue(background(), nameKey, "ada");
   await using server = serveHttp(ctx, here, (ctx) =>
@@ -589,7 +589,7 @@ Deno.test("a request's ctx has the values of the server's, and the server's own"
   assertEquals(JSON.parse(body), ["ada", 1, server.addr.port, "127.0.0.1"]);
 });
 
-Deno.test("a request's ctx is open in the handler and done once the response is sent", async () => {
+Deno.test("serveHttp() ends a request's ctx when the response has been sent", async () => {
   const seen = Promise.withResolvers<Context>();
   let open: boolean | undefined;
   await using server = serveHttp(background(), here, (ctx) => {
@@ -605,7 +605,7 @@ Deno.test("a request's ctx is open in the handler and done once the response is 
   assertInstanceOf(cause(ctx), Canceled);
 });
 
-Deno.test("a request's ctx is done when its client goes away, and that is no error", async () => {
+Deno.test("serveHttp() ends a request's ctx when its client leaves, and reports nothing", async () => {
   const entered = Promise.withResolvers<Context>();
   const errors: unknown[] = [];
   await using server = serveHttp(
@@ -627,7 +627,7 @@ Deno.test("a request's ctx is done when its client goes away, and that is no err
   assertEquals(errors, []);
 });
 
-Deno.test("a request that takes long and is answered has no ClientGone", async () => {
+Deno.test("serveHttp() does not take a slow request for one whose client has gone", async () => {
   using _time = new FakeTime();
   const gate = new Gate();
   await using server = serveHttp(background(), here, gate.handler);
@@ -665,7 +665,7 @@ Deno.test("requestTimeout answers 504, ends the request's ctx, and waits for the
 
 for (const isRead of [false, true]) {
   const what = isRead ? "that somebody reads costs nothing" : "is canceled";
-  Deno.test(`the body of a response that comes after the 504 ${what}`, async () => {
+  Deno.test(`requestTimeout discards a late response: its body ${what}`, async () => {
     using time = new FakeTime();
     const gate = new Gate();
     let canceled = false;
@@ -690,7 +690,7 @@ for (const isRead of [false, true]) {
   });
 }
 
-Deno.test("a handler that rejects with its deadline is answered by 504 and not reported", async () => {
+Deno.test("requestTimeout answers 504 and reports nothing if the handler rejects with it", async () => {
   using time = new FakeTime();
   const errors: unknown[] = [];
   const entered = Promise.withResolvers<void>();
@@ -753,7 +753,7 @@ for (
       }) as unknown as Promise<Response>],
   ] as [string, () => Response | Promise<Response>][]
 ) {
-  Deno.test(`a handler that ${name} costs its own request, 500, and is reported once`, async () => {
+  Deno.test(`serveHttp() answers 500 and reports once if a handler ${name}`, async () => {
     const errors: unknown[] = [];
     await using server = serveHttp(
       background(),
@@ -772,7 +772,7 @@ for (
   });
 }
 
-Deno.test("an onError that throws does not end the server", async () => {
+Deno.test("onError may throw", async () => {
   const { error } = console;
   let lines = 0;
   console.error = () => void lines++;
@@ -797,7 +797,7 @@ Deno.test("an onError that throws does not end the server", async () => {
   }
 });
 
-Deno.test("requestContext() gives the ctx of a request, and knows no other", async () => {
+Deno.test("requestContext() returns the ctx of a request, and throws for any other", async () => {
   const same: boolean[] = [];
   await using server = serveHttp(background(), here, (ctx, request) => {
     same.push(requestContext(request) === ctx);
@@ -826,7 +826,7 @@ Deno.test("onRequest derives the ctx of each request", async () => {
   assertEquals(await outcome(get(server, "/a")), [200, '["/a",true]']);
 });
 
-Deno.test("an onRequest that throws costs that request", async () => {
+Deno.test("onRequest costs its request, 500, if it throws", async () => {
   const errors: unknown[] = [];
   await using server = serveHttp(background(), {
     ...here,
@@ -839,7 +839,7 @@ Deno.test("an onRequest that throws costs that request", async () => {
   assertEquals(errors, ["no"]);
 });
 
-Deno.test("an onRequest that returns no context costs that request, and is named", async () => {
+Deno.test("onRequest costs its request, 500, if it returns no context", async () => {
   const errors: unknown[] = [];
   await using server = serveHttp(background(), {
     ...here,
@@ -878,7 +878,7 @@ for (
   });
 }
 
-Deno.test("an event stream that watches draining(ctx) says goodbye and is not cut", async () => {
+Deno.test("draining(ctx) lets an event stream say goodbye", async () => {
   const ctx = withCancel(background());
   const server = serveHttp(ctx, here, (requestCtx) => {
     const events = new ReadableStream<string>({
@@ -899,7 +899,7 @@ Deno.test("an event stream that watches draining(ctx) says goodbye and is not cu
   assertEquals((await server.finished).forced, 0);
 });
 
-Deno.test("draining(ctx) leaves nothing on the server when its request is over", async () => {
+Deno.test("draining(ctx) leaves nothing on the server after its request", async () => {
   const ctx = withCancel(background());
   const waits: Promise<void>[] = [];
   const server = serveHttp(ctx, here, (requestCtx) => {
@@ -917,7 +917,7 @@ Deno.test("draining(ctx) leaves nothing on the server when its request is over",
 
 // Mistakes
 
-Deno.test("serveHttp() names the port that is in use and leaves its ctx unharmed", () => {
+Deno.test("serveHttp() names the port that is in use and leaves its ctx alone", () => {
   using taken = Deno.listen(here);
   const { port } = taken.addr as Deno.NetAddr;
   const ctx = withCancel(background());
@@ -941,7 +941,7 @@ for (
   ]
 ) {
   const [key, value] = Object.entries(options)[0]!;
-  Deno.test(`serveHttp() refuses ${key} ${value}`, () => {
+  Deno.test(`serveHttp() throws a RangeError for ${key} ${value}`, () => {
     assertThrows(
       () =>
         serveHttp(background(), { ...here, ...options }, () => new Response()),
@@ -951,7 +951,7 @@ for (
   });
 }
 
-Deno.test("serveHttp() wants a context and a handler", () => {
+Deno.test("serveHttp() throws a TypeError without a context or a handler", () => {
   assertThrows(
     () => serveHttp(null as unknown as Context, here, () => new Response()),
     TypeError,

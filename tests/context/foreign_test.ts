@@ -19,7 +19,13 @@ import {
   withValue,
 } from "@curfew/context";
 import { assertDone, assertOpen } from "./assert_done.ts";
-import { Due, OwnSignal, WithoutValues, Wrapper } from "./custom_context.ts";
+import {
+  Due,
+  LateSignal,
+  OwnSignal,
+  WithoutValues,
+  Wrapper,
+} from "./custom_context.ts";
 
 const key = createKey<string>("key");
 
@@ -104,6 +110,12 @@ Deno.test("cause() of a custom context is its err where nothing better is known"
   assertStrictEquals(cause(custom), err);
   assertStrictEquals(cause(withCancel(custom)), err);
   assertStrictEquals(assertDone(withCancel(custom), "TimeoutError"), err);
+});
+
+Deno.test("cause() of a custom context that is done is its err before its signal is aborted", () => {
+  const custom = new LateSignal(background());
+  custom.end();
+  assertStrictEquals(cause(custom), custom.err);
 });
 
 Deno.test("cause() of a custom context is that of what it wraps", () => {

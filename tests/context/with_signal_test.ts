@@ -148,6 +148,14 @@ Deno.test("withSignal() takes the reason null for no cause", () => {
   assertStrictEquals(cause(ctx), assertDone(ctx));
 });
 
+Deno.test("withSignal() of an aborted signal has the err of those that ended with it", () => {
+  const controller = new AbortController();
+  using first = withSignal(background(), controller.signal);
+  controller.abort();
+  using late = withSignal(background(), controller.signal);
+  assertStrictEquals(late.err, first.err);
+});
+
 Deno.test("withSignal() of the signal of another context has its err for a cause", () => {
   const other = withCancel(background());
   const ctx = withSignal(background(), other.signal);

@@ -119,7 +119,7 @@ function endAt(
   now: number,
   options: DeadlineOptions | undefined,
 ): CancelableContext {
-  if (at > endOfTime || Node.due(parent) < at) return new Node(parent);
+  if (isBeyondDates(at) || Node.due(parent) < at) return new Node(parent);
   const node = new TimeoutNode(
     parent,
     Math.max(at, -endOfTime),
@@ -127,6 +127,12 @@ function endAt(
   );
   DeadlineNode.enqueue(node, now);
   return node;
+}
+
+/** Returns whether no Date can hold `at`, which is in ms of {@linkcode clock}. */
+function isBeyondDates(at: number): boolean {
+  // The wall time is needed only near the end: see withTimeout for what it costs.
+  return at > endOfTime / 2 && clock.toWall(at) > endOfTime;
 }
 
 class TimeoutNode extends DeadlineNode {

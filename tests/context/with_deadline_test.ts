@@ -282,6 +282,18 @@ Deno.test("withDeadline() takes the last moment that a Date can hold", () => {
   assertOpen(ctx);
 });
 
+Deno.test("withTimeout() takes a time up to the last moment that a Date can hold", () => {
+  using _time = new FakeTime(1_000_000);
+  using ctx = withTimeout(background(), 8.64e15 - 1_000_000);
+  assertEquals(ctx.deadline, new Date(8.64e15));
+});
+
+Deno.test("withTimeout() beyond the last moment that a Date can hold has no deadline", () => {
+  using _time = new FakeTime(1_000_000);
+  using ctx = withTimeout(background(), 8.64e15 - 1_000_000 + 1);
+  assertEquals(ctx.deadline, undefined);
+});
+
 Deno.test("withTimeout() takes more than the platform's timers do", () => {
   using time = new FakeTime();
   const ms = 3 * 2 ** 31;

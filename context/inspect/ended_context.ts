@@ -86,7 +86,8 @@ export function labelOf(node: Node): string {
   }
 }
 
-function nameOf({ work }: Facts): string | undefined {
+/** Returns the name of the work that a context is for. */
+export function nameOf({ work }: Facts): string | undefined {
   try {
     return work?.describe().slice(0, maxText);
   } catch {

@@ -43,9 +43,7 @@ const maxEvents = 1_000;
 /** Bounded queue of events for one reader. */
 export class EventQueue implements AsyncIterableIterator<InspectEvent> {
   readonly #unsubscribe: () => void;
-  #events: RawEvent[] = [];
-  /** Index of the next event. */
-  #next = 0;
+  #events: (RawEvent | InspectEvent)[] = [];
   #lost = 0;
   #isClosed = false;
   /** Readers that wait; they get events in order. */
@@ -58,9 +56,14 @@ export class EventQueue implements AsyncIterableIterator<InspectEvent> {
 
   /** Adds an event, or counts it as lost if the queue is full. */
   push(event: RawEvent): void {
-    if (this.#events.length - this.#next >= maxEvents) this.#lost++;
+    if (this.#events.length >= maxEvents) this.#lost++;
     else this.#events.push(event);
     this.#waiting.shift()?.();
+  }
+
+  /** Puts the events into words, so that a slow reader keeps no context alive. */
+  age(): void {
+    this.#events = this.#events.map(inWords);
   }
 
   /** Ends the iteration once the queue has been read. */
@@ -81,7 +84,7 @@ export class EventQueue implements AsyncIterableIterator<InspectEvent> {
   return(): Promise<IteratorResult<InspectEvent>> {
     this.#unsubscribe();
     this.#events = [];
-    this.#next = this.#lost = 0;
+    this.#lost = 0;
     this.close();
     return Promise.resolve({ done: true, value: undefined });
   }
@@ -91,19 +94,18 @@ export class EventQueue implements AsyncIterableIterator<InspectEvent> {
   }
 
   #take(): InspectEvent | undefined {
-    if (this.#next < this.#events.length) {
-      const raw = this.#events[this.#next++]!;
-      if (this.#next === this.#events.length) {
-        this.#events = [];
-        this.#next = 0;
-      }
-      return "ending" in raw
-        ? { type: "ended", context: endedContext(raw) }
-        : { type: "created", ...identity(raw.node, raw.facts) };
-    }
+    const event = this.#events.shift();
+    if (event !== undefined) return inWords(event);
     if (this.#lost === 0) return undefined;
     const count = this.#lost;
     this.#lost = 0;
     return { type: "lost", count };
   }
+}
+
+function inWords(event: RawEvent | InspectEvent): InspectEvent {
+  if ("type" in event) return event;
+  return "ending" in event
+    ? { type: "ended", context: endedContext(event) }
+    : { type: "created", ...identity(event.node, event.facts) };
 }

@@ -7,8 +7,8 @@
  *    that one; only the tops of trees are held here, strongly for at most
  *    {@linkcode youth} and through a WeakRef from then on. A WeakRef from the start
  *    would cost more than the context, and keep it alive until the turn is over.
- * 2. A context that has ended is held for at most {@linkcode youth}. After that,
- *    only its description is.
+ * 2. A context that has ended, or that an event is about, is held for at most
+ *    {@linkcode youth}. After that, only its description is.
  * 3. Everything that is kept about contexts that have gone is bounded.
  * 4. The hook's methods call no user code. Names and labels are read later.
  */
@@ -27,7 +27,12 @@ import {
   type Purpose,
   type TreeObserver,
 } from "../tree_observer.ts";
-import { type EndedContext, endedContext, labelOf } from "./ended_context.ts";
+import {
+  type EndedContext,
+  endedContext,
+  labelOf,
+  nameOf,
+} from "./ended_context.ts";
 import type { EventQueue } from "./event_queue.ts";
 import { callOf, lineOf } from "./line_of.ts";
 import { Ring } from "./ring.ts";
@@ -324,15 +329,17 @@ export class Recorder implements TreeObserver, Disposable {
     this.#ageTops();
     this.#reasoned.map(inWords);
     this.#plain.map(inWords);
+    for (const queue of this.#queues) queue.age();
     this.#latest = undefined;
     this.#latestBase = this.#newest = this.#newestFacts = undefined;
   }
 
   #ageTops(): void {
     for (const node of this.#young) {
-      const { id, site, work } = this.factsOf(node);
+      const facts = this.factsOf(node);
+      const { id, site } = facts;
       this.#tops.set(id, new WeakRef(node));
-      const call = callOf(site) ?? work?.describe() ?? labelOf(node);
+      const call = callOf(site) ?? nameOf(facts) ?? labelOf(node);
       this.#registry.register(node, { id, call, line: lineOf(site) });
     }
     this.#young.clear();

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { afterFunc, background, withCancel } from "@curfew/context";
+import { afterFunc, background, group, withCancel } from "@curfew/context";
 import { observeTree, type TreeObserver } from "../../context/tree_observer.ts";
 
 /** Counts the calls. */
@@ -43,4 +43,16 @@ Deno.test("observeTree() lets two observe, and the one that is left go on", () =
   first[Symbol.dispose]();
   using _two = withCancel(background());
   assertEquals(counters.map(({ counts }) => counts.created), [1, 2]);
+});
+
+Deno.test("observeTree() tells two observers of ends and descriptions", async () => {
+  const counters = [new Counter(), new Counter()];
+  using _first = observeTree(counters[0]!);
+  using _second = observeTree(counters[1]!);
+  {
+    await using _tasks = group(background());
+  }
+  const [first, second] = counters.map(({ counts }) => counts);
+  assertEquals([first!.ended, first!.described], [1, 1]);
+  assertEquals(second, first);
 });

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { FakeTime } from "@std/testing/time";
 import { background, serveHttp, withCancel } from "@curfew/context";
 import {
   inspect,
@@ -105,4 +106,38 @@ Deno.test("inspectRoutes() ends its events with a last state when the server dra
   assertStringIncludes(rest, `"ended":["Error: time to go"]`);
   assert(rest.endsWith("event: drain\ndata: {}\n\n"));
   await server.finished;
+});
+
+Deno.test("inspectRoutes() streams events to a bounded number of readers", async () => {
+  using inspector = inspect();
+  const handler = inspectRoutes(inspector);
+  const request = new Request("http://localhost/events");
+  const ctx = withCancel(background());
+  const readers: ReadableStreamDefaultReader<Uint8Array>[] = [];
+  for (let reply; (reply = handler(ctx, request)).status === 200;) {
+    const reader = reply.body!.getReader();
+    await reader.read();
+    readers.push(reader);
+  }
+  assertEquals(readers.length, 20);
+  assertEquals(handler(ctx, request).status, 503);
+  ctx.cancel();
+  for (const reader of readers) while (!(await reader.read()).done);
+  assertEquals(handler(ctx, request).status, 200);
+});
+
+Deno.test("inspectRoutes() sends no state within half a second of the last one", async () => {
+  using time = new FakeTime();
+  using inspector = inspect();
+  const ctx = withCancel(background());
+  const request = new Request("http://localhost/events");
+  const reader = inspectRoutes(inspector)(ctx, request).body!.getReader();
+  await reader.read();
+  let hasMore = false;
+  const next = reader.read().then(() => hasMore = true);
+  await time.tickAsync(499);
+  assert(!hasMore);
+  ctx.cancel();
+  await next;
+  while (!(await reader.read()).done);
 });

@@ -23,6 +23,7 @@ import {
   type LiveContext,
 } from "@curfew/context/inspect";
 
+import { observer } from "../../../context/tree_observer.ts";
 import { IdleTimer } from "../../../net/idle_timer.ts";
 
 const here = { hostname: "127.0.0.1", port: 0 };
@@ -410,4 +411,120 @@ Deno.test("tree() and recent() leave out the timers of servers", async () => {
   assertEquals(inspector.tree().open, 0);
   conn.stop();
   assertEquals(inspector.recent().map(({ kind }) => kind), ["server"]);
+});
+
+Deno.test("tree() lists down to the given depth", () => {
+  using inspector = inspect();
+  using top = withCancel(background());
+  using middle = withCancel(top);
+  using _bottom = withCancel(middle);
+  assertEquals(shape(inspector.tree({ depth: 2 }).children), [
+    "withCancel",
+    ["withCancel"],
+  ]);
+});
+
+Deno.test("tree() lists contexts that are older than the inspector first", () => {
+  using older = withTimeout(background(), 60_000);
+  using inspector = inspect();
+  using _newer = withCancel(background());
+  using _child = withSignal(older);
+  assertEquals(shape(inspector.tree().children), [
+    "withDeadline",
+    ["withSignal"],
+    "withCancel",
+  ]);
+});
+
+Deno.test("tree() lists a context once from which a detached one was made", () => {
+  using inspector = inspect();
+  using top = withCancel(background());
+  using middle = withTimeout(top, 60_000);
+  using _detached = withSignal(withoutCancel(middle));
+  const { open, children } = inspector.tree();
+  assertEquals(open, 3);
+  assertEquals(shape(children), [
+    "withCancel",
+    ["withDeadline", ["withSignal"]],
+  ]);
+});
+
+Deno.test("tree() and suspects() cope with a description that throws", () => {
+  using inspector = inspect();
+  using ctx = withCancel(background());
+  observer!.described(ctx, "request", () => {
+    throw new Error("no description");
+  });
+  assertEquals(shape(inspector.tree().children), [
+    "request without a description",
+  ]);
+  assertEquals(inspector.suspects({ olderThan: 0 }).open[0]!.count, 1);
+});
+
+Deno.test("suspects() tells the age of the oldest context of a place", () => {
+  using time = new FakeTime();
+  using inspector = inspect();
+  const ctxs = [withCancel(background())];
+  time.tick(5);
+  ctxs.push(withCancel(background()));
+  time.tick(100);
+  assertEquals(inspector.suspects({ olderThan: 100 }).open, [
+    { what: "withCancel", count: 2, oldest: 105 },
+  ]);
+  for (const ctx of ctxs) ctx.cancel();
+});
+
+Deno.test("suspects() leaves out a context that has ended, from which a sleep was made", async () => {
+  using time = new FakeTime();
+  using inspector = inspect();
+  const ctx = withCancel(background());
+  const asleep = sleep(withoutCancel(ctx), 1_000);
+  ctx.cancel();
+  assertEquals(inspector.tree().children[0]!.children.length, 1);
+  assertEquals(inspector.suspects({ olderThan: 0 }).open, []);
+  time.tick(1_000);
+  await asleep;
+});
+
+Deno.test("tree() gives contexts of one server the number of the first", () => {
+  using inspector = inspect();
+  const first = withCancel(background());
+  using second = withCancel(background());
+  const describe = () => "server";
+  observer!.described(first, "server", describe);
+  observer!.described(second, "server", describe);
+  first.cancel();
+  assertEquals(inspector.tree().children.map(({ id }) => id), [0]);
+});
+
+Deno.test("inspect() keeps the stacks of a share of the contexts", () => {
+  using inspector = inspect({ stacks: 0.5 });
+  const { random } = Math;
+  using restoring = new DisposableStack();
+  restoring.defer(() => Math.random = random);
+  Math.random = () => 0.49;
+  using _sampled = withCancel(background());
+  Math.random = () => 0.5;
+  using _other = withCancel(background());
+  assertEquals(
+    inspector.tree().children.map(({ site }) => site !== undefined),
+    [true, false],
+  );
+});
+
+Deno.test("inspect() keeps no ended contexts with room for none", () => {
+  using inspector = inspect({ recent: 0 });
+  withCancel(background()).cancel("enough");
+  withCancel(background()).cancel();
+  assertEquals(inspector.recent(), []);
+});
+
+Deno.test("inspect() sends nothing to an iteration that has been left", async () => {
+  using inspector = inspect();
+  const events = inspector[Symbol.asyncIterator]();
+  for (let i = 0; i < 1_001; i++) withCancel(background());
+  const end = { done: true, value: undefined } as const;
+  assertEquals(await events.return!(), end);
+  using _late = withCancel(background());
+  assertEquals(await events.next(), end);
 });

@@ -1,6 +1,17 @@
-import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import {
+  assertEquals,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import { background, sleep, withCancel, withTimeout } from "@curfew/context";
+import {
+  background,
+  type Context,
+  sleep,
+  withCancel,
+  withTimeout,
+} from "@curfew/context";
 import { type TracerLike, withSpan } from "@curfew/context/inspect";
 
 /** A tracer that records its calls. */
@@ -103,4 +114,9 @@ Deno.test("withSpan() without a tracer settles as its work does", async () => {
     Error,
     "disk full",
   );
+});
+
+Deno.test("withSpan() refuses what is not a context", () => {
+  const ctx = {} as Context;
+  assertThrows(() => withSpan(ctx, undefined, "x", () => 1), TypeError);
 });

@@ -1,8 +1,14 @@
 // Run with --v8-flags=--expose-gc. Prints, as JSON, what an inspector reports about
 // contexts that were dropped, and the growth of the heap in bytes while a million
-// contexts end under it.
+// contexts end under it. Does not end if events that wait for a reader keep their
+// contexts alive.
 
-import { background, withCancel, withTimeout } from "@curfew/context";
+import {
+  background,
+  type Context,
+  withCancel,
+  withTimeout,
+} from "@curfew/context";
 import { inspect } from "@curfew/context/inspect";
 
 declare const gc: () => void;
@@ -20,6 +26,13 @@ function end(count: number): void {
   }
 }
 
+function refs(): WeakRef<Context>[] {
+  return Array.from(
+    { length: 10 },
+    () => new WeakRef(withCancel(background())),
+  );
+}
+
 /** Collects garbage until `f` is true: finalizers take some turns. */
 async function collectUntil(f: () => boolean): Promise<void> {
   while (!f()) {
@@ -35,6 +48,14 @@ await collectUntil(() => inspector.suspects().dropped[0]?.count === 100);
 const { dropped } = inspector.suspects();
 const { open } = inspector.tree();
 inspector[Symbol.dispose]();
+
+const unread = inspect();
+const _events = unread[Symbol.asyncIterator]();
+const inEvents = refs();
+// Reading ages what is young, as the timer does.
+unread.recent();
+await collectUntil(() => inEvents.every((ref) => ref.deref() === undefined));
+unread[Symbol.dispose]();
 
 const plain = inspect();
 end(10_000);

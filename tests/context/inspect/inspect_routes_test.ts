@@ -136,6 +136,7 @@ Deno.test("inspectRoutes() sends no state within half a second of the last one",
   let hasMore = false;
   const next = reader.read().then(() => hasMore = true);
   await time.tickAsync(499);
+  await time.runMicrotasks();
   assert(!hasMore);
   ctx.cancel();
   await next;

@@ -528,3 +528,18 @@ Deno.test("inspect() sends nothing to an iteration that has been left", async ()
   using _late = withCancel(background());
   assertEquals(await events.next(), end);
 });
+
+Deno.test("inspect() sends events that have waited as they were", async () => {
+  using inspector = inspect();
+  const events = inspector[Symbol.asyncIterator]();
+  withCancel(background()).cancel("enough");
+  // Reading ages what is young, as the timer does.
+  const [context] = inspector.recent();
+  assertEquals((await events.next()).value, {
+    type: "created",
+    id: 0,
+    label: "withCancel",
+    kind: "context",
+  });
+  assertEquals((await events.next()).value, { type: "ended", context });
+});

@@ -79,6 +79,11 @@ export class DeadlineQueue<E> {
     this.#fields.move(entry, nowhere);
   }
 
+  /** True if no deadline is pending: nothing can be due, whatever the time. */
+  get isEmpty(): boolean {
+    return this.#heap.first === undefined;
+  }
+
   /** Returns whether anything is due at `now`. */
   isDue(now: number): boolean {
     const { first } = this.#heap;

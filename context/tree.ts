@@ -580,7 +580,7 @@ export class Node extends TreeContext implements CancelableContext {
   #end(ending: Ending): void {
     if (this.#ending !== undefined) return;
     // Deadlines that have passed, here, above or below, came before this.
-    if (this.#first !== undefined) Node.expire();
+    if (this.#first !== undefined && !deadlines.isEmpty) Node.expire();
     this.#refresh();
     Node.end(this, ending);
   }

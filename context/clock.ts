@@ -5,9 +5,8 @@
  *
  * 1. Time never follows a step of the wall clock, in either direction. It is the
  *    wall clock minus a cached offset, since reading the monotonic clock costs
- *    twice as much. The offset is measured again whenever 100 ms of wall time
- *    have passed or wall time went backwards, so its error is below 100 ms and
- *    lasts for less than 100 ms.
+ *    twice as much. An offset is good for the 100 ms of wall time that follow its
+ *    measurement, so its error is below 100 ms and lasts for 100 ms at most.
  * 2. A test clock is whatever replaces `Date.now`. While one is installed, time
  *    follows it, forward only: a test clock that goes back is another clock, and so
  *    is another instance with the same functions (test_clock_instance.ts).
@@ -39,8 +38,8 @@ export class Clock {
   #offset = 0;
   /** Monotonic time minus time; changes only when a test clock is removed. */
   #origin = 0;
-  /** The latest wall time that was read. */
-  #wall = -Infinity;
+  /** The wall time of the last measurement; under a test clock each read is one. */
+  #measuredAt = -Infinity;
   /** The wall time from which on the offset must be measured again. */
   #staleAt = -Infinity;
   readonly #onSwitch: () => void;
@@ -57,17 +56,16 @@ export class Clock {
   now(): number {
     const wall = Date.now();
     if (
-      Date.now !== this.#source || wall < this.#wall || wall >= this.#staleAt
+      Date.now !== wallNow || wall < this.#measuredAt || wall >= this.#staleAt
     ) {
       return this.#measure(wall);
     }
-    this.#wall = wall;
     return wall - this.#offset;
   }
 
-  /** The time as it was last read, without reading it again. */
-  get latest(): number {
-    return this.#wall - this.#offset;
+  /** The time of the last measurement: less than 100 ms before the last read. */
+  get measured(): number {
+    return this.#measuredAt - this.#offset;
   }
 
   /** True if a test clock was installed when the time was last read. */
@@ -102,14 +100,14 @@ export class Clock {
   #measure(wall: number): number {
     const isFake = Date.now !== wallNow;
     const isSwitch = isFake && this.#instance.hasChanged() ||
-      Date.now !== this.#source || isFake && wall < this.#wall;
+      Date.now !== this.#source || isFake && wall < this.#measuredAt;
     if (isSwitch) {
       this.#follow(wall);
     } else if (!isFake) {
       const offset = Math.round(wall - monotonicNow() + this.#origin);
       if (!(Math.abs(offset - this.#offset) <= rounding)) this.#offset = offset;
     }
-    this.#wall = wall;
+    this.#measuredAt = wall;
     this.#staleAt = isFake ? -Infinity : wall + offsetLifetime;
     if (isSwitch) this.#onSwitch();
     return wall - this.#offset;
@@ -118,7 +116,7 @@ export class Clock {
   /** Invariant 3: starts from the last known time of the clock before. */
   #follow(wall: number): void {
     const time = this.isFake
-      ? this.#wall - this.#offset
+      ? this.#measuredAt - this.#offset
       : Math.round(monotonicNow() - this.#origin);
     this.#source = Date.now;
     this.#offset = wall - time;

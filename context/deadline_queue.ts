@@ -141,7 +141,7 @@ export class DeadlineQueue<E> {
   #ringsBy(at: number): boolean {
     const alarmAt = this.#alarmAt;
     return alarmAt !== undefined && alarmAt <= at &&
-      alarmAt >= this.clock.latest;
+      alarmAt >= this.clock.measured;
   }
 
   /** The time at which the alarm is needed, if it is; at once for a turn. */

@@ -2,15 +2,7 @@
 
 import type { CancelableContext, Context } from "./context.ts";
 import { assertMilliseconds } from "./milliseconds.ts";
-import {
-  assertContext,
-  clock,
-  DeadlineNode,
-  Ending,
-  expiry,
-  label,
-  Node,
-} from "./tree.ts";
+import { assertContext, clock, DeadlineNode, Node } from "./tree.ts";
 
 /** Options for {@linkcode withDeadline} and {@linkcode withTimeout}. */
 export interface DeadlineOptions {
@@ -120,7 +112,7 @@ function endAt(
   options: DeadlineOptions | undefined,
 ): CancelableContext {
   if (isBeyondDates(at) || Node.due(parent) < at) return new Node(parent);
-  const node = new TimeoutNode(
+  const node = new DeadlineNode(
     parent,
     Math.max(at, -endOfTime),
     options?.cause,
@@ -133,23 +125,4 @@ function endAt(
 function isBeyondDates(at: number): boolean {
   // The wall time is needed only near the end: see withTimeout for what it costs.
   return at > endOfTime / 2 && clock.toWall(at) > endOfTime;
-}
-
-class TimeoutNode extends DeadlineNode {
-  readonly #cause: unknown;
-
-  constructor(parent: Context, at: number, cause: unknown) {
-    super(parent, at);
-    this.#cause = cause;
-  }
-
-  override [expiry](): Ending {
-    return Ending.exceeded(this.#cause);
-  }
-
-  override get [label](): string {
-    const at = DeadlineNode.at(this);
-    const date = new Date(clock.toWall(at)).toISOString();
-    return `withDeadline(${date} [${Math.round(at - clock.now())}ms])`;
-  }
 }

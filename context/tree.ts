@@ -106,6 +106,11 @@ const deepestEarlyAbort = 32;
 
 /** The signal and the promise of a node. */
 class Observers implements Subscriber {
+  /**
+   * Never used. While one of them is alive, the engine keeps the code that it has
+   * optimized for them, even if garbage is collected when no other is.
+   */
+  static readonly #kept = new Observers();
   static #earlyAborts = 0;
   /** Cached: reading `signal.aborted` costs as much as this whole getter. */
   #isAborted = false;

@@ -92,7 +92,11 @@ export interface ServeHttpOptions extends HttpOptions<Deno.NetAddr> {
   hostname?: string;
   /** Serves HTTPS with this certificate and private key, both as PEM text. */
   tls?: { cert: string; key: string };
-  /** Lets other processes share the port; needs `--unstable-net`. */
+  /**
+   * Lets other servers that set it, also in other processes, listen on the same
+   * port; false by default. Deno ignores it except on Linux, and needs
+   * `--unstable-net` for it.
+   */
   reusePort?: boolean;
   /** Only in {@linkcode ServeHttpPathOptions}. */
   path?: undefined;

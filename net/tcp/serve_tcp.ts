@@ -105,8 +105,9 @@ export interface ServeTcpOptions extends TcpOptions {
    */
   tls?: { cert: string; key: string };
   /**
-   * Lets other processes listen on the same port; false by default. Linux only,
-   * and needs `--unstable-net`.
+   * Lets other servers that set it, also in other processes, listen on the same
+   * port; false by default. Deno ignores it except on Linux, and needs
+   * `--unstable-net` for it.
    */
   reusePort?: boolean;
   /** Only in {@linkcode ServeTcpPathOptions}. */

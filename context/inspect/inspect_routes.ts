@@ -1,5 +1,6 @@
 /** The inspector over HTTP. */
 
+import { afterFunc } from "../after_func.ts";
 import type { Context } from "../context.ts";
 import { draining } from "../draining.ts";
 import { sleep } from "../sleep.ts";
@@ -80,20 +81,15 @@ export function inspectRoutes(
   let viewers = 0;
 
   async function* events(ctx: Context): AsyncGenerator<Uint8Array> {
-    viewers++;
     const drain = draining(ctx);
-    try {
-      for (;;) {
-        const start = performance.now();
-        yield event("state", stateOf(inspector, pageLimits, olderThan));
-        if (drain.err !== undefined) break;
-        const pause = (performance.now() - start) / maxLoad;
-        await sleep(drain, Math.max(interval, pause)).catch(() => {});
-      }
-      yield event("drain", {});
-    } finally {
-      viewers--;
+    for (;;) {
+      const start = performance.now();
+      yield event("state", stateOf(inspector, pageLimits, olderThan));
+      if (drain.err !== undefined) break;
+      const pause = (performance.now() - start) / maxLoad;
+      await sleep(drain, Math.max(interval, pause)).catch(() => {});
     }
+    yield event("drain", {});
   }
 
   return (ctx, request) => {
@@ -114,6 +110,8 @@ export function inspectRoutes(
         if (viewers >= maxViewers) {
           return text(503, "too many pages are open\n");
         }
+        viewers++;
+        afterFunc(ctx, () => viewers--);
         return new Response(ReadableStream.from(events(ctx)), {
           headers: { ...common, "content-type": "text/event-stream" },
         });

@@ -126,6 +126,24 @@ Deno.test("inspectRoutes() streams events to a bounded number of readers", async
   assertEquals(handler(ctx, request).status, 200);
 });
 
+Deno.test("inspectRoutes() counts readers from their request on, until its context ends", async () => {
+  using inspector = inspect();
+  const handler = inspectRoutes(inspector);
+  const request = new Request("http://localhost/events");
+  const contexts = Array.from({ length: 21 }, () => withCancel(background()));
+  const replies = contexts.map((ctx) => handler(ctx, request));
+  const [first, ...others] = replies.map(({ status }) => status);
+  assertEquals([first, others.pop(), ...new Set(others)], [200, 503, 200]);
+  contexts[0]!.cancel();
+  await contexts[0]!.done;
+  using ctx = withCancel(background());
+  replies.push(handler(ctx, request));
+  assertEquals(replies.at(-1)!.status, 200);
+  assertEquals(handler(ctx, request).status, 503);
+  for (const ctx of contexts) ctx.cancel();
+  for (const { body } of replies) await body!.cancel();
+});
+
 Deno.test("inspectRoutes() sends no state within half a second of the last one", async () => {
   using time = new FakeTime();
   using inspector = inspect();

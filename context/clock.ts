@@ -26,6 +26,9 @@ const monotonicNow = performance.now.bind(performance);
 /** For how long, in ms of wall time, an offset is good. */
 const offsetLifetime = 100;
 
+/** The last moment that a Date can hold, in ms since the epoch; minus it, the first. */
+export const endOfTime = 8.64e15;
+
 /** Rounding error in ms: the wall clock counts whole ms. */
 const rounding = 2;
 
@@ -77,6 +80,12 @@ export class Clock {
   toWall(time: number): number {
     this.now();
     return time + this.#offset;
+  }
+
+  /** The same as a Date: the nearest one if that is beyond all Dates. */
+  toDate(time: number): Date {
+    const wall = this.toWall(time);
+    return new Date(Math.max(-endOfTime, Math.min(wall, endOfTime)));
   }
 
   /** The inverse of {@linkcode toWall}. */

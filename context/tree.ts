@@ -559,7 +559,7 @@ export class Node extends TreeContext implements CancelableContext {
 
   get deadline(): Date | undefined {
     const due = Node.due(this);
-    return due === Infinity ? undefined : new Date(clock.toWall(due));
+    return due === Infinity ? undefined : clock.toDate(due);
   }
 
   value<T>(key: Key<T>): T | undefined {
@@ -1037,7 +1037,7 @@ export class DeadlineNode extends Node {
   }
 
   override get [label](): string {
-    const date = new Date(clock.toWall(this.#at)).toISOString();
+    const date = clock.toDate(this.#at).toISOString();
     return `withDeadline(${date} [${Math.round(this.#at - clock.now())}ms])`;
   }
 }

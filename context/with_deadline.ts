@@ -1,5 +1,6 @@
 /** Contexts with a deadline. */
 
+import { endOfTime } from "./clock.ts";
 import type { CancelableContext, Context } from "./context.ts";
 import { assertMilliseconds } from "./milliseconds.ts";
 import { assertContext, clock, DeadlineNode, Node } from "./tree.ts";
@@ -12,9 +13,6 @@ export interface DeadlineOptions {
    */
   cause?: unknown;
 }
-
-/** The last moment, in ms since the epoch, that a Date can hold. */
-const endOfTime = 8.64e15;
 
 /**
  * Derives a context that is done at a given time, or earlier: when `cancel` is

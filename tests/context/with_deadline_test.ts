@@ -3,6 +3,7 @@ import {
   assertEquals,
   assertInstanceOf,
   assertStrictEquals,
+  assertStringIncludes,
   assertThrows,
 } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
@@ -292,6 +293,22 @@ Deno.test("withTimeout() beyond the last moment that a Date can hold has no dead
   using _time = new FakeTime(1_000_000);
   using ctx = withTimeout(background(), 8.64e15 - 1_000_000 + 1);
   assertEquals(ctx.deadline, undefined);
+});
+
+for (const now of [0, -1e15, -8.64e15]) {
+  Deno.test(`withTimeout(-Infinity) at the time ${now} shows the first Date as its deadline`, () => {
+    using _time = new FakeTime(now);
+    const ctx = withTimeout(background(), -Infinity);
+    assertEquals(ctx.deadline, new Date(-8.64e15));
+    assertStringIncludes(String(ctx), "-271821-04-20T00:00:00.000Z");
+  });
+}
+
+Deno.test("a deadline beyond all Dates by a test clock installed later shows the last Date", () => {
+  using ctx = withDeadline(background(), 8.64e15);
+  using _time = new FakeTime(8.64e15);
+  assertEquals(ctx.deadline, new Date(8.64e15));
+  assertStringIncludes(String(ctx), "+275760-09-13T00:00:00.000Z");
 });
 
 Deno.test("withTimeout() takes more than the platform's timers do", () => {

@@ -10,6 +10,7 @@ import {
   draining,
   snapshot,
   withCancel,
+  withDeadline,
   withGrace,
   withoutCancel,
   withTimeout,
@@ -129,6 +130,12 @@ Deno.test("deadline of withGrace() is that of its parent plus ms", () => {
   using work = withGrace(service, 500);
   assertEquals(work.deadline, new Date(time.now + 1_500));
   assertEquals(withCancel(work).deadline, new Date(time.now + 1_500));
+});
+
+Deno.test("deadline of withGrace() beyond all Dates is the last Date", () => {
+  using service = withDeadline(background(), 8.64e15);
+  using work = withGrace(service, 500);
+  assertEquals(work.deadline, new Date(8.64e15));
 });
 
 Deno.test("deadline of withGrace() moves to an earlier time when its parent ends", () => {

@@ -166,6 +166,7 @@ export class UdpSocket<
     try {
       const leave = await joinGroups(this.#conn, groups);
       if (draining.err === undefined) this.#leave = leave;
+      else if (!this.#closed) leave().catch(this.#report);
     } catch (error) {
       this.#fail(error);
     }

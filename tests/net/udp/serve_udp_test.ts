@@ -25,6 +25,7 @@ import {
   assertConserved,
   local,
   numbered,
+  onListen,
   test,
   textOf,
   UdpClient,
@@ -669,17 +670,9 @@ for (const end of ["ends", "never ends"] as const) {
     const ctx = withCancel(background());
     const broken = Promise.withResolvers<Error>();
     const release = Promise.withResolvers<void>();
-    const { listenDatagram } = Deno;
-    Deno.listenDatagram = ((options: Deno.UdpListenOptions) => {
-      const conn = listenDatagram({ ...options, transport: "udp" });
-      breakable(conn, broken.promise);
-      return conn;
-    }) as typeof Deno.listenDatagram;
+    using _patched = onListen((conn) => breakable(conn, broken.promise));
     const errors: unknown[] = [];
     const started = Promise.withResolvers<Context>();
-    using _restored = {
-      [Symbol.dispose]: () => void (Deno.listenDatagram = listenDatagram),
-    };
     const server = serveUdp(
       ctx,
       { ...local, grace: 5, onError: (error) => errors.push(error) },

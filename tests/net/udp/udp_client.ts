@@ -42,6 +42,21 @@ export function listenUdp(): Deno.DatagramConn {
   return Deno.listenDatagram({ transport: "udp", ...local });
 }
 
+/** Calls `change` for every socket that is opened until the result is disposed of. */
+export function onListen(
+  change: (conn: Deno.DatagramConn) => void,
+): Disposable {
+  const { listenDatagram } = Deno;
+  Deno.listenDatagram = ((options: Deno.UdpListenOptions) => {
+    const conn = listenDatagram({ ...options, transport: "udp" });
+    change(conn);
+    return conn;
+  }) as typeof Deno.listenDatagram;
+  return {
+    [Symbol.dispose]: () => void (Deno.listenDatagram = listenDatagram),
+  };
+}
+
 /** Returns the text of a datagram. */
 export function textOf({ data }: { data: Uint8Array }): string {
   return new TextDecoder().decode(data);

@@ -7,8 +7,9 @@ import {
   assertRejects,
   assertStrictEquals,
 } from "@std/assert";
+import { joinGroups, type MulticastGroup } from "../../../net/udp/multicast.ts";
 import { turn, until } from "../turn.ts";
-import { textOf, UdpClient } from "./udp_client.ts";
+import { onListen, textOf, UdpClient } from "./udp_client.ts";
 
 const ignore = Deno.build.os !== "linux";
 const group = { address: "239.77.12.5", interface: "127.0.0.1" };
@@ -73,35 +74,27 @@ Deno.test({
   async fn() {
     const errors: unknown[] = [];
     const failure = new Deno.errors.NotConnected("the device is gone");
-    const { listenDatagram } = Deno;
-    Deno.listenDatagram = ((options: Deno.UdpListenOptions) => {
-      const conn = listenDatagram({ ...options, transport: "udp" });
+    using _patched = onListen((conn) => {
       const { receive } = conn;
-      conn.receive = async (buffer) => {
+      conn.receive = async () => {
         conn.receive = receive;
         await new Promise((resolve) => setTimeout(resolve, 20));
-        void buffer;
         throw failure;
       };
-      return conn;
-    }) as typeof Deno.listenDatagram;
-    try {
-      const server = serveUdp(
-        background(),
-        {
-          port: 0,
-          multicast: [group],
-          onError: (error) => errors.push(error),
-        },
-        () => {},
-      );
-      const error = await assertRejects(() => server.finished);
-      await turn();
-      assertStrictEquals((error as Error).cause, failure);
-      assertEquals(errors, [error]);
-    } finally {
-      Deno.listenDatagram = listenDatagram;
-    }
+    });
+    const server = serveUdp(
+      background(),
+      {
+        port: 0,
+        multicast: [group],
+        onError: (error) => errors.push(error),
+      },
+      () => {},
+    );
+    const error = await assertRejects(() => server.finished);
+    await turn();
+    assertStrictEquals((error as Error).cause, failure);
+    assertEquals(errors, [error]);
   },
 });
 
@@ -124,3 +117,96 @@ Deno.test({
     await until(() => server.stats.received === 1);
   },
 });
+
+/** Returns a socket that records what is done with its groups. */
+function recordingConn(calls: unknown[][]): Deno.DatagramConn {
+  const record = (...call: unknown[]) => {
+    calls.push(call);
+    return Promise.resolve();
+  };
+  const membership = {
+    setLoopback: (on: boolean) => record("setLoopback", on),
+    setTTL: (ttl: number) => record("setTTL", ttl),
+    leave: () => record("leave"),
+  };
+  const join = (version: string) => async (...args: unknown[]) => {
+    await record(`join ${version}`, ...args);
+    return membership;
+  };
+  return {
+    joinMulticastV4: join("v4"),
+    joinMulticastV6: join("v6"),
+  } as unknown as Deno.DatagramConn;
+}
+
+const v4 = "239.1.2.3";
+const v6 = "ff12::1234";
+const joins: [what: string, group: MulticastGroup, calls: unknown[][]][] = [
+  ["an IPv4 group", { address: v4 }, [["join v4", v4, "0.0.0.0"]]],
+  [
+    "an IPv4 group with all options",
+    { address: v4, interface: "192.0.2.7", loopback: false, ttl: 4 },
+    [
+      ["join v4", v4, "192.0.2.7"],
+      ["setLoopback", false],
+      ["setTTL", 4],
+    ],
+  ],
+  // Deno rejects it. An unset environment variable must not mean any interface.
+  [
+    "an IPv4 group with an empty interface",
+    { address: v4, interface: "" },
+    [["join v4", v4, ""]],
+  ],
+  ["an IPv6 group", { address: v6 }, [["join v6", v6, 0]]],
+  [
+    "an IPv6 group with all options",
+    { address: v6, interface: "2", loopback: true },
+    [["join v6", v6, 2], ["setLoopback", true]],
+  ],
+];
+for (const [what, joined, expected] of joins) {
+  Deno.test(`joinGroups() passes ${what} on to the socket`, async () => {
+    const calls: unknown[][] = [];
+    await joinGroups(recordingConn(calls), [joined]);
+    assertEquals(calls, expected);
+  });
+}
+
+Deno.test("joinGroups() resolves with a function that leaves every group", async () => {
+  const calls: unknown[][] = [];
+  const leave = await joinGroups(recordingConn(calls), [
+    { address: v4 },
+    { address: v6 },
+  ]);
+  calls.length = 0;
+  await leave();
+  assertEquals(calls, [["leave"], ["leave"]]);
+});
+
+for (const isClosed of [false, true]) {
+  const what = isClosed ? "does not leave" : "leaves";
+  const when = isClosed ? "after the socket is closed" : "while it drains";
+  Deno.test(`serveUdp() ${what} a multicast group that it joins ${when}`, async () => {
+    const calls: unknown[][] = [];
+    const { promise: mayJoin, resolve: join } = Promise.withResolvers<void>();
+    const { joinMulticastV4 } = recordingConn(calls);
+    using _patched = onListen((conn) => {
+      conn.joinMulticastV4 = async (...args) => {
+        await mayJoin;
+        return await joinMulticastV4(...args);
+      };
+    });
+    const ctx = withCancel(background());
+    const options = { port: 0, multicast: [{ address: v4 }] };
+    const server = serveUdp(ctx, options, () => {});
+    ctx.cancel();
+    if (isClosed) await server.finished;
+    join();
+    await turn();
+    await server.finished;
+    const [joined, ...rest] = calls;
+    assertEquals(joined, ["join v4", v4, "0.0.0.0"]);
+    assertEquals(rest, isClosed ? [] : [["leave"]]);
+  });
+}

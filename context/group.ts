@@ -3,11 +3,12 @@
 import { afterFunc } from "./after_func.ts";
 import { Backlog } from "./backlog.ts";
 import { call } from "./call.ts";
-import type { Context } from "./context.ts";
+import type { CancelableContext, Context } from "./context.ts";
 import { isCanceled } from "./is_canceled.ts";
 import { ownerOf } from "./owner.ts";
 import { assertContext, label, Node } from "./tree.ts";
 import { observer } from "./tree_observer.ts";
+import { withoutCancel } from "./without_cancel.ts";
 
 /** Options for {@linkcode group}. */
 export interface GroupOptions {
@@ -171,6 +172,8 @@ interface Run<T = unknown> {
   place: number;
   /** Set once the caller waits for the result that `run` has returned. */
   isAwaited: boolean;
+  /** The entry that an inspector shows, if there is one. */
+  shown: CancelableContext | undefined;
 }
 
 /** The error that `wait` rejects with, if any. */
@@ -326,6 +329,7 @@ class TaskGroup implements Group {
     if (this.#runs.length === 0) this.#register();
     run.place = this.#runs.length;
     this.#runs.push(run);
+    if (observer !== undefined) run.shown = shownTask(this.ctx, run.task);
     const outcome = call(run.task, this.ctx);
     outcome.then(
       () => this.#ended(run),
@@ -338,6 +342,7 @@ class TaskGroup implements Group {
   }
 
   #failed(run: Run, error: unknown): void {
+    run.shown?.cancel(error);
     // Before the failure itself becomes the cause of ctx.
     if (isCanceled(this.ctx, error)) {
       this.#cancellation ??= { error };
@@ -360,6 +365,7 @@ class TaskGroup implements Group {
   }
 
   #ended(run: Run): void {
+    run.shown?.[Symbol.dispose]();
     const last = this.#runs.pop()!;
     if (last !== run) {
       this.#runs[run.place] = last;
@@ -403,7 +409,7 @@ class TaskGroup implements Group {
   readonly #describe = (): string => {
     if (this.#runs.length === 0) return "group";
     const names = this.#runs.slice(0, maxNames)
-      .map(({ task }) => task.name || "a task");
+      .map(({ task }) => nameOf(task));
     const more = this.#runs.length - names.length;
     if (more > 0) names.push(`${more} more`);
     return `group with ${names.join(", ")}`;
@@ -419,7 +425,7 @@ function isSeen({ isTold, run }: Failure): boolean {
 const maxNames = 10;
 
 function newRun<T>(task: Task<T>): Run<T> {
-  return { task, place: -1, isAwaited: false };
+  return { task, place: -1, isAwaited: false, shown: undefined };
 }
 
 function assertTask(task: unknown): void {
@@ -458,4 +464,21 @@ class GroupNode extends Node {
   override get [label](): string {
     return "group";
   }
+}
+
+/** A task that runs, for inspectors. It does not end with ctx: the task may not. */
+class TaskNode extends Node {
+  override get [label](): string {
+    return "task";
+  }
+}
+
+function shownTask(ctx: Context, task: Task<unknown>): CancelableContext {
+  const node = new TaskNode(withoutCancel(ctx));
+  observer?.described(node, "task", () => nameOf(task));
+  return node;
+}
+
+function nameOf(task: Task<unknown>): string {
+  return task.name || "a task";
 }

@@ -14,6 +14,7 @@ export type Purpose =
   | "connection"
   | "peer"
   | "group"
+  | "task"
   | "timer";
 
 /**

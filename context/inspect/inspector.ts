@@ -37,7 +37,7 @@ export interface Inspector extends Disposable, AsyncIterable<InspectEvent> {
   /**
    * Returns the open contexts that are older than `olderThan` ms, by the place that
    * created them, and those that were dropped without being ended. Servers, groups,
-   * the context of `main` and contexts with others below them are left out.
+   * tasks, the context of `main` and contexts with others below them are left out.
    *
    * @param options Minimum age in ms; 60,000 by default.
    * @throws {RangeError} If `olderThan` is not a number of ms, 0 or more.

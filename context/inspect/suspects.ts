@@ -40,8 +40,8 @@ export interface Suspects {
 }
 
 /**
- * Lists the open contexts that are older than `olderThan` ms. Servers, groups and
- * contexts with others below them are in use, and left out.
+ * Lists the open contexts that are older than `olderThan` ms. Servers, groups, tasks
+ * and contexts with others below them are in use, and left out.
  */
 export function suspects(recorder: Recorder, olderThan: number): Suspects {
   const forest = new Forest(recorder);
@@ -56,7 +56,7 @@ export function suspects(recorder: Recorder, olderThan: number): Suspects {
     const age = facts.since === undefined ? undefined : now - facts.since;
     if (age === undefined || age < olderThan) continue;
     const { kind, label, name, site } = identity(node, facts);
-    if (kind === "server" || kind === "group") continue;
+    if (kind === "server" || kind === "group" || kind === "task") continue;
     if (label.startsWith("notifyContext(")) continue;
     const what = name ?? callOf(facts.site) ?? label;
     const key = `${what} ${site}`;

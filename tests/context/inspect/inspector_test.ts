@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import {
   afterFunc,
@@ -153,20 +153,68 @@ Deno.test("tree() shows requests, connections, peers and tasks under their serve
   const peerAddr = socket.addr as Deno.NetAddr;
   assertEquals(shape(children), [
     `serveHttp 127.0.0.1:${port}`,
-    ["GET /price", ["group with askBackend"]],
+    ["GET /price", ["group with askBackend", ["askBackend"]]],
     `serveTcp 127.0.0.1:${tcp.addr.port}`,
     [`TCP 127.0.0.1:${connAddr.port}`],
     `udpPeers 127.0.0.1:${udp.addr.port}`,
     [`UDP 127.0.0.1:${peerAddr.port}`],
   ]);
   assertEquals(
-    { request: 1, group: 1, connection: 1, peer: 1, server: 3 },
+    { request: 1, group: 1, task: 1, connection: 1, peer: 1, server: 3 },
     { ...kinds },
   );
   release.resolve();
   await (await reply).body?.cancel();
   conn.close();
   socket.close();
+});
+
+Deno.test("tree() shows a task until it ends, even if its group has ended", async () => {
+  using inspector = inspect();
+  const release = Promise.withResolvers<void>();
+  const tasks = group(background());
+  tasks.go(function askBackend() {
+    return release.promise;
+  });
+  using _other = withCancel(tasks.ctx);
+  using ctx = withCancel(background());
+  const done = assertRejects(() => {
+    const failing = group(ctx);
+    failing.go(function stalled() {
+      return release.promise;
+    });
+    failing.go(() => Promise.reject(new Error("no disk")));
+    return failing.wait();
+  });
+  await Promise.resolve();
+  await Promise.resolve();
+  assertEquals(shape(inspector.tree().children), [
+    "group with askBackend",
+    ["withCancel", "askBackend"],
+    "withCancel",
+    ["group with stalled", ["stalled"]],
+  ]);
+  release.resolve();
+  await done;
+  await tasks.wait();
+  assertEquals(inspector.tree().kinds, { context: 1 });
+});
+
+Deno.test("recent() shows the tasks that have ended, and how they failed", async () => {
+  using inspector = inspect();
+  const tasks = group(background());
+  tasks.go(async function succeed() {});
+  await assertRejects(() =>
+    tasks.run(function fail() {
+      return Promise.reject(new Error("no disk"));
+    })
+  );
+  await assertRejects(() => tasks.wait());
+  const ends = inspector.recent().filter(({ kind }) => kind === "task");
+  assertEquals(
+    ends.map(({ name, causes }) => [name, ...causes]).toSorted(),
+    [["fail", "Error: no disk"], ["succeed"]],
+  );
 });
 
 Deno.test("tree() shows why a server drains, and what it still waits for", async () => {
@@ -305,10 +353,11 @@ Deno.test("suspects() names none when every context is ended", () => {
   assertEquals(inspector.suspects(), { open: [], dropped: [] });
 });
 
-Deno.test("suspects() leaves out servers and groups", async () => {
+Deno.test("suspects() leaves out servers, groups and tasks", async () => {
   using inspector = inspect();
   await using _server = serveHttp(background(), here, () => new Response());
-  await using _tasks = group(background());
+  await using tasks = group(background());
+  tasks.go((ctx) => ctx.done);
   assertEquals(inspector.suspects({ olderThan: 0 }).open, []);
 });
 

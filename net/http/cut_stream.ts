@@ -18,19 +18,17 @@
  *
  * @param stream Body of a response that is being sent.
  * @param reason Reason for the source, and for Deno's `onError`.
- * @returns True if the stream has been ended.
  */
-export function cutStream(stream: ReadableStream, reason: unknown): boolean {
+export function cutStream(stream: ReadableStream, reason: unknown): void {
   const controller = slot(stream, "[[controller]]");
   const isController = controller instanceof ReadableStreamDefaultController ||
     controller instanceof ReadableByteStreamController;
-  if (!isController) return false;
+  if (!isController) return;
   const cancel = slot(controller, "[[cancelAlgorithm]]");
-  if (typeof cancel !== "function") return false;
+  if (typeof cancel !== "function") return;
   // First the source: it is forgotten once the stream is errored.
   Promise.resolve(cancel.call(controller, reason, controller)).catch(() => {});
   controller.error(reason);
-  return true;
 }
 
 function slot(holder: object, name: string): unknown {

@@ -11,6 +11,6 @@ export function keepEarlyClose(socket: WebSocket): void {
     const isEarly = socket.readyState === WebSocket.CONNECTING;
     close(code, reason);
     if (!isEarly) return;
-    socket.addEventListener("open", () => close(code, reason), { once: true });
+    socket.addEventListener("open", () => close(code, reason));
   };
 }

@@ -24,9 +24,8 @@ export class UpgradedSocket {
   constructor(socket: WebSocket, events: SocketEvents) {
     this.#socket = socket;
     this.#events = events;
-    const once = { once: true };
-    socket.addEventListener("open", () => this.#phase = "open", once);
-    socket.addEventListener("close", () => this.#close(), once);
+    socket.addEventListener("open", () => this.#phase = "open");
+    socket.addEventListener("close", () => this.#close());
   }
 
   /** Starts the closing handshake. */

@@ -1,0 +1,261 @@
+// The listener by itself: Deno.serve, the timers and the clock are replaced.
+
+import { assertEquals, assertThrows } from "@std/assert";
+import {
+  HttpListener,
+  type HttpListenOptions,
+} from "../../../net/http/http_listener.ts";
+import { realTimers } from "../../../net/real_timers.ts";
+
+/** A server that `Deno.serve` has returned. */
+interface Served {
+  readonly options: Record<string, unknown> & { readonly signal: AbortSignal };
+  readonly shutdowns: number;
+  /** Ends it, as a listener that fails does. */
+  end(error?: unknown): Promise<void>;
+}
+
+/** Stands in for Deno and the clock while it is not disposed of. */
+class FakePlatform implements Disposable {
+  readonly servers: Served[] = [];
+  /** Delays in ms of all pauses so far. */
+  readonly pauses: number[] = [];
+  /** Returns an error that `Deno.serve` throws next. */
+  failure: () => Error | undefined = () => undefined;
+  /** Error with which `shutdown()` rejects. */
+  shutdownError: Error | undefined;
+  now = 0;
+  #timer: (() => void) | undefined;
+  readonly #serve = Deno.serve;
+  readonly #setTimeout = realTimers.setTimeout;
+  readonly #clearTimeout = realTimers.clearTimeout;
+  readonly #clock = performance.now;
+
+  constructor() {
+    Deno.serve =
+      ((options: Served["options"]) =>
+        this.#served(options)) as unknown as typeof Deno.serve;
+    realTimers.setTimeout = ((f: () => void, ms: number) => {
+      this.pauses.push(ms);
+      this.#timer = f;
+      return 7;
+    }) as unknown as typeof setTimeout;
+    realTimers.clearTimeout = (id) => {
+      if (id as unknown === 7) this.#timer = undefined;
+    };
+    performance.now = () => this.now;
+  }
+
+  /** True while a pause is running. */
+  get isPausing(): boolean {
+    return this.#timer !== undefined;
+  }
+
+  /** Ends the pause that is running. */
+  endPause(): void {
+    const f = this.#timer!;
+    this.#timer = undefined;
+    f();
+  }
+
+  #served(options: Served["options"]): Deno.HttpServer {
+    const failure = this.failure();
+    if (failure !== undefined) throw failure;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const { shutdownError } = this;
+    let shutdowns = 0;
+    this.servers.push({
+      options,
+      get shutdowns() {
+        return shutdowns;
+      },
+      async end(error) {
+        if (error === undefined) resolve();
+        else reject(error);
+        await promise.catch(() => {});
+        await Promise.resolve();
+      },
+    });
+    return {
+      finished: promise,
+      addr: { transport: "tcp", hostname: "127.0.0.1", port: 4_321 },
+      shutdown() {
+        shutdowns++;
+        return shutdownError === undefined
+          ? Promise.resolve()
+          : Promise.reject(shutdownError);
+      },
+    } as unknown as Deno.HttpServer;
+  }
+
+  [Symbol.dispose](): void {
+    Deno.serve = this.#serve;
+    realTimers.setTimeout = this.#setTimeout;
+    realTimers.clearTimeout = this.#clearTimeout;
+    performance.now = this.#clock;
+  }
+}
+
+/** A listener, and the errors that it has told of. */
+function listen(options: HttpListenOptions = { port: 0 }): {
+  listener: HttpListener;
+  interruptions: unknown[];
+  failures: unknown[];
+} {
+  const interruptions: unknown[] = [];
+  const failures: unknown[] = [];
+  const listener = new HttpListener(options, {
+    serve: () => new Response(),
+    sendFailed: () => new Response(),
+    interrupted: (error) => interruptions.push(error),
+    failed: (error) => failures.push(error),
+  });
+  return { listener, interruptions, failures };
+}
+
+const taken = () => new Deno.errors.AddrInUse("taken");
+const exhausted = () =>
+  Object.assign(new Error("too many open files"), { code: "EMFILE" });
+
+for (
+  const [name, options, expected] of [
+    ["no options", {}, {}],
+    ["a port", { port: 0 }, { port: 0 }],
+    ["everything for TCP", {
+      port: 80,
+      hostname: "::1",
+      reusePort: false,
+      tls: { cert: "C", key: "K" },
+    }, {
+      port: 80,
+      hostname: "::1",
+      reusePort: false,
+      cert: "C",
+      key: "K",
+    }],
+    ["a path", { path: "/no/such.sock" }, { path: "/no/such.sock" }],
+  ] as [string, HttpListenOptions, Record<string, unknown>][]
+) {
+  Deno.test(`HttpListener passes Deno only what it was given: ${name}`, async () => {
+    using platform = new FakePlatform();
+    const { listener } = listen(options);
+    const { signal: _s, onListen: _l, onError: _e, ...given } =
+      platform.servers[0]!.options;
+    assertEquals(given, expected);
+    await listener.close();
+  });
+}
+
+Deno.test("HttpListener names port 8000 in its error if it was given none", () => {
+  using platform = new FakePlatform();
+  platform.failure = taken;
+  assertThrows(
+    () => listen({}),
+    Deno.errors.AddrInUse,
+    "serveHttp: port 8000 is already in use",
+  );
+});
+
+Deno.test("HttpListener listens again at the port it was given first", async () => {
+  using platform = new FakePlatform();
+  const { listener, interruptions } = listen({ port: 0 });
+  const error = new Error("no more");
+  await platform.servers[0]!.end(error);
+  assertEquals(interruptions, [error]);
+  platform.endPause();
+  assertEquals(platform.servers.map(({ options }) => options.port), [0, 4_321]);
+  await listener.close();
+  assertEquals(platform.servers.map(({ shutdowns }) => shutdowns), [1, 1]);
+});
+
+Deno.test("HttpListener pauses for longer and longer, and gives up a taken port after 10 attempts", async () => {
+  using platform = new FakePlatform();
+  const { failures, interruptions } = listen();
+  await platform.servers[0]!.end();
+  platform.failure = taken;
+  while (platform.isPausing) {
+    assertEquals(failures, []);
+    platform.endPause();
+  }
+  assertEquals(
+    platform.pauses,
+    [5, 10, 20, 40, 80, 160, 320, 640, 1_000, 1_000],
+  );
+  assertEquals(interruptions.map(String), [
+    "Error: Deno has closed the server",
+  ]);
+  assertEquals(failures.map(String), [
+    "AddrInUse: serveHttp: port 4321 is already in use",
+  ]);
+});
+
+Deno.test("HttpListener waits without end for file descriptors, and then gives up a taken port at once", async () => {
+  using platform = new FakePlatform();
+  const { failures } = listen();
+  await platform.servers[0]!.end();
+  platform.failure = exhausted;
+  for (let i = 0; i < 30; i++) platform.endPause();
+  assertEquals([failures.length, platform.isPausing], [0, true]);
+  platform.failure = taken;
+  platform.endPause();
+  assertEquals([failures.length, platform.isPausing], [1, false]);
+});
+
+for (const [lasted, next] of [[1_000, 10], [1_001, 5]] as const) {
+  const isNew = next === 5;
+  Deno.test(`HttpListener takes a failure after ${lasted} ms for ${isNew ? "a new one" : "the same one"}`, async () => {
+    using platform = new FakePlatform();
+    platform.now = 500;
+    const { listener, interruptions } = listen();
+    await platform.servers[0]!.end();
+    platform.now = 600;
+    platform.endPause();
+    platform.now += lasted;
+    await platform.servers[1]!.end();
+    assertEquals(platform.pauses, [5, next]);
+    assertEquals(interruptions.length, isNew ? 2 : 1);
+    await listener.close();
+  });
+}
+
+Deno.test("HttpListener.close() shuts the server down once, and says when it is done", async () => {
+  using platform = new FakePlatform();
+  platform.shutdownError = new Error("the listener fails right now");
+  const { listener, interruptions } = listen();
+  assertEquals([listener.isClosing, listener.hasConnections], [false, true]);
+  const closing = listener.close();
+  assertEquals([listener.isClosing, listener.hasConnections], [true, true]);
+  await listener.close();
+  await closing;
+  await listener.closed;
+  assertEquals([listener.isClosing, listener.hasConnections], [true, false]);
+  listener.cut();
+  const { options, shutdowns, end } = platform.servers[0]!;
+  assertEquals([shutdowns, options.signal.aborted], [1, false]);
+  await end();
+  assertEquals([interruptions, platform.isPausing], [[], false]);
+});
+
+Deno.test("HttpListener.cut() aborts the server, and says at once that it is done", async () => {
+  using platform = new FakePlatform();
+  const { listener, interruptions } = listen();
+  listener.cut();
+  assertEquals([listener.isClosing, listener.hasConnections], [true, false]);
+  await listener.closed;
+  await listener.close();
+  const { options, shutdowns, end } = platform.servers[0]!;
+  assertEquals([shutdowns, options.signal.aborted], [0, true]);
+  await end();
+  assertEquals([interruptions, platform.isPausing], [[], false]);
+});
+
+for (const how of ["close", "cut"] as const) {
+  Deno.test(`HttpListener.${how}() ends the pause before it would listen again`, async () => {
+    using platform = new FakePlatform();
+    const { listener } = listen();
+    await platform.servers[0]!.end();
+    assertEquals(platform.isPausing, true);
+    await listener[how]();
+    assertEquals([platform.isPausing, platform.servers.length], [false, 1]);
+  });
+}

@@ -268,6 +268,8 @@ export class Exchange implements Linked<Exchange> {
   #preempt(response: Response, code: number): void {
     if (this.#phase !== "handling") return;
     this.#phase = "preempted";
+    // Deno forgets the request once it is answered; its handler may go on.
+    this.#name ??= nameOf(this.#request);
     this.#respond?.(this.#outgoing(response, code));
   }
 

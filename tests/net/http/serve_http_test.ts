@@ -27,6 +27,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
+import { realTimers } from "../../../net/real_timers.ts";
 import { TcpClient } from "../tcp/tcp_client.ts";
 
 const here = { hostname: "127.0.0.1", port: 0 };
@@ -253,7 +254,7 @@ Deno.test("serveHttp() in the lame duck serves, is not ready, and sends Connecti
   assertEquals((await server.finished).drained, 1);
 });
 
-Deno.test("serveHttp() in the lame duck passes a fetched response on", async () => {
+Deno.test("serveHttp() in the lame duck passes a fetched response on, with Connection: close", async () => {
   using time = new FakeTime();
   const ctx = withCancel(background());
   const server = serveHttp(
@@ -262,7 +263,11 @@ Deno.test("serveHttp() in the lame duck passes a fetched response on", async () 
     () => fetch("data:,proxied"),
   );
   ctx.cancel();
-  assertEquals(await outcome(get(server)), [200, "proxied"]);
+  using client = await TcpClient.connect(server.addr);
+  await client.get("/");
+  const reply = (await client.readUntil("proxied")).toLowerCase();
+  assert(reply.startsWith("http/1.1 200"), reply);
+  assert(reply.includes("connection: close"), reply);
   time.tick(5_000);
   await server.finished;
 });
@@ -414,6 +419,36 @@ Deno.test("finished names a request whose client has gone", async () => {
   await ctx.done;
   const report = await server.shutdown({ grace: 0 });
   assertEquals(report.forcedRequests, ["GET /left"]);
+  gate.open();
+});
+
+Deno.test("finished names a request whose handler goes on after the 504", async () => {
+  using time = new FakeTime();
+  const gate = new Gate();
+  let isFirst = true;
+  const server = serveHttp(
+    background(),
+    { ...here, requestTimeout: 10 },
+    // Deno keeps the URL of a request that a handler has asked for.
+    (ctx) => isFirst ? gate.handler(ctx) : new Response("quick"),
+  );
+  const { setTimeout } = realTimers;
+  // Requests in flight get their names at the first look, 25 ms after they arrive.
+  realTimers.setTimeout = (() => 0) as unknown as typeof setTimeout;
+  try {
+    const reply = outcome(get(server, "/slow"));
+    await gate.entered;
+    time.tick(10);
+    assertEquals((await reply)[0], 504);
+    isFirst = false;
+    // By the time that this one is over, Deno has forgotten the other.
+    await outcome(get(server, "/quick"));
+  } finally {
+    realTimers.setTimeout = setTimeout;
+  }
+  const report = await server.shutdown({ grace: 0 });
+  assertEquals(report.forcedRequests, ["GET /slow"]);
+  assertEquals(report.lingering, ["GET /slow"]);
   gate.open();
 });
 

@@ -445,10 +445,11 @@ class Joint {
   // A signal of our own to listen on: a listener on the source's would cost 20 us
   // if that has a thousand others.
   readonly #joined: AbortSignal;
-  // A deadline that passed before is marked first, as cancel() does.
+  // What ended before is marked first, as cancel() does.
   readonly #listener = (): void =>
     Node.settle(() => {
       Node.markDue(clock.now());
+      this.#refreshOuter();
       this.refresh();
     });
 
@@ -484,6 +485,18 @@ class Joint {
     this.#joined.removeEventListener("abort", this.#listener);
     // One that has ended is kept, for those who come later end with the same err.
     if (this.#ending === undefined) Joint.#joints.delete(this.#key);
+  }
+
+  /** Refreshes the ties above those to this source, each once. */
+  #refreshOuter(): void {
+    const seen = new Set<Tie>();
+    for (const { outer } of this.#ties) {
+      for (let tie = outer; tie !== undefined; tie = tie.outer) {
+        if (seen.has(tie) || this.#ties.has(tie as SourceTie)) break;
+        seen.add(tie);
+        tie.refresh();
+      }
+    }
   }
 
   /** Marks all nodes if the source has ended. */

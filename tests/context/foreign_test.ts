@@ -251,6 +251,17 @@ Deno.test("cancel() below a custom context in a listener of its end keeps the fi
   assertEquals(cause(child), "root's");
 });
 
+Deno.test("a signal that is aborted in a listener of the end of a custom context leaves the first cause", () => {
+  const root = withCancel(background());
+  const custom = new Wrapper(root);
+  const controller = new AbortController();
+  // Registered first, so it runs before the child has heard of the end of its parent.
+  custom.signal.addEventListener("abort", () => controller.abort("signal's"));
+  const child = withSignal(custom, controller.signal);
+  root.cancel("root's");
+  assertEquals(cause(child), "root's");
+});
+
 Deno.test("afterFunc() on a wrapper is not registered on what it wraps", async () => {
   const root = withCancel(background());
   const { promise, resolve } = Promise.withResolvers<void>();

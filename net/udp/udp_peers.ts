@@ -220,7 +220,7 @@ class Peers implements Receiver<UdpPeersStats> {
   #accepted = 0;
   #refused = 0;
   #accepting = true;
-  /** Set by `abandon()`: handlers that still run have been counted. */
+  /** Set by `abandon()`: the errors of handlers that still run come too late. */
   #over = false;
 
   constructor(
@@ -238,7 +238,7 @@ class Peers implements Receiver<UdpPeersStats> {
   stats(socket: UdpStats): UdpPeersStats {
     return {
       ...socket,
-      peers: this.#over ? 0 : this.#peers.size,
+      peers: this.#peers.size,
       accepted: this.#accepted,
       refused: this.#refused,
     };
@@ -283,10 +283,8 @@ class Peers implements Receiver<UdpPeersStats> {
         this.#report(error, peer);
       }
     }
-    if (!this.#over) {
-      peer.end(failed);
-      this.#peers.delete(key);
-    }
+    peer.end(failed);
+    this.#peers.delete(key);
     this.active.done();
   }
 
@@ -403,7 +401,7 @@ class Peer implements UdpPeer {
     else this.#counts.handled += settled;
   }
 
-  /** Called when the handler has returned, or is left behind. */
+  /** Called when the handler has returned, or is left behind. Idempotent. */
   end(failed: boolean): void {
     this.#settle(this.#busy, failed);
     this.#counts.dropped += this.#waiting.clear();

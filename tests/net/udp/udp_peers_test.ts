@@ -7,6 +7,7 @@ import {
   snapshot,
   type UdpPeer,
   udpPeers,
+  type UdpPeersOptions,
   type UdpPeersServer,
   type UdpPeersStats,
   withCancel,
@@ -22,6 +23,8 @@ import {
 } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { RecordingOwner } from "../../context/recording_owner.ts";
+import { observeTree } from "../../../context/tree_observer.ts";
+import { realTimers } from "../../../net/real_timers.ts";
 import { turn, until } from "../turn.ts";
 import {
   assertConserved,
@@ -230,6 +233,64 @@ Deno.test("the ctx of an idle peer is done with IdleTimeout as its cause", async
   ctx.cancel();
   await server.finished;
 });
+
+/** Ways in which a peer stays active. Called every 900 ms. */
+type Activity = (peer: UdpPeer, client: UdpClient) => Promise<unknown>;
+
+const activities: [what: string, activity: Activity, sends?: boolean][] = [
+  ["is sent datagrams", (peer) => peer.send(new Uint8Array(1))],
+  [
+    "sends datagrams that are not read yet",
+    (_peer, client) => client.send("x"),
+  ],
+  [
+    "has sent datagrams that its handler reads",
+    (peer) => peer[Symbol.asyncIterator]().next(),
+  ],
+];
+for (const [what, activity, sends = false] of activities) {
+  Deno.test(`a peer that ${what} is not idle`, async () => {
+    using time = new FakeTime();
+    const started = Promise.withResolvers<[Context, UdpPeer]>();
+    await using server = udpPeers(
+      background(),
+      { ...local, idleTimeout: 1_000, grace: 0 },
+      (peerCtx, peer) => {
+        started.resolve([peerCtx, peer]);
+        return peerCtx.done;
+      },
+    );
+    using client = new UdpClient(server.addr);
+    await client.send(...numbered(5));
+    const [peerCtx, peer] = await started.promise;
+    await untilReceived(server, 5);
+    for (let n = 0; n < 3; n++) {
+      time.tick(900);
+      await activity(peer, client);
+      await untilReceived(server, sends ? 6 + n : 5);
+      await realTurn();
+    }
+    time.tick(900);
+    await realTurn();
+    assertEquals(peerCtx.err, undefined);
+    time.tick(1_000);
+    await peerCtx.done;
+    assertInstanceOf(cause(peerCtx), IdleTimeout);
+  });
+}
+
+/** Resolves after a turn of the event loop, even under a fake clock. */
+function realTurn(): Promise<void> {
+  return new Promise((resolve) => realTimers.setTimeout(resolve, 0));
+}
+
+/** Resolves when the server has read `count` datagrams, even under a fake clock. */
+async function untilReceived(
+  server: UdpPeersServer,
+  count: number,
+): Promise<void> {
+  while (server.stats.received < count) await realTurn();
+}
 
 /** Runs `check` while the only peer of a server is idle and `handler` goes on. */
 async function idlePeer(
@@ -443,20 +504,103 @@ Deno.test("udpPeers() cancels the peers' contexts and ends their iterations when
   assertConserved(stats);
 });
 
-Deno.test("udpPeers() leaves a handler behind that ignores the end of the grace period", async () => {
+for (const end of ["returns", "rejects", "reads on"] as const) {
+  Deno.test(`udpPeers() leaves a handler behind that ignores the end of the grace period and ${end} later`, async () => {
+    const ctx = withCancel(background());
+    const release = Promise.withResolvers<void>();
+    const errors: unknown[] = [];
+    const server = udpPeers(
+      ctx,
+      { ...local, grace: 5, onError: (error) => errors.push(error) },
+      async (_ctx, peer) => {
+        const iterator = peer[Symbol.asyncIterator]();
+        await iterator.next();
+        ctx.cancel();
+        await release.promise;
+        if (end === "rejects") throw new Error("too late to be told");
+        if (end === "reads on") await iterator.next();
+      },
+    );
+    using client = new UdpClient(server.addr);
+    await client.send("read", "waiting");
+    const stats = await server.finished;
+    assertEquals([stats.failed, stats.dropped, stats.peers], [1, 1, 0]);
+    assertConserved(stats);
+    release.resolve();
+    await turn();
+    assertEquals(server.stats, stats);
+    assertEquals(errors, []);
+  });
+}
+
+Deno.test("an iteration that outlives its handler ends and counts no datagram twice", async () => {
+  await using server = udpPeers(
+    background(),
+    { ...local, grace: 0 },
+    async (_ctx, peer) => {
+      const iterator = peer[Symbol.asyncIterator]();
+      await iterator.next();
+      last = iterator;
+    },
+  );
+  let last: AsyncIterator<unknown> | undefined;
+  using client = new UdpClient(server.addr);
+  await client.send("x");
+  await until(() => last !== undefined && server.stats.peers === 0);
+  assertEquals(await last!.next(), { done: true, value: undefined });
+  assertEquals(server.stats.handled, 1);
+  assertConserved(server.stats);
+});
+
+Deno.test("udpPeers() with a grace period of 0 cancels its peers at once", async () => {
   const ctx = withCancel(background());
-  const release = Promise.withResolvers<void>();
-  const server = udpPeers(ctx, { ...local, grace: 5 }, async () => {
+  const causes: unknown[] = [];
+  const server = udpPeers(ctx, { ...local, grace: 0 }, async (peerCtx) => {
     ctx.cancel();
-    await release.promise;
+    await peerCtx.done;
+    causes.push(cause(peerCtx));
   });
   using client = new UdpClient(server.addr);
   await client.send("x");
-  const stats = await server.finished;
-  assertEquals([stats.dropped, stats.peers], [1, 0]);
-  release.resolve();
-  await turn();
-  assertEquals(server.stats, stats);
+  await server.finished;
+  assertEquals(
+    String(causes),
+    "Error: udpPeers: the grace period of 0 ms is over",
+  );
+});
+
+Deno.test("udpPeers() describes a peer's ctx with its address", async () => {
+  const peers: string[] = [];
+  using _observed = observeTree({
+    created: () => {},
+    ended: () => {},
+    described(_ctx, purpose, describe) {
+      if (purpose === "peer") peers.push(describe());
+    },
+  });
+  await using server = udpPeers(background(), local, () => {});
+  using client = new UdpClient(server.addr);
+  await client.send("x");
+  await until(() => server.stats.accepted === 1);
+  const { port } = client.conn.addr as Deno.NetAddr;
+  assertEquals(peers, [`UDP 127.0.0.1:${port}`]);
+});
+
+Deno.test({
+  name: "udpPeers() fails if it cannot join a multicast group",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    const server = udpPeers(
+      background(),
+      { port: 0, multicast: [{ address: "10.0.0.1" }], onError: () => {} },
+      echo,
+    );
+    await assertRejects(
+      () => server.finished,
+      Error,
+      "failed: cannot join the multicast group 10.0.0.1: ",
+    );
+  },
 });
 
 Deno.test("a peer's ctx has the values of the server's ctx", async () => {
@@ -479,12 +623,19 @@ Deno.test("udpPeers() says what it holds until it is closed, and leaves nothing 
   const owner = new RecordingOwner();
   const ctx = withCancel(owner.ctx);
   const server = udpPeers(ctx, { ...local, grace: 0 }, echo);
-  using client = new UdpClient(server.addr);
-  await client.send("x");
-  await client.receive();
-  assertEquals(owner.running, [
-    `udpPeers 127.0.0.1:${server.addr.port} with 1 peer`,
-  ]);
+  using one = new UdpClient(server.addr);
+  using other = new UdpClient(server.addr);
+  const holds = (what: string) =>
+    assertEquals(owner.running, [
+      `udpPeers 127.0.0.1:${server.addr.port}${what}`,
+    ]);
+  holds("");
+  await one.send("x");
+  await one.receive();
+  holds(" with 1 peer");
+  await other.send("x");
+  await other.receive();
+  holds(" with 2 peers");
   await server[Symbol.asyncDispose]();
   assertEquals(owner.running, []);
   assertEquals(snapshot(ctx).children.length, 0);
@@ -503,6 +654,7 @@ for (
     { idleTimeout: NaN },
     { maxPeers: 0 },
     { backlog: 0 },
+    { maxDatagramSize: 0 },
     { grace: -1 },
     { grace: "5" as unknown as number },
   ]
@@ -516,6 +668,36 @@ for (
     );
   });
 }
+
+Deno.test("udpPeers() throws a TypeError without a port, and opens no socket", () => {
+  const options = { hostname: "127.0.0.1" } as UdpPeersOptions;
+  assertThrows(
+    () => udpPeers(background(), options, echo),
+    TypeError,
+    "udpPeers: port must be a number",
+  );
+});
+
+Deno.test("udpPeers() throws a TypeError without a handler, and opens no socket", () => {
+  assertThrows(
+    () => udpPeers(background(), local, undefined as unknown as typeof echo),
+    TypeError,
+    "udpPeers: the third argument must be a function",
+  );
+});
+
+Deno.test("udpPeers() without --unstable-net throws a TypeError that says what to do", () => {
+  const { listenDatagram } = Deno;
+  using _restored = {
+    [Symbol.dispose]: () => void (Deno.listenDatagram = listenDatagram),
+  };
+  Deno.listenDatagram = undefined as unknown as typeof listenDatagram;
+  assertThrows(
+    () => udpPeers(background(), local, echo),
+    TypeError,
+    "udpPeers: Deno has UDP only with --unstable-net",
+  );
+});
 
 Deno.test("a million addresses leave nothing in the heap", async () => {
   const script = new URL("../testdata/many_peers.ts", import.meta.url).href;

@@ -20,7 +20,7 @@ import {
 } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { RecordingOwner } from "../../context/recording_owner.ts";
-import { realTimers } from "../../../net/real_timers.ts";
+import { ManualTimers } from "../manual_timers.ts";
 import { turn, until } from "../turn.ts";
 import {
   assertConserved,
@@ -87,6 +87,19 @@ for (const kind of ["throws", "rejects"] as const) {
     await good.closeWrite();
   });
 }
+
+Deno.test("a handler that throws undefined is reported", async () => {
+  const errors: unknown[] = [];
+  await using server = serveTcp(
+    background(),
+    { ...local, onError: (error) => errors.push(error) },
+    () => Promise.reject(undefined),
+  );
+  using conn = await dial(server);
+  assertEquals(await conn.read(new Uint8Array(1)), null);
+  await until(() => server.stats.failed === 1);
+  assertEquals(errors, [undefined]);
+});
 
 Deno.test("an onError that throws is logged and changes nothing else", async () => {
   const { error } = console;
@@ -170,23 +183,36 @@ Deno.test("serveTcp() reports a transient accept error again in a new series", a
   assertEquals(errors, [full, full]);
 });
 
-Deno.test("the pause after a failed accept does not delay the shutdown", async () => {
+Deno.test("serveTcp() doubles the pause after each failed accept of a series, up to 1 s", async () => {
+  const plan = [...Array(10).fill("fail"), "accept", "fail"];
+  const full = Object.assign(new Error("no memory"), { code: "ENOMEM" });
+  using timers = new ManualTimers();
+  await using server = serveWith(
+    () => plan.shift() === "fail" ? Promise.reject(full) : undefined,
+    { onError() {} },
+  );
+  const pauses = [5, 10, 20, 40, 80, 160, 320, 640, 1_000, 1_000];
+  for (const pause of pauses) {
+    await until(() => timers.pending.length > 0);
+    assertEquals(timers.pending, [pause]);
+    timers.fire(pause);
+  }
+  using conn = await dial(server);
+  await conn.closeWrite();
+  await until(() => server.stats.transientErrors === 11);
+  await until(() => timers.pending.includes(5));
+});
+
+Deno.test("the pause after a failed accept does not delay the shutdown, and leaves no timer behind", async () => {
   const ctx = withCancel(background());
   const full = Object.assign(new Error("no memory"), { code: "ENOMEM" });
-  const { setTimeout } = realTimers;
-  const pausing = Promise.withResolvers<void>();
-  // The pause never ends by itself.
-  realTimers.setTimeout =
-    (() => pausing.resolve()) as unknown as typeof setTimeout;
-  try {
-    const server = serveWith(() => Promise.reject(full), { onError() {} }, ctx);
-    await pausing.promise;
-    ctx.cancel();
-    const { transientErrors } = await server.finished;
-    assertEquals(transientErrors, 1);
-  } finally {
-    realTimers.setTimeout = setTimeout;
-  }
+  using timers = new ManualTimers();
+  const server = serveWith(() => Promise.reject(full), { onError() {} }, ctx);
+  await until(() => timers.pending.length > 0);
+  ctx.cancel();
+  const { transientErrors } = await server.finished;
+  assertEquals(transientErrors, 1);
+  assertEquals(timers.pending, []);
 });
 
 Deno.test("a final accept error drains serveTcp() and rejects finished, and leaves ctx alone", async () => {
@@ -219,6 +245,29 @@ Deno.test("a final accept error drains serveTcp() and rejects finished, and leav
   assertEquals([ctx.err, server.state], [undefined, "closed"]);
   assertEquals(server.stats.handled, 1);
   await assertRejects(() => dial(server), Deno.errors.ConnectionRefused);
+});
+
+Deno.test("serveTcp() reports an error of closing its listener, and finishes", async () => {
+  const { listen } = Deno;
+  const failure = new Error("no such handle");
+  Deno.listen = ((options: Deno.TcpListenOptions) => {
+    const listener = listen(options);
+    const { close } = listener;
+    listener.close = () => {
+      close.call(listener);
+      throw failure;
+    };
+    return listener;
+  }) as typeof Deno.listen;
+  const errors: unknown[] = [];
+  const onError = (error: unknown) => errors.push(error);
+  try {
+    const server = serveTcp(background(), { ...local, onError }, echo);
+    await server.shutdown();
+  } finally {
+    Deno.listen = listen;
+  }
+  assertEquals(errors, [failure]);
 });
 
 Deno.test("serveTcp() says that other code has closed its listener", async () => {
@@ -352,6 +401,50 @@ Deno.test("serveTcp() leaves a handler behind that ignores the end of the grace 
   release.resolve();
   await turn();
   assertEquals(server.stats, stats);
+});
+
+Deno.test("serveTcp() checks the peers of all connections with one timer, while there are any", async () => {
+  const release = Promise.withResolvers<void>();
+  using timers = new ManualTimers();
+  await using server = serveTcp(background(), local, () => release.promise);
+  assertEquals(timers.set, []);
+  using one = await dial(server);
+  using other = await dial(server);
+  await until(() => server.stats.open === 2);
+  for (let n = 0; n < 3; n++) {
+    assertEquals(timers.pending, [25]);
+    timers.fire(25);
+  }
+  await one.closeWrite();
+  await other.closeWrite();
+  release.resolve();
+  await until(() => server.stats.open === 0);
+  timers.fire(25);
+  assertEquals(timers.pending, []);
+  using _later = await dial(server);
+  await until(() => server.stats.accepted === 3);
+  assertEquals(timers.set.filter((ms) => ms === 25).length, 5);
+});
+
+Deno.test("serveTcp() leaves no timer behind with a handler that ignores its end", async () => {
+  const entered = Promise.withResolvers<void>();
+  const release = Promise.withResolvers<void>();
+  using timers = new ManualTimers();
+  const server = serveTcp(background(), local, () => {
+    entered.resolve();
+    return release.promise;
+  });
+  using _conn = await dial(server);
+  await entered.promise;
+  const finished = server.shutdown({ grace: 0 });
+  await until(() => timers.pending.length === 2);
+  timers.fire(25);
+  // The time in which a handler can react to the end of the grace period.
+  timers.fire(50);
+  assertEquals((await finished).failed, 1);
+  assertEquals(timers.pending, []);
+  release.resolve();
+  await turn();
 });
 
 Deno.test("serveTcp() accepts connections during the lame duck", async () => {

@@ -17,7 +17,7 @@ import {
 } from "@std/assert";
 import { RecordingOwner } from "../../context/recording_owner.ts";
 import { hasIpv6 } from "../ipv6.ts";
-import { turn } from "../turn.ts";
+import { turn, until } from "../turn.ts";
 import {
   assertConserved,
   listenUdp,
@@ -175,13 +175,72 @@ for (
   });
 }
 
-Deno.test("udpRead() throws a TypeError without a context", () => {
-  const conn = listenUdp();
-  assertThrows(
-    () => udpRead(null as unknown as Context, conn, () => {}),
+type UdpReadArguments = Parameters<typeof udpRead>;
+
+const misuses: [
+  what: string,
+  change: (args: UdpReadArguments) => void,
+  kind: typeof TypeError | typeof RangeError,
+  message: string,
+][] = [
+  [
+    "without a context",
+    (args) => args[0] = null as unknown as Context,
     TypeError,
-  );
-  conn.close();
+    "udpRead: ",
+  ],
+  [
+    "without a socket",
+    (args) => args[1] = undefined as unknown as Deno.DatagramConn,
+    TypeError,
+    "udpRead: the second argument must be a Deno.DatagramConn",
+  ],
+  [
+    "without a handler",
+    (args) => args[2] = undefined as unknown as () => void,
+    TypeError,
+    "udpRead: the third argument must be a function",
+  ],
+  [
+    "for concurrency 0",
+    (args) => args[3] = { concurrency: 0 },
+    RangeError,
+    "udpRead: concurrency must be",
+  ],
+];
+for (const [what, change, kind, message] of misuses) {
+  Deno.test(`udpRead() throws a ${kind.name} ${what}, and leaves the socket open`, () => {
+    const conn = listenUdp();
+    const args: UdpReadArguments = [background(), conn, () => {}, {}];
+    change(args);
+    assertThrows(() => udpRead(...args), kind, message);
+    conn.close();
+  });
+}
+
+Deno.test("udpRead() reuses the buffers of handlers that have settled", async () => {
+  const ctx = withCancel(background());
+  const conn = listenUdp();
+  const buffers = new Set<ArrayBufferLike>();
+  const { receive } = conn;
+  conn.receive = (buffer) => {
+    buffers.add(buffer!.buffer);
+    return receive.call(conn, buffer);
+  };
+  using client = new UdpClient(conn.addr);
+  let handled = 0;
+  const finished = udpRead(ctx, conn, async () => {
+    await Promise.resolve();
+    handled++;
+  });
+  for (let n = 1; n <= 5; n++) {
+    await client.send("x");
+    await until(() => handled === n);
+  }
+  ctx.cancel();
+  await finished;
+  // One for the handler, one for the next datagram.
+  assertEquals(buffers.size, 2);
 });
 
 Deno.test("udpRead() counts a datagram as truncated if receive() fails with EMSGSIZE, as on Windows", async () => {

@@ -2,7 +2,7 @@
 
 import type { Context } from "./context.ts";
 import { createKey, type Key } from "./key.ts";
-import { assertContext, label, Node, Tie, Watch } from "./tree.ts";
+import { assertContext, label, Node, QuietWatch, Tie } from "./tree.ts";
 
 /**
  * The context whose end begins the drain that concerns a context below. Set by
@@ -59,7 +59,9 @@ export function draining(ctx: Context): Context {
 class Drain extends Node {
   constructor(ctx: Context, beginning: Context) {
     super(ctx);
-    if (!Node.isMarked(this)) Node.tie(this, new DrainTie(this, beginning));
+    if (Node.isMarked(this)) return;
+    Node.adoptDue(this, beginning);
+    Node.tie(this, new DrainTie(this, beginning));
   }
 
   override get [label](): string {
@@ -69,13 +71,17 @@ class Drain extends Node {
 
 class DrainTie extends Tie {
   readonly #beginning: Context;
-  readonly #watch: Watch;
+  readonly #watch: QuietWatch;
 
   constructor(drain: Drain, beginning: Context) {
     super(drain, Node.tieOf(drain));
     this.#beginning = beginning;
-    this.#watch = new Watch(beginning, (ending) => Node.end(drain, ending))
+    this.#watch = new QuietWatch(beginning, (ending) => Node.end(drain, ending))
       .start();
+  }
+
+  override get due(): number {
+    return Node.due(this.#beginning);
   }
 
   override refresh(): void {

@@ -815,8 +815,9 @@ export class Node extends TreeContext implements CancelableContext {
       const { deadline } = ctx;
       return deadline ? clock.fromWall(deadline.getTime()) : Infinity;
     }
-    if (node.#due !== undefined) return DeadlineNode.dueAt(node.#due);
-    let due = Infinity;
+    let due = node.#due === undefined
+      ? Infinity
+      : DeadlineNode.dueAt(node.#due);
     for (let tie = node.#tie; tie !== undefined; tie = tie.outer) {
       due = Math.min(due, tie.due);
     }
@@ -900,6 +901,15 @@ export class Node extends TreeContext implements CancelableContext {
   /** Makes `node` see its deadline only when a node above is marked. */
   protected static ignoreDue(node: Node): void {
     node.#due = undefined;
+  }
+
+  /** Makes the deadline of `other` that of `node` if it comes first. */
+  protected static adoptDue(node: Node, other: Context): void {
+    const source = Node.nearest(other);
+    if (source === undefined || source.#due === undefined) return;
+    if (node.#due === undefined || Node.due(source) < Node.due(node)) {
+      node.#due = source.#due;
+    }
   }
 
   static isMarked(node: Node): boolean {

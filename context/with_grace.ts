@@ -15,9 +15,9 @@ import {
   label,
   Node,
   parent as parentOf,
+  QuietWatch,
   Tie,
   ValueContext,
-  Watch,
 } from "./tree.ts";
 import { withoutCancel } from "./without_cancel.ts";
 
@@ -104,13 +104,13 @@ class GracePeriod extends GraceNode {
 class GraceTie extends Tie {
   readonly #grace: GracePeriod;
   readonly #origin: Context;
-  readonly #watch: Watch;
+  readonly #watch: QuietWatch;
 
   constructor(grace: GracePeriod, origin: Context) {
     super(grace, undefined);
     this.#grace = grace;
     this.#origin = origin;
-    this.#watch = new Watch(origin, () => grace.begin()).start();
+    this.#watch = new QuietWatch(origin, () => grace.begin()).start();
   }
 
   override refresh(): void {

@@ -1,8 +1,15 @@
-// A quiet watch keeps no process alive: it sets no alarm.
+// Quiet watches keep no process alive: they set no alarm.
 
 import { alarms, pass } from "./settable_clock.ts";
 import { assertEquals } from "@std/assert";
-import { background, withTimeout } from "@curfew/context";
+import {
+  background,
+  type Context,
+  draining,
+  withGrace,
+  withoutCancel,
+  withTimeout,
+} from "@curfew/context";
 import { type Ending, QuietWatch, Watch } from "../../context/tree.ts";
 
 const hour = 3_600_000;
@@ -41,3 +48,33 @@ Deno.test("QuietWatch is notified within the cancellation", () => {
   ctx.cancel("why");
   assertEquals(endings.map(({ cause }) => cause), ["why"]);
 });
+
+Deno.test("withGrace() and draining() set no alarm until something waits for them", () => {
+  using service = withTimeout(background(), hour);
+  const before = alarms.length;
+  using work = withGrace(service, 500);
+  draining(work);
+  draining(withoutCancel(work));
+  assertEquals(alarms.length, before);
+});
+
+// Ever earlier, for an alarm that is set for an earlier time is used again.
+for (
+  const [name, ms, derive] of [
+    ["withGrace()", 30_000, (ctx) => ctx],
+    ["draining()", 20_000, draining],
+    [
+      "draining() below withoutCancel()",
+      10_000,
+      (ctx) => draining(withoutCancel(ctx)),
+    ],
+  ] satisfies [string, number, (ctx: Context) => Context][]
+) {
+  Deno.test(`signal of ${name} sets the alarm for the deadline above`, () => {
+    using service = withTimeout(background(), ms);
+    using work = withGrace(service, 500);
+    const before = alarms.length;
+    void derive(work).signal;
+    assertEquals(alarms.slice(before), [ms]);
+  });
+}

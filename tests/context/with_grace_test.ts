@@ -202,6 +202,31 @@ Deno.test("draining() ends with its ctx if that ends first", () => {
   assertEquals(cause(drain), "finished");
 });
 
+Deno.test("deadline of draining() is that of the context whose end begins the drain", () => {
+  using _time = new FakeTime(0);
+  using service = withTimeout(background(), 1000);
+  using work = withGrace(service, 500);
+  assertEquals(draining(work).deadline, new Date(1000));
+});
+
+Deno.test("deadline of draining() is that of its ctx if that is earlier", () => {
+  using _time = new FakeTime(0);
+  using service = withTimeout(background(), 1000);
+  using step = withTimeout(withGrace(service, 500), 100);
+  assertEquals(draining(step).deadline, new Date(100));
+});
+
+Deno.test("deadline of draining() moves with that of the context whose end begins the drain", () => {
+  using _time = new FakeTime(0);
+  const service = withCancel(background());
+  using outer = withGrace(service, 500);
+  using step = withTimeout(withGrace(outer, 200), 600);
+  const drain = draining(step);
+  assertEquals(drain.deadline, new Date(600));
+  service.cancel();
+  assertEquals(drain.deadline, new Date(500));
+});
+
 Deno.test("draining() shares its err with the context whose end begins the drain", () => {
   const service = withCancel(background());
   using work = withGrace(service, 500);

@@ -569,21 +569,46 @@ Deno.test("udpPeers() with a grace period of 0 cancels its peers at once", async
   );
 });
 
-Deno.test("udpPeers() describes a peer's ctx with its address", async () => {
-  const peers: string[] = [];
-  using _observed = observeTree({
+/** Collects the contexts that the library describes, with their descriptions. */
+class Described implements Disposable {
+  readonly contexts: [purpose: string, text: string, ctx: Context][] = [];
+  readonly #observed = observeTree({
     created: () => {},
     ended: () => {},
-    described(_ctx, purpose, describe) {
-      if (purpose === "peer") peers.push(describe());
-    },
+    described: (ctx, purpose, describe) =>
+      this.contexts.push([purpose, describe(), ctx]),
   });
+
+  [Symbol.dispose](): void {
+    this.#observed[Symbol.dispose]();
+  }
+}
+
+Deno.test("udpPeers() describes a peer's ctx with its address", async () => {
+  using described = new Described();
   await using server = udpPeers(background(), local, () => {});
   using client = new UdpClient(server.addr);
   await client.send("x");
   await until(() => server.stats.accepted === 1);
   const { port } = client.conn.addr as Deno.NetAddr;
-  assertEquals(peers, [`UDP 127.0.0.1:${port}`]);
+  assertEquals(
+    described.contexts.filter(([purpose]) => purpose === "peer")
+      .map(([_purpose, text]) => text),
+    [`UDP 127.0.0.1:${port}`],
+  );
+});
+
+Deno.test("udpPeers() stops the idle timer of a peer whose handler has returned", async () => {
+  using described = new Described();
+  await using server = udpPeers(background(), local, () => {});
+  using client = new UdpClient(server.addr);
+  await client.send("x");
+  await until(() => server.stats.accepted === 1 && server.stats.peers === 0);
+  assertEquals(
+    described.contexts.filter(([_purpose, text]) => text === "idle timeout")
+      .map(([_purpose, _text, ctx]) => ctx.err !== undefined),
+    [true],
+  );
 });
 
 Deno.test({

@@ -6,6 +6,7 @@ import {
   type DatagramHandler,
   serveUdp,
   snapshot,
+  udpPeers,
   udpRead,
   withCancel,
 } from "@curfew/context";
@@ -156,6 +157,19 @@ Deno.test("serveUdp() copies datagrams that wait, and reuses their buffer", asyn
   unblock();
   ctx.cancel();
   await server.finished;
+});
+
+Deno.test("udpPeers() copies datagrams, and reuses their buffer", async () => {
+  using buffers = new BufferCount();
+  await using server = udpPeers(
+    background(),
+    { ...local, grace: 0 },
+    (ctx) => ctx.done,
+  );
+  using client = new UdpClient(server.addr);
+  await client.send(...numbered(5));
+  await until(() => server.stats.received === 5);
+  assertEquals(buffers.count, 1);
 });
 
 Deno.test("serveUdp() keeps at most 32 buffers of a burst", async () => {

@@ -81,6 +81,8 @@ class GracePeriod extends GraceNode {
     const now = clock.now();
     const at = now + this.#ms;
     if (at < DeadlineNode.at(this)) DeadlineNode.advance(this, at, now);
+    // That can notify before it ends this context, and a listener look at it.
+    else if (DeadlineNode.at(this) <= now) Node.end(this, this[expiry]());
   }
 
   override get [graceEnd](): number {

@@ -91,6 +91,18 @@ Deno.test("withGrace() of 0 ms has ended when a listener of its parent looks at 
   assertEquals(seen, "AbortError");
 });
 
+Deno.test("withGrace() of 0 ms has ended when a listener of draining() looks at it", () => {
+  const service = withCancel(background());
+  const work = withGrace(service, 0);
+  const drain = draining(work);
+  const seen: unknown[] = [];
+  // This look is what notifies the listener of the drain.
+  service.signal.addEventListener("abort", () => void drain.err);
+  drain.signal.addEventListener("abort", () => seen.push(work.err));
+  service.cancel();
+  assertEquals(seen, [work.err]);
+});
+
 Deno.test("withGrace(Infinity) waits until it is canceled", () => {
   using time = new FakeTime();
   const service = withCancel(background());

@@ -452,7 +452,7 @@ class Connections<Addr extends ServerAddr> implements ServerWork<TcpStats> {
         pause = 0;
       } catch (error) {
         if (this.#closed) return;
-        if (!isTransient(error)) return this.#fail(error);
+        if (!isTransient(error)) return this.#lifetime.fail(error, "listener");
         this.#counts.transientErrors++;
         if (pause === 0) this.#options.report(error);
         pause = Math.min(pause * 2 || firstPause, longestPause);
@@ -508,7 +508,7 @@ class Connections<Addr extends ServerAddr> implements ServerWork<TcpStats> {
   /** Checks the peers of handlers that do not read. */
   readonly #watch = (): void => {
     this.#watchTimer = undefined;
-    if (this.#open.size === 0 || this.#over) return;
+    if (this.#open.size === 0) return;
     for (const conn of this.#open) conn.watch();
     this.#watchTimer = realTimers.setTimeout(this.#watch, peerWatch);
   };
@@ -527,10 +527,5 @@ class Connections<Addr extends ServerAddr> implements ServerWork<TcpStats> {
         this.#options.report(error);
       }
     }
-  }
-
-  #fail(error: unknown): void {
-    this.#close();
-    this.#lifetime.fail(error, "listener");
   }
 }

@@ -192,8 +192,8 @@ export class TcpConnection<Addr extends ServerAddr = Deno.NetAddr>
       const n = await this.#conn.read(buffer);
       if (n === null) {
         this.#end = "closed";
-        // A handler that reads, or has data left to read, gets to the end later.
-        if (this.#reading === 0 && this.#ahead.length === 0) this.#peerClosed();
+        // A handler that has data left to read gets to the end later.
+        if (this.#ahead.length === 0) this.#peerClosed();
       } else {
         this.#idle.touch();
         this.#ahead = joined(this.#ahead, buffer.subarray(0, n));

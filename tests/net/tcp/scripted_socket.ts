@@ -61,8 +61,8 @@ export class ScriptedSocket implements Deno.Conn<Deno.NetAddr> {
   }
 
   read(into: Uint8Array): Promise<number | null> {
-    if (this.#pending !== undefined) throw new Error("a read is pending");
     this.reads++;
+    if (this.#pending !== undefined) throw new Error("a read is pending");
     return new Promise((resolve, reject) => {
       this.#pending = { into, resolve, reject };
     });

@@ -8,6 +8,7 @@ import {
   assertStrictEquals,
 } from "@std/assert";
 import { joinGroups, type MulticastGroup } from "../../../net/udp/multicast.ts";
+import { hasIpv6 } from "../ipv6.ts";
 import { turn, until } from "../turn.ts";
 import { onListen, textOf, UdpClient } from "./udp_client.ts";
 
@@ -182,6 +183,23 @@ Deno.test("joinGroups() resolves with a function that leaves every group", async
   calls.length = 0;
   await leave();
   assertEquals(calls, [["leave"], ["leave"]]);
+});
+
+Deno.test({
+  name: "serveUdp() listens on :: by default for an IPv6 group",
+  ignore: !hasIpv6,
+  async fn() {
+    const calls: unknown[][] = [];
+    const { joinMulticastV6 } = recordingConn(calls);
+    using _patched = onListen((conn) => {
+      conn.joinMulticastV6 = joinMulticastV6;
+    });
+    const options = { port: 0, multicast: [{ address: v6 }], grace: 0 };
+    await using server = serveUdp(background(), options, () => {});
+    assertEquals(server.addr.hostname, "::");
+    await turn();
+    assertEquals(calls, [["join v6", v6, 0]]);
+  },
 });
 
 for (const isClosed of [false, true]) {

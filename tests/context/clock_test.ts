@@ -14,6 +14,7 @@ performance.now = () => {
   return steady;
 };
 const wallNow = Date.now;
+const realSetTimeout = globalThis.setTimeout;
 const { Clock } = await import("../../context/clock.ts");
 
 /** A clock that has been read. */
@@ -101,16 +102,29 @@ for (const step of [3_600_000, -3_600_000]) {
 }
 
 for (const [ahead, moved] of [[-1, 0], [0, 0], [2, 0], [3, 3], [1000, 1000]]) {
-  Deno.test(`advanceTo() of ${ahead} ms ahead moves the time by ${moved} ms, for good`, () => {
+  Deno.test(`advanceTo() of ${ahead} ms ahead by fake timers moves the time by ${moved} ms, for good`, () => {
     const clock = startedClock();
     const start = clock.now();
+    globalThis.setTimeout = realSetTimeout.bind(undefined) as typeof setTimeout;
     clock.advanceTo(start + ahead!);
+    globalThis.setTimeout = realSetTimeout;
     const moves = [clock.now() - start];
     pass(100);
     moves.push(clock.now() - start - 100);
     assertEquals(moves, [moved, moved]);
   });
 }
+
+Deno.test("advanceTo() by a real timer moves nothing, although it was set in a step of the wall clock", () => {
+  const clock = startedClock();
+  wall += 90;
+  const at = clock.now() + 1000;
+  pass(1000);
+  clock.advanceTo(at);
+  assertEquals(clock.now(), steady);
+  pass(100);
+  assertEquals(clock.now(), steady);
+});
 
 Deno.test("advanceTo() moves nothing when the wall clock has lagged since the last measurement", () => {
   const clock = startedClock();

@@ -112,7 +112,7 @@ async function secure(
   try {
     secured = await Deno.startTls(conn, { hostname, ...tls });
   } catch (error) {
-    conn.close();
+    closeIfOpen(conn);
     throw error;
   }
   const stop = closeOnDone(ctx, secured);
@@ -124,6 +124,15 @@ async function secure(
   }
   if (stop()) return secured;
   throw ctx.err;
+}
+
+/** Closes `conn`, which a `Deno.startTls` that has failed may have closed already. */
+function closeIfOpen(conn: Deno.TcpConn): void {
+  try {
+    conn.close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BadResource)) throw error;
+  }
 }
 
 /** Turns a connect error into one that names the address. */

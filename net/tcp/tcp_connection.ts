@@ -94,6 +94,7 @@ export class TcpConnection<Addr extends ServerAddr = Deno.NetAddr>
     this.#reading++;
     try {
       while (this.#watching !== undefined) await this.#watching;
+      if (this.#closed) throw this.ctx.err;
       if (this.#ahead.length > 0) return this.#takeAhead(p);
       const end = this.#end;
       if (end === "closed") return this.#peerClosed();

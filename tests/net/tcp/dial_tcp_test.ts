@@ -151,6 +151,19 @@ Deno.test("dialTcp() rejects if the hostname is no name for TLS, and leaves noth
   assertEquals(await accepted.read(new Uint8Array(1)), null);
 });
 
+Deno.test("dialTcp() rejects with the reason if a CA certificate is invalid, and leaves nothing open", async () => {
+  using listener = listen();
+  const { hostname, port } = listener.addr;
+  const invalid =
+    "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+  const tls = { caCerts: [invalid] };
+  const dialed = dialTcp(background(), { hostname, port, tls });
+  const error = await assertRejects(() => dialed, Error);
+  assertEquals(error instanceof Deno.errors.BadResource, false);
+  using accepted = await listener.accept();
+  assertEquals(await accepted.read(new Uint8Array(1)), null);
+});
+
 Deno.test("dialTcp() connects without TLS if tls is undefined", async () => {
   using listener = listen();
   const options = { port: listener.addr.port, tls: undefined };

@@ -156,6 +156,19 @@ Deno.test("a read rejects with the error of a read-ahead that has failed, after 
   assertEquals(conn.explains(reset), true);
 });
 
+for (const what of ["data", "the end of the stream"]) {
+  Deno.test(`a read rejects with ctx.err after close(), though ${what} was read ahead`, async () => {
+    using scripted = new ScriptedConnection();
+    const { conn, ctx, socket } = scripted;
+    scripted.readAhead();
+    if (what === "data") await socket.receive("x");
+    else await socket.receiveEnd();
+    conn.close();
+    const error = await assertRejects(() => readSome(scripted, 1));
+    assertStrictEquals(error, ctx.err);
+  });
+}
+
 Deno.test("a connection whose data is read ahead is not idle", async () => {
   using time = new FakeTime();
   using scripted = new ScriptedConnection({ idleTimeout: 1_000 });

@@ -129,6 +129,12 @@ export class RequestBody {
     return this.#idle !== undefined && error === this.#idle;
   }
 
+  /** A clone reads what its original was sent. */
+  #begin(): void {
+    this.#phase = "reading";
+    if (this.#original !== undefined) this.#original.#begin();
+  }
+
   /** Called when the body will not be read any further. */
   end(): void {
     if (this.#phase === "over") return;
@@ -160,7 +166,7 @@ export class RequestBody {
         return await streamed(new Response(body, { headers }));
       }
     }
-    this.#phase = "reading";
+    this.#begin();
     try {
       return await orDone(ctx, whole());
     } catch (error) {
@@ -189,7 +195,7 @@ export class RequestBody {
       type: "bytes",
       pull: async (controller) => {
         if (ctx.err !== undefined) throw ctx.err;
-        this.#phase = "reading";
+        this.#begin();
         reader ??= source()!.getReader();
         try {
           let value: Uint8Array<ArrayBuffer> | undefined;

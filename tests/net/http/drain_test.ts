@@ -101,15 +101,65 @@ for (const [upload, [header, one, two]] of Object.entries(uploads)) {
   }
 }
 
-Deno.test("serveHttp() serves new connections until the last upload has been read", async () => {
+for (const [read, f] of Object.entries(reads)) {
+  // Nothing tells when a copy has been read.
+  if (read.endsWith("copy")) continue;
+  Deno.test(`serveHttp() serves new connections until the last upload has been read by ${read}`, async () => {
+    const entered = Promise.withResolvers<void>();
+    const gate = Promise.withResolvers<void>();
+    const server = serveHttp(background(), here, async (_ctx, request) => {
+      if (request.method === "GET") return new Response("served");
+      entered.resolve();
+      const text = await f(request);
+      await gate.promise;
+      return new Response(`${text}!`);
+    });
+    using client = await TcpClient.connect(server.addr);
+    await client.write(`${head}Content-Length: 6\r\n\r\none`);
+    await entered.promise;
+    const finished = server.shutdown();
+    // Longer than the first turns of the drain.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    assertEquals(await statusOf(server), 200);
+    await client.write("two");
+    await untilRefused(server);
+    gate.resolve();
+    await client.readUntil("onetwo!");
+    assertEquals((await finished).drained, 2);
+  });
+}
+
+for (const [read, f] of Object.entries(reads)) {
+  // Nothing tells that a copy is being read.
+  if (read.endsWith("copy")) continue;
+  Deno.test(`serveHttp() finishes an upload whose handler has answered before, read by ${read}`, async () => {
+    const server = serveHttp(background(), here, (_ctx, request) => {
+      const { readable, writable } = new TransformStream<string, string>();
+      const writer = writable.getWriter();
+      writer.write("reading,");
+      f(request).then((text) => writer.write(`${text}!`))
+        .then(() => writer.close());
+      return new Response(readable.pipeThrough(new TextEncoderStream()));
+    });
+    using client = await TcpClient.connect(server.addr);
+    await client.write(`${head}Content-Length: 6\r\n\r\none`);
+    await client.readUntil("reading,");
+    const finished = server.shutdown();
+    // Longer than the first turns of the drain.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await client.write("two");
+    await client.readUntil("onetwo!");
+    assertEquals((await finished).forced, 0);
+  });
+}
+
+Deno.test("serveHttp() waits for an upload that its handler has yet to read", async () => {
   const entered = Promise.withResolvers<void>();
   const gate = Promise.withResolvers<void>();
   const server = serveHttp(background(), here, async (_ctx, request) => {
-    if (request.method === "GET") return new Response("served");
     entered.resolve();
-    const text = await request.text();
     await gate.promise;
-    return new Response(`${text}!`);
+    return new Response(`${await request.text()}!`);
   });
   using client = await TcpClient.connect(server.addr);
   await client.write(`${head}Content-Length: 6\r\n\r\none`);
@@ -117,12 +167,70 @@ Deno.test("serveHttp() serves new connections until the last upload has been rea
   const finished = server.shutdown();
   // Longer than the first turns of the drain.
   await new Promise((resolve) => setTimeout(resolve, 50));
-  assertEquals(await statusOf(server), 200);
-  await client.write("two");
-  await untilRefused(server);
   gate.resolve();
+  await client.write("two");
   await client.readUntil("onetwo!");
-  assertEquals((await finished).drained, 2);
+  assertEquals((await finished).forced, 0);
+});
+
+for (
+  const [what, header, stop] of [
+    [
+      "has canceled",
+      `${head}Content-Length: 6\r\n\r\none`,
+      (request) => request.body!.cancel(),
+    ],
+    [
+      "has found too long",
+      `${head}Transfer-Encoding: chunked\r\n\r\n7\r\ntoolong\r\n`,
+      (request) => request.text().catch(() => {}),
+    ],
+  ] as [string, string, (request: Request) => Promise<unknown>][]
+) {
+  Deno.test(`serveHttp() does not wait for an upload that its handler ${what}`, async () => {
+    const entered = Promise.withResolvers<void>();
+    const gate = Promise.withResolvers<void>();
+    const server = serveHttp(
+      background(),
+      { ...here, maxBodyBytes: 6 },
+      async (_ctx, request) => {
+        await stop(request);
+        entered.resolve();
+        await gate.promise;
+        return new Response("late!");
+      },
+    );
+    using client = await TcpClient.connect(server.addr);
+    await client.write(header);
+    await entered.promise;
+    const finished = server.shutdown();
+    await untilRefused(server);
+    assertEquals(server.inFlight, 1);
+    gate.resolve();
+    await client.readUntil("late!");
+    assertEquals((await finished).forced, 0);
+  });
+}
+
+Deno.test("serveHttp() does not wait for an upload that its handler has left unread while it answers", async () => {
+  const { readable, writable } = new TransformStream<string, string>();
+  const writer = writable.getWriter();
+  writer.write("first,");
+  const server = serveHttp(
+    background(),
+    here,
+    () => new Response(readable.pipeThrough(new TextEncoderStream())),
+  );
+  using client = await TcpClient.connect(server.addr);
+  await client.write(`${head}Content-Length: 6\r\n\r\none`);
+  await client.readUntil("first,");
+  const finished = server.shutdown();
+  await untilRefused(server);
+  assertEquals(server.inFlight, 1);
+  await writer.write("last.");
+  await client.readUntil("last.");
+  await writer.close();
+  assertEquals((await finished).forced, 0);
 });
 
 Deno.test("serveHttp() does not wait for an upload that its handler has not read", async () => {

@@ -5,96 +5,7 @@ import {
   HttpListener,
   type HttpListenOptions,
 } from "../../../net/http/http_listener.ts";
-import { realTimers } from "../../../net/real_timers.ts";
-
-/** A server that `Deno.serve` has returned. */
-interface Served {
-  readonly options: Record<string, unknown> & { readonly signal: AbortSignal };
-  readonly shutdowns: number;
-  /** Ends it, as a listener that fails does. */
-  end(error?: unknown): Promise<void>;
-}
-
-/** Stands in for Deno and the clock while it is not disposed of. */
-class FakePlatform implements Disposable {
-  readonly servers: Served[] = [];
-  /** Delays in ms of all pauses so far. */
-  readonly pauses: number[] = [];
-  /** Returns an error that `Deno.serve` throws next. */
-  failure: () => Error | undefined = () => undefined;
-  /** Error with which `shutdown()` rejects. */
-  shutdownError: Error | undefined;
-  now = 0;
-  #timer: (() => void) | undefined;
-  readonly #serve = Deno.serve;
-  readonly #setTimeout = realTimers.setTimeout;
-  readonly #clearTimeout = realTimers.clearTimeout;
-  readonly #clock = performance.now;
-
-  constructor() {
-    Deno.serve =
-      ((options: Served["options"]) =>
-        this.#served(options)) as unknown as typeof Deno.serve;
-    realTimers.setTimeout = ((f: () => void, ms: number) => {
-      this.pauses.push(ms);
-      this.#timer = f;
-      return 7;
-    }) as unknown as typeof setTimeout;
-    realTimers.clearTimeout = (id) => {
-      if (id as unknown === 7) this.#timer = undefined;
-    };
-    performance.now = () => this.now;
-  }
-
-  /** True while a pause is running. */
-  get isPausing(): boolean {
-    return this.#timer !== undefined;
-  }
-
-  /** Ends the pause that is running. */
-  endPause(): void {
-    const f = this.#timer!;
-    this.#timer = undefined;
-    f();
-  }
-
-  #served(options: Served["options"]): Deno.HttpServer {
-    const failure = this.failure();
-    if (failure !== undefined) throw failure;
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const { shutdownError } = this;
-    let shutdowns = 0;
-    this.servers.push({
-      options,
-      get shutdowns() {
-        return shutdowns;
-      },
-      async end(error) {
-        if (error === undefined) resolve();
-        else reject(error);
-        await promise.catch(() => {});
-        await Promise.resolve();
-      },
-    });
-    return {
-      finished: promise,
-      addr: { transport: "tcp", hostname: "127.0.0.1", port: 4_321 },
-      shutdown() {
-        shutdowns++;
-        return shutdownError === undefined
-          ? Promise.resolve()
-          : Promise.reject(shutdownError);
-      },
-    } as unknown as Deno.HttpServer;
-  }
-
-  [Symbol.dispose](): void {
-    Deno.serve = this.#serve;
-    realTimers.setTimeout = this.#setTimeout;
-    realTimers.clearTimeout = this.#clearTimeout;
-    performance.now = this.#clock;
-  }
-}
+import { FakePlatform } from "./fake_platform.ts";
 
 /** A listener, and the errors that it has told of. */
 function listen(options: HttpListenOptions = { port: 0 }): {
@@ -146,15 +57,17 @@ for (
   });
 }
 
-Deno.test("HttpListener names port 8000 in its error if it was given none", () => {
-  using platform = new FakePlatform();
-  platform.failure = taken;
-  assertThrows(
-    () => listen({}),
-    Deno.errors.AddrInUse,
-    "serveHttp: port 8000 is already in use",
-  );
-});
+for (const [options, port] of [[{}, 8_000], [{ port: 0 }, 0]] as const) {
+  Deno.test(`HttpListener names port ${port} in its error for the options ${JSON.stringify(options)}`, () => {
+    using platform = new FakePlatform();
+    platform.failure = taken;
+    assertThrows(
+      () => listen(options),
+      Deno.errors.AddrInUse,
+      `serveHttp: port ${port} is already in use`,
+    );
+  });
+}
 
 Deno.test("HttpListener listens again at the port it was given first", async () => {
   using platform = new FakePlatform();
@@ -162,7 +75,7 @@ Deno.test("HttpListener listens again at the port it was given first", async () 
   const error = new Error("no more");
   await platform.servers[0]!.end(error);
   assertEquals(interruptions, [error]);
-  platform.endPause();
+  platform.runTimer();
   assertEquals(platform.servers.map(({ options }) => options.port), [0, 4_321]);
   await listener.close();
   assertEquals(platform.servers.map(({ shutdowns }) => shutdowns), [1, 1]);
@@ -173,12 +86,12 @@ Deno.test("HttpListener pauses for longer and longer, and gives up a taken port 
   const { failures, interruptions } = listen();
   await platform.servers[0]!.end();
   platform.failure = taken;
-  while (platform.isPausing) {
+  while (platform.waiting.length > 0) {
     assertEquals(failures, []);
-    platform.endPause();
+    platform.runTimer();
   }
   assertEquals(
-    platform.pauses,
+    platform.delays,
     [5, 10, 20, 40, 80, 160, 320, 640, 1_000, 1_000],
   );
   assertEquals(interruptions.map(String), [
@@ -194,11 +107,11 @@ Deno.test("HttpListener waits without end for file descriptors, and then gives u
   const { failures } = listen();
   await platform.servers[0]!.end();
   platform.failure = exhausted;
-  for (let i = 0; i < 30; i++) platform.endPause();
-  assertEquals([failures.length, platform.isPausing], [0, true]);
+  for (let i = 0; i < 30; i++) platform.runTimer();
+  assertEquals([failures.length, platform.waiting], [0, [1_000]]);
   platform.failure = taken;
-  platform.endPause();
-  assertEquals([failures.length, platform.isPausing], [1, false]);
+  platform.runTimer();
+  assertEquals([failures.length, platform.waiting], [1, []]);
 });
 
 for (const [lasted, next] of [[1_000, 10], [1_001, 5]] as const) {
@@ -209,10 +122,10 @@ for (const [lasted, next] of [[1_000, 10], [1_001, 5]] as const) {
     const { listener, interruptions } = listen();
     await platform.servers[0]!.end();
     platform.now = 600;
-    platform.endPause();
+    platform.runTimer();
     platform.now += lasted;
     await platform.servers[1]!.end();
-    assertEquals(platform.pauses, [5, next]);
+    assertEquals(platform.delays, [5, next]);
     assertEquals(interruptions.length, isNew ? 2 : 1);
     await listener.close();
   });
@@ -220,7 +133,7 @@ for (const [lasted, next] of [[1_000, 10], [1_001, 5]] as const) {
 
 Deno.test("HttpListener.close() shuts the server down once, and says when it is done", async () => {
   using platform = new FakePlatform();
-  platform.shutdownError = new Error("the listener fails right now");
+  platform.shutdown = () => Promise.reject(new Error("it fails right now"));
   const { listener, interruptions } = listen();
   assertEquals([listener.isClosing, listener.hasConnections], [false, true]);
   const closing = listener.close();
@@ -233,7 +146,7 @@ Deno.test("HttpListener.close() shuts the server down once, and says when it is 
   const { options, shutdowns, end } = platform.servers[0]!;
   assertEquals([shutdowns, options.signal.aborted], [1, false]);
   await end();
-  assertEquals([interruptions, platform.isPausing], [[], false]);
+  assertEquals([interruptions, platform.waiting], [[], []]);
 });
 
 Deno.test("HttpListener.cut() aborts the server, and says at once that it is done", async () => {
@@ -246,7 +159,7 @@ Deno.test("HttpListener.cut() aborts the server, and says at once that it is don
   const { options, shutdowns, end } = platform.servers[0]!;
   assertEquals([shutdowns, options.signal.aborted], [0, true]);
   await end();
-  assertEquals([interruptions, platform.isPausing], [[], false]);
+  assertEquals([interruptions, platform.waiting], [[], []]);
 });
 
 for (const how of ["close", "cut"] as const) {
@@ -254,8 +167,11 @@ for (const how of ["close", "cut"] as const) {
     using platform = new FakePlatform();
     const { listener } = listen();
     await platform.servers[0]!.end();
-    assertEquals(platform.isPausing, true);
+    assertEquals(platform.waiting, [5]);
     await listener[how]();
-    assertEquals([platform.isPausing, platform.servers.length], [false, 1]);
+    assertEquals([platform.waiting.length > 0, platform.servers.length], [
+      false,
+      1,
+    ]);
   });
 }

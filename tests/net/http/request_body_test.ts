@@ -10,6 +10,7 @@ import {
   IdleTimeout,
   serveHttp,
   type ServeHttpOptions,
+  snapshot,
 } from "@curfew/context";
 import {
   assert,
@@ -20,6 +21,7 @@ import {
 } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { TcpClient } from "../tcp/tcp_client.ts";
+import { FakePlatform } from "./fake_platform.ts";
 
 const here = { hostname: "127.0.0.1", port: 0 };
 const head = "POST / HTTP/1.1\r\nHost: test\r\n";
@@ -336,6 +338,33 @@ Deno.test("bodyTimeout begins again with each piece of the body", async () => {
   assertEquals(pieces, ["a", "b", "c"]);
 });
 
+Deno.test("bodyTimeout gives a handler that fails otherwise 500, not 408", async () => {
+  using time = new FakeTime();
+  const errors: unknown[] = [];
+  const failure = new TypeError("no body, no answer");
+  const entered = Promise.withResolvers<void>();
+  const server = serveHttp(background(), {
+    ...here,
+    bodyTimeout: 1_000,
+    onError: (error) => errors.push(error),
+  }, async (_ctx, request) => {
+    entered.resolve();
+    await request.text().catch(() => {
+      throw failure;
+    });
+    return new Response();
+  });
+  using client = await TcpClient.connect(server.addr);
+  await client.write(half);
+  await entered.promise;
+  await time.tickAsync(1_000);
+  const reply = await client.readUntil("Error\n");
+  assert(reply.startsWith("HTTP/1.1 500"), reply);
+  assertEquals(errors, [failure]);
+  client.close();
+  await server.shutdown({ grace: 0 });
+});
+
 for (const options of [{ bodyTimeout: 0 }, { bodyTimeout: NaN }]) {
   Deno.test(`serveHttp() throws a RangeError for a bodyTimeout of ${options.bodyTimeout}`, () => {
     assertThrows(
@@ -383,6 +412,24 @@ for (const [name, read] of Object.entries(reads)) {
     assertEquals(errors, []);
   });
 }
+
+Deno.test("serveHttp() with bodyTimeout ends ctx with ClientGone if an upload breaks off", async () => {
+  const entered = Promise.withResolvers<Context>();
+  await using server = serveHttp(
+    background(),
+    { ...here, bodyTimeout: 60_000 },
+    async (ctx, request) => {
+      entered.resolve(ctx);
+      return new Response(await request.text());
+    },
+  );
+  const client = await TcpClient.connect(server.addr);
+  await client.write(half);
+  const ctx = await entered.promise;
+  client.close();
+  await ctx.done;
+  assertInstanceOf(cause(ctx), ClientGone);
+});
 
 Deno.test("serveHttp() ends ctx with ClientGone if the read of a copy breaks off", async () => {
   const errors: unknown[] = [];
@@ -525,4 +572,32 @@ Deno.test("serveHttp() leaves a request without a body as it is", async () => {
       ?.cancel();
   }
   assertEquals(bodies, [null, true, null, true]);
+});
+
+Deno.test("textStream() of a request without a body is empty", async () => {
+  using platform = new FakePlatform();
+  const server = serveHttp(background(), {}, async (_ctx, request) => {
+    const pieces = await Array.fromAsync(request.textStream());
+    return new Response(`${request.body} ${pieces.length}`);
+  });
+  const url = "http://127.0.0.1/";
+  const reply = await platform.ask(new Request(url, { method: "POST" }));
+  assertEquals(await reply.text(), "null 0");
+  await server.shutdown({ grace: 0 });
+});
+
+Deno.test("bodyTimeout leaves nothing on the ctx of a request once its body has been read", async () => {
+  let children: unknown;
+  await using server = serveHttp(
+    background(),
+    { ...here, bodyTimeout: 60_000 },
+    async (ctx, request) => {
+      await request.text();
+      ({ children } = snapshot(ctx));
+      return new Response();
+    },
+  );
+  const url = `http://127.0.0.1:${server.addr.port}/`;
+  await (await fetch(url, { method: "POST", body: "x" })).body?.cancel();
+  assertEquals(children, []);
 });

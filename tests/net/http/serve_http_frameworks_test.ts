@@ -281,3 +281,20 @@ Deno.test("requestContext() with asyncContext tells concurrent requests apart", 
   const texts = await Promise.all(replies.map((reply) => reply.text()));
   assertEquals(texts, ["/a", "/b"]);
 });
+
+Deno.test("requestContext() with asyncContext works for two servers", async () => {
+  const servers = ["one", "two"].map((name) =>
+    serveHttp(
+      withValue(background(), nameKey, name),
+      { ...here, asyncContext: true },
+      (_ctx, request) =>
+        new Response(requestContext(new Request(request)).value(nameKey)),
+    )
+  );
+  const names: string[] = [];
+  for (const server of servers) {
+    names.push(await (await get(server, "/")).text());
+    await server.shutdown();
+  }
+  assertEquals(names, ["one", "two"]);
+});

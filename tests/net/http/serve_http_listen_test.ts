@@ -19,6 +19,7 @@ import {
 } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { hasIpv6 } from "../ipv6.ts";
+import { SocketPath } from "../socket_path.ts";
 import { TcpClient } from "../tcp/tcp_client.ts";
 import { untilRefused } from "./until_refused.ts";
 
@@ -271,6 +272,30 @@ Deno.test({
     }
   },
 });
+
+for (const removeStale of [undefined, true, false]) {
+  const what = removeStale === false ? "leaves" : "takes over";
+  Deno.test({
+    name:
+      `serveHttp() ${what} the file of a dead socket if removeStale is ${removeStale}`,
+    ignore: onWindows,
+    async fn() {
+      using at = new SocketPath();
+      at.leaveStale();
+      const options = removeStale === undefined
+        ? { path: at.path }
+        : { path: at.path, removeStale };
+      const serve = () =>
+        serveHttp(background(), options, () => new Response("served"));
+      if (removeStale === false) {
+        assertThrows(serve, Deno.errors.AddrInUse);
+        return;
+      }
+      await using _server = serve();
+      assert((await getByPath(at.path)).endsWith("served"));
+    },
+  });
+}
 
 // IPv6
 

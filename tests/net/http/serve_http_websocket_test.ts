@@ -260,6 +260,28 @@ Deno.test("serveHttp() closes a WebSocket with 1001 while it waits for an upload
   assertEquals(await peer.next(), undefined);
 });
 
+Deno.test("serveHttp() closes a WebSocket with 1001 at the end of the grace period that has opened while it waits for an upload", async () => {
+  const upgrader = new Upgrader(echo);
+  const entered = Promise.withResolvers<void>();
+  const server = serveHttp(background(), here, async (ctx, request) => {
+    if (request.method === "GET") return upgrader.handler(ctx, request);
+    entered.resolve();
+    return new Response(await request.text());
+  });
+  using upload = await TcpClient.connect(server.addr);
+  await upload.write(
+    "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 8\r\n\r\nhalf",
+  );
+  await entered.promise;
+  server.shutdown();
+  // Longer than the first turns of the drain, in which it closes all sockets.
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  using peer = await SilentPeer.connect(server);
+  await upgrader.opened;
+  await server.shutdown({ grace: 0 });
+  assertEquals(await peer.next(), "close 1001");
+});
+
 Deno.test("serveHttp() refuses new WebSockets while it drains", async () => {
   const released = Promise.withResolvers<void>();
   const entered = Promise.withResolvers<void>();

@@ -80,6 +80,38 @@ Deno.test("serveHttp() lets a handler answer that does not look at a malformed H
   assertEquals(await outcome(() => new Response(), {}, "a<b"), [200, []]);
 });
 
+for (
+  const [what, head, failure] of [
+    [
+      "a POST without a body",
+      "POST / HTTP/1.1\r\n",
+      new Deno.errors.BadResource("no such file"),
+    ],
+    [
+      "a GET with a body",
+      "GET / HTTP/1.1\r\nContent-Length: 1\r\n",
+      new Deno.errors.BadResource("no such file"),
+    ],
+    ["a POST", "POST / HTTP/1.1\r\n", undefined],
+  ] as const
+) {
+  const error = failure === undefined ? "undefined" : failure.name;
+  Deno.test(`serveHttp() answers 500 and reports it if the handler of ${what} fails with ${error}`, async () => {
+    const errors: unknown[] = [];
+    await using server = serveHttp(
+      background(),
+      { ...here, onError: (error) => errors.push(error) },
+      () => {
+        throw failure;
+      },
+    );
+    using client = await TcpClient.connect(server.addr);
+    await client.write(`${head}Host: test\r\n\r\n`);
+    const reply = await client.readUntil("\r\n");
+    assertEquals([reply.slice(9, 12), errors], ["500", [failure]]);
+  });
+}
+
 // requestTimeout
 
 Deno.test("serveHttp() answers 504 and reports nothing if a handler wraps its requestTimeout", async () => {

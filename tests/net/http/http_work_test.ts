@@ -1,0 +1,264 @@
+// The timers and turns of serveHttp, on a platform that the test controls.
+
+import {
+  background,
+  cause,
+  ClientGone,
+  type Context,
+  serveHttp,
+} from "@curfew/context";
+import { assertEquals, assertInstanceOf } from "@std/assert";
+import { realTimers } from "../../../net/real_timers.ts";
+import { FakePlatform } from "./fake_platform.ts";
+
+/** Time in ms between two looks at the requests in flight. */
+const look = 25;
+
+/** Pauses in ms of the shutdown. */
+const lastArrivals = 3;
+const lastAnswers = 10;
+const flush = 100;
+const lastCall = 50;
+
+function request(path = "/"): Request {
+  return new Request(`http://127.0.0.1${path}`);
+}
+
+/** Lets all that is ready go on, for one turn of the real event loop. */
+const { setTimeout } = realTimers;
+function turn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve));
+}
+
+/** A handler whose requests are all in flight until they are released. */
+class Held {
+  readonly ctxs: Context[] = [];
+  readonly #released = Promise.withResolvers<void>();
+  readonly release: () => void = this.#released.resolve;
+
+  readonly handler = async (ctx: Context): Promise<Response> => {
+    this.ctxs.push(ctx);
+    await this.#released.promise;
+    return new Response("late");
+  };
+}
+
+Deno.test("serveHttp() looks at its requests every 25 ms as long as there are any", async () => {
+  using platform = new FakePlatform();
+  const held = new Held();
+  const server = serveHttp(background(), {}, held.handler);
+  assertEquals(platform.waiting, []);
+  const replies = [platform.ask(request()), platform.ask(request())];
+  assertEquals(platform.waiting, [look]);
+  platform.runTimer();
+  assertEquals(platform.waiting, [look]);
+  held.release();
+  await Promise.all(replies);
+  await turn();
+  assertEquals([server.inFlight, platform.waiting], [0, [look]]);
+  platform.runTimer();
+  assertEquals(platform.waiting, []);
+  await platform.ask(request());
+  assertEquals(platform.waiting, [look]);
+  server.shutdown({ grace: 0 });
+  await turn();
+  assertEquals(platform.waiting, []);
+  await server.finished;
+});
+
+Deno.test("serveHttp() asks for the signal of a request once, at the second look", async () => {
+  using platform = new FakePlatform();
+  const held = new Held();
+  const server = serveHttp(background(), {}, held.handler);
+  const controller = new AbortController();
+  let asked = 0;
+  const watched = Object.defineProperty(request(), "signal", {
+    get: () => (asked++, controller.signal),
+  });
+  platform.ask(watched);
+  for (const expected of [0, 1, 1]) {
+    platform.runTimer();
+    assertEquals(asked, expected);
+  }
+  controller.abort();
+  assertInstanceOf(cause(held.ctxs[0]!), ClientGone);
+  held.release();
+  server.shutdown({ grace: 0 });
+  await server.finished;
+});
+
+for (const looks of [0, 1]) {
+  const name = looks === 0
+    ? "a request whose client has gone"
+    : "GET /forgotten";
+  Deno.test(`finished names a request that Deno forgets after ${looks} looks: ${name}`, async () => {
+    using platform = new FakePlatform();
+    const held = new Held();
+    const server = serveHttp(background(), {}, held.handler);
+    const forgotten = request("/forgotten");
+    platform.ask(forgotten);
+    for (let i = 0; i < looks; i++) platform.runTimer(look);
+    Object.defineProperty(forgotten, "url", {
+      get() {
+        throw new TypeError("request closed");
+      },
+    });
+    const finished = server.shutdown({ grace: 0 });
+    await turn();
+    platform.runTimer(lastCall);
+    assertEquals((await finished).forcedRequests, [name]);
+    held.release();
+  });
+}
+
+Deno.test("serveHttp() looks at no request after the end of the grace period, and leaves no timer", async () => {
+  using platform = new FakePlatform();
+  const held = new Held();
+  const server = serveHttp(background(), {}, held.handler);
+  const reply = platform.ask(request());
+  server.shutdown();
+  await turn();
+  assertEquals(platform.waiting, [look, lastArrivals]);
+  server.shutdown({ grace: 0 });
+  await turn();
+  assertEquals(platform.waiting, [lastArrivals, lastAnswers, lastCall]);
+  assertEquals((await reply).status, 503);
+  platform.runTimer(lastCall);
+  assertEquals((await server.finished).forcedRequests, ["GET /"]);
+  assertEquals(platform.waiting, [lastArrivals]);
+  held.release();
+  platform.runTimer();
+  await turn();
+});
+
+Deno.test("serveHttp() leaves no timer if the grace period ends while it waits for silent clients", async () => {
+  using platform = new FakePlatform();
+  platform.shutdown = () => new Promise(() => {});
+  const server = serveHttp(background(), {}, () => new Response());
+  server.shutdown();
+  await turn();
+  platform.runTimer(lastArrivals);
+  await turn();
+  assertEquals(platform.waiting, [flush]);
+  server.shutdown({ grace: 0 });
+  await turn();
+  assertEquals(platform.waiting, [flush, lastAnswers, lastCall]);
+  platform.runTimer(lastCall);
+  const { lingering } = await server.finished;
+  assertEquals(lingering, ["a connection"]);
+  await turn();
+  assertEquals(platform.waiting, []);
+});
+
+for (const isForced of [false, true]) {
+  const when = isForced ? "of the grace period" : "of the drain";
+  Deno.test(`serveHttp() answers 503 without calling the handler after the end ${when}`, async () => {
+    using platform = new FakePlatform();
+    const held = new Held();
+    const server = serveHttp(background(), {}, held.handler);
+    const first = platform.ask(request());
+    server.shutdown();
+    await turn();
+    if (isForced) {
+      server.shutdown({ grace: 0 });
+      await turn();
+    } else {
+      held.release();
+      await first;
+      platform.runTimer(lastArrivals);
+      await server.finished;
+    }
+    const reply = await platform.ask(request());
+    assertEquals([reply.status, reply.headers.get("connection")], [
+      503,
+      "close",
+    ]);
+    assertEquals(held.ctxs.length, 1);
+    if (isForced) platform.runTimer(lastCall);
+    // The handler has ended too late to be counted among the drained.
+    held.release();
+    await turn();
+    const { refused, drained } = await server.finished;
+    assertEquals([refused, drained], isForced ? [1, 0] : [0, 1]);
+    if (isForced) platform.runTimer(lastArrivals);
+    await turn();
+  });
+}
+
+Deno.test("serveHttp() counts no request as drained that ends after the grace period", async () => {
+  using platform = new FakePlatform();
+  const held = new Held();
+  const server = serveHttp(background(), {}, held.handler);
+  platform.ask(request());
+  server.shutdown();
+  await turn();
+  server.shutdown({ grace: 0 });
+  await turn();
+  held.release();
+  await turn();
+  assertEquals(server.inFlight, 0);
+  for (const ms of [lastArrivals, lastAnswers]) platform.runTimer(ms);
+  const { drained, forced } = await server.finished;
+  assertEquals([drained, forced], [0, 1]);
+});
+
+/**
+ * Turns of the event loop that a drain waits for. `turns` are the times in ms that
+ * they take, or "request" if one arrives in that turn; 0 ms after the last one.
+ */
+async function turnsOf(
+  turns: readonly (number | "request")[],
+): Promise<number> {
+  using platform = new FakePlatform();
+  const server = serveHttp(background(), {}, () => new Response());
+  let count = 0;
+  platform.onTurn = () => {
+    const each = turns[count++] ?? 0;
+    if (each === "request") platform.ask(request());
+    else platform.now += each;
+  };
+  server.shutdown();
+  await turn();
+  platform.runTimer(lastArrivals);
+  await server.finished;
+  assertEquals(platform.servers[0]!.shutdowns, 1);
+  return count;
+}
+
+for (
+  const [what, turns, expected] of [
+    ["after 4 quiet turns", [], 4],
+    ["only after 4 in a row", [0, 0, 0, 1], 8],
+    ["after turns of less than 1 ms", [0.9, 0.9, 0.9, 0.9], 4],
+    ["only after 4 turns without a request", [0, 0, "request"], 7],
+    ["after 60 turns at most", new Array(100).fill(1), 60],
+  ] as [string, (number | "request")[], number][]
+) {
+  Deno.test(`serveHttp() stops listening ${what}`, async () => {
+    assertEquals(await turnsOf(turns), expected);
+  });
+}
+
+Deno.test("maxInFlight of 0 refuses every request", async () => {
+  using platform = new FakePlatform();
+  const server = serveHttp(
+    background(),
+    { maxInFlight: 0 },
+    () => new Response(),
+  );
+  assertEquals((await platform.ask(request())).status, 503);
+  await server.shutdown({ grace: 0 });
+});
+
+Deno.test("maxBodyBytes of 0 refuses every body", async () => {
+  using platform = new FakePlatform();
+  const server = serveHttp(
+    background(),
+    { maxBodyBytes: 0 },
+    async (_ctx, request) => new Response(await request.text()),
+  );
+  const post = { method: "POST", body: "x" };
+  const reply = await platform.ask(new Request(request(), post));
+  assertEquals(reply.status, 413);
+  await server.shutdown({ grace: 0 });
+});

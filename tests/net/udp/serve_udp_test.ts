@@ -605,14 +605,27 @@ Deno.test("serveUdp() drains in real time under a fake clock", async () => {
   assertEquals((await server.finished).received, 0);
 });
 
-Deno.test("serveUdp() names the port that is in use", () => {
-  using taken = new UdpClient({ transport: "udp", hostname: "", port: 0 });
-  const { port } = taken.conn.addr as Deno.NetAddr;
+Deno.test("serveUdp() names the port that is in use, by another server as well", async () => {
+  await using taken = serveUdp(background(), { ...local, grace: 0 }, () => {});
+  const { port } = taken.addr;
   assertThrows(
-    () => serveUdp(background(), { port }, () => {}),
+    () => serveUdp(background(), { ...local, port }, () => {}),
     Deno.errors.AddrInUse,
     `serveUdp: port ${port} is already in use`,
   );
+});
+
+Deno.test({
+  name:
+    "serveUdp() with reuseAddress shares a port with a server that has it too",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    const options = { ...local, reuseAddress: true, grace: 0 };
+    await using one = serveUdp(background(), options, () => {});
+    const { port } = one.addr;
+    await using other = serveUdp(background(), { ...options, port }, () => {});
+    assertEquals(other.addr.port, port);
+  },
 });
 
 for (

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
-import { IdleTimer } from "../../net/idle_timer.ts";
+import { IdleTimeout, IdleTimer } from "../../net/idle_timer.ts";
 import { putOn } from "../context/settable_clock.ts";
 
 /** Moves the fake clock, and lets everything run that waited for it. */
@@ -68,4 +68,13 @@ Deno.test("an idle timer does not wait longer when the wall clock is set back", 
     clearTimeout(guard);
     timer.stop();
   }
+});
+
+Deno.test("an IdleTimeout has the timeout, and says it", () => {
+  const error = new IdleTimeout(1_000);
+  assertEquals(
+    `${error}`,
+    "IdleTimeout: nothing was sent or received for 1000 ms",
+  );
+  assertEquals(error.idleTimeout, 1_000);
 });

@@ -105,12 +105,13 @@ Deno.test("a server drains when its ctx is done, and is closed once its work has
   assertEquals(states, ["draining", "closed"]);
 });
 
-Deno.test("the contexts of handlers are done once a server is closed", async () => {
+Deno.test("once a server is closed, the contexts of handlers are done, and not because of the grace period", async () => {
   const server = new TestServer(background());
   const { handlers } = server.lifetime;
   server.work.drained.resolve();
   await server.shutdown();
   assert(handlers.err !== undefined);
+  assertStrictEquals(cause(handlers), handlers.err);
 });
 
 Deno.test("a server takes new work during the lame duck, in which its draining ctx is open", async () => {

@@ -515,6 +515,7 @@ for (const end of ["returns", "rejects", "reads on"] as const) {
       async (_ctx, peer) => {
         const iterator = peer[Symbol.asyncIterator]();
         await iterator.next();
+        await until(() => server.stats.received === 2);
         ctx.cancel();
         await release.promise;
         if (end === "rejects") throw new Error("too late to be told");

@@ -20,11 +20,18 @@ export interface OpenNode {
   readonly site: CreationSite;
 }
 
+/** A node that has not ended. */
+interface Entry {
+  /** Weak, so that what the test has dropped can be collected. */
+  readonly ref: WeakRef<Node>;
+  /** Until the site is known: it keeps the node, and others in its frames, alive. */
+  stack: CapturedStack | undefined;
+  site: CreationSite | undefined;
+}
+
 /** Follows the tree from its creation until it is disposed of. */
 export class OpenNodes implements TreeObserver, Disposable {
-  /** Weak, so that what the test has dropped can be collected. */
-  readonly #nodes = new Map<number, WeakRef<Node>>();
-  readonly #stacks = new Map<number, CapturedStack>();
+  readonly #entries = new Map<number, Entry>();
   readonly #ids = new WeakMap<Node, number>();
   readonly #described = new WeakMap<object, () => string>();
   readonly #observing: Disposable;
@@ -40,13 +47,16 @@ export class OpenNodes implements TreeObserver, Disposable {
     return this.#events;
   }
 
-  /** The nodes that are open now, in order of creation. */
+  /**
+   * The nodes that are open now, in order of creation. Nothing here keeps them alive
+   * any longer once the turn is over.
+   */
   open(): OpenNode[] {
     const open: OpenNode[] = [];
-    for (const [id, ref] of this.#nodes) {
-      const node = ref.deref();
-      if (node === undefined) this.#forget(id);
-      else open.push({ node, site: creationSite(this.#stacks.get(id)!) });
+    for (const [id, entry] of this.#entries) {
+      const node = entry.ref.deref();
+      if (node === undefined) this.#entries.delete(id);
+      else open.push({ node, site: siteOf(entry) });
     }
     return open;
   }
@@ -60,14 +70,17 @@ export class OpenNodes implements TreeObserver, Disposable {
     this.#events++;
     const id = this.#created++;
     this.#ids.set(node, id);
-    this.#nodes.set(id, new WeakRef(node));
-    this.#stacks.set(id, captureStack());
+    this.#entries.set(id, {
+      ref: new WeakRef(node),
+      stack: captureStack(),
+      site: undefined,
+    });
   }
 
   ended(node: Node): void {
     this.#events++;
     const id = this.#ids.get(node);
-    if (id !== undefined) this.#forget(id);
+    if (id !== undefined) this.#entries.delete(id);
   }
 
   described(ctx: object, _purpose: Purpose, describe: () => string): void {
@@ -77,11 +90,13 @@ export class OpenNodes implements TreeObserver, Disposable {
   [Symbol.dispose](): void {
     this.#observing[Symbol.dispose]();
   }
+}
 
-  #forget(id: number): void {
-    this.#nodes.delete(id);
-    this.#stacks.delete(id);
-  }
+/** Found when it is first needed, which takes longer than to capture a stack. */
+function siteOf(entry: Entry): CreationSite {
+  entry.site ??= creationSite(entry.stack!);
+  entry.stack = undefined;
+  return entry.site;
 }
 
 /** Names the call that created a node. A sleep reads as `sleep(1000)`. */

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   afterFunc,
@@ -106,6 +108,38 @@ for (const [name, f] of Object.entries(clean)) {
     await assertNoLeaks(async () => void await f(parent));
   });
 }
+
+setFlagsFromString("--expose-gc");
+const gc: () => void = runInNewContext("gc");
+
+/** Runs `f` with the garbage collector shown, as by the flag --expose-gc. */
+async function withCollector(f: () => Promise<unknown>): Promise<void> {
+  Object.assign(globalThis, { gc });
+  try {
+    await f();
+  } finally {
+    Reflect.deleteProperty(globalThis, "gc");
+  }
+}
+
+Deno.test("assertNoLeaks() with gc() accepts contexts that nothing refers to", async () => {
+  await withCollector(() =>
+    assertNoLeaks(() => {
+      for (let i = 0; i < 10; i++) void withCancel(background()).signal;
+    })
+  );
+});
+
+Deno.test("assertNoLeaks() with gc() reports a child of a root that something refers to", async () => {
+  const kept: Context[] = [];
+  await withCollector(() =>
+    assertRejects(
+      () => assertNoLeaks(() => void kept.push(withCancel(background()))),
+      Error,
+      "withCancel at ",
+    )
+  );
+});
 
 Deno.test("assertNoLeaks() ignores what was there before", async () => {
   using parent = withTimeout(background(), 60_000);

@@ -1,0 +1,54 @@
+// Facts about contexts, as the inspector keeps them.
+
+import { assert, assertEquals } from "@std/assert";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { afterFunc, background, withCancel } from "@curfew/context";
+import { inspect } from "@curfew/context/inspect";
+import { captureStack } from "../../../context/creation_site.ts";
+import { Facts } from "../../../context/inspect/recorder.ts";
+
+setFlagsFromString("--expose-gc");
+const gc: () => void = runInNewContext("gc");
+
+/** Returns how many of `objects` are alive once nothing else refers to them. */
+async function countAlive(objects: object[]): Promise<number> {
+  const refs = objects.splice(0).map((object) => new WeakRef(object));
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  gc();
+  return refs.filter((ref) => ref.deref() !== undefined).length;
+}
+
+/** In the frames of the stack of its facts, like a context. */
+class Recorded {
+  readonly facts = new Facts(0, 0, captureStack());
+}
+
+Deno.test("Facts keep nothing of the stack alive once their site is known", async () => {
+  const recorded = Array.from({ length: 10 }, () => new Recorded());
+  const facts = recorded.map(({ facts }) => facts);
+  for (const { site } of facts) assert(site !== undefined);
+  assertEquals(await countAlive(recorded), 0);
+  assert(facts.every(({ isSampled }) => isSampled));
+});
+
+Deno.test("recent() lets go of the contexts that have ended", async () => {
+  using inspector = inspect();
+  const ended = Array.from({ length: 10 }, () => withCancel(background()));
+  ended.forEach((ctx) => afterFunc(ctx, () => {}));
+  ended.forEach((ctx) => ctx.cancel("why"));
+  assertEquals(inspector.recent().length, 10);
+  assertEquals(await countAlive(ended), 0);
+});
+
+Deno.test("recent() shows a context that is older than the inspector, with what ended below it", () => {
+  const top = withCancel(background());
+  const middle = withCancel(top);
+  using inspector = inspect();
+  withCancel(middle);
+  top.cancel("why");
+  assertEquals(
+    inspector.recent().map(({ age, causes, others }) => [age, causes, others]),
+    [[undefined, ["why"], 2]],
+  );
+});

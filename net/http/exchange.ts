@@ -275,7 +275,7 @@ export class Exchange implements Linked<Exchange> {
 
   /** Called when the handler has ended. Returns what goes out. */
   #settle(response: Response): Response {
-    if (this.#body?.isRead === false) this.#body.end();
+    if (this.#body?.isUsedBy(response) === false) this.#body.end();
     if (this.#phase !== "handling") {
       discard(response);
       if (this.#phase === "preempted") this.#phase = "sending";

@@ -117,6 +117,14 @@ export class RequestBody {
     return this.#phase === "reading";
   }
 
+  /** True if the body is being read, or will be as the source of `response`. */
+  isUsedBy(response: Response): boolean {
+    if (this.isRead) return true;
+    const stream = this.#stream;
+    if (stream === undefined || stream === null) return false;
+    return stream.locked || stream === response.body;
+  }
+
   /** Resolves when the body has been read, or will not be read any further. */
   whenOver(): Promise<void> {
     if (this.#phase === "over") return Promise.resolve();

@@ -153,6 +153,38 @@ for (const [read, f] of Object.entries(reads)) {
   });
 }
 
+for (
+  const [how, bodyOf] of [
+    ["passes on", (request) => request.body],
+    [
+      "passes on through another stream",
+      (request) => request.body!.pipeThrough(new TransformStream()),
+    ],
+  ] as [string, (request: Request) => ReadableStream<Uint8Array> | null][]
+) {
+  Deno.test(`serveHttp() finishes an upload that its handler ${how} while the server drains`, async () => {
+    const entered = Promise.withResolvers<void>();
+    const gate = Promise.withResolvers<void>();
+    const server = serveHttp(background(), here, async (_ctx, request) => {
+      entered.resolve();
+      await gate.promise;
+      return new Response(bodyOf(request));
+    });
+    using client = await TcpClient.connect(server.addr);
+    await client.write(`${head}Content-Length: 6\r\n\r\none`);
+    await entered.promise;
+    const finished = server.shutdown();
+    // Longer than the first turns of the drain.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    gate.resolve();
+    await client.readUntil("one");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await client.write("two");
+    await client.readUntil("two");
+    assertEquals((await finished).forced, 0);
+  });
+}
+
 Deno.test("serveHttp() waits for an upload that its handler has yet to read", async () => {
   const entered = Promise.withResolvers<void>();
   const gate = Promise.withResolvers<void>();
@@ -212,26 +244,32 @@ for (
   });
 }
 
-Deno.test("serveHttp() does not wait for an upload that its handler has left unread while it answers", async () => {
-  const { readable, writable } = new TransformStream<string, string>();
-  const writer = writable.getWriter();
-  writer.write("first,");
-  const server = serveHttp(
-    background(),
-    here,
-    () => new Response(readable.pipeThrough(new TextEncoderStream())),
-  );
-  using client = await TcpClient.connect(server.addr);
-  await client.write(`${head}Content-Length: 6\r\n\r\none`);
-  await client.readUntil("first,");
-  const finished = server.shutdown();
-  await untilRefused(server);
-  assertEquals(server.inFlight, 1);
-  await writer.write("last.");
-  await client.readUntil("last.");
-  await writer.close();
-  assertEquals((await finished).forced, 0);
-});
+for (const isLookedAt of [false, true]) {
+  const how = isLookedAt ? "only looked at" : "left unread";
+  Deno.test(`serveHttp() does not wait for an upload that its handler has ${how} while it answers`, async () => {
+    const { readable, writable } = new TransformStream<string, string>();
+    const writer = writable.getWriter();
+    writer.write("first,");
+    const server = serveHttp(
+      background(),
+      here,
+      (_ctx, request) => {
+        if (isLookedAt) assert(request.body !== null);
+        return new Response(readable.pipeThrough(new TextEncoderStream()));
+      },
+    );
+    using client = await TcpClient.connect(server.addr);
+    await client.write(`${head}Content-Length: 6\r\n\r\none`);
+    await client.readUntil("first,");
+    const finished = server.shutdown();
+    await untilRefused(server);
+    assertEquals(server.inFlight, 1);
+    await writer.write("last.");
+    await client.readUntil("last.");
+    await writer.close();
+    assertEquals((await finished).forced, 0);
+  });
+}
 
 Deno.test("serveHttp() does not wait for an upload that its handler has not read", async () => {
   const server = serveHttp(background(), here, () => new Response("no!"));

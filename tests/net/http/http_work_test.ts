@@ -111,6 +111,27 @@ for (const looks of [0, 1]) {
   });
 }
 
+Deno.test("serveHttp() reports a handler that fails after Deno has forgotten its request", async () => {
+  using platform = new FakePlatform();
+  const failure = new Error("too late");
+  const errors: unknown[] = [];
+  const server = serveHttp(
+    background(),
+    { onError: (error) => errors.push(error) },
+    () => {
+      throw failure;
+    },
+  );
+  const forgotten = Object.defineProperty(request(), "url", {
+    get() {
+      throw new TypeError("request closed");
+    },
+  });
+  assertEquals((await platform.ask(forgotten)).status, 500);
+  assertEquals(errors, [failure]);
+  await server.shutdown({ grace: 0 });
+});
+
 Deno.test("serveHttp() looks at no request after the end of the grace period, and leaves no timer", async () => {
   using platform = new FakePlatform();
   const held = new Held();

@@ -3,7 +3,7 @@
 import type { Context } from "./context.ts";
 import { assertContext, label, Leaf } from "./tree.ts";
 
-/** The real one: a test clock may replace it, and run nothing before it ticks. */
+/** The platform's: that of a test clock may run nothing until the clock ticks. */
 const { queueMicrotask } = globalThis;
 
 /**

@@ -3,10 +3,10 @@
  *
  * Invariants:
  *
- * 1. Time never follows a step of the wall clock, in either direction. It is the
- *    wall clock minus a cached offset, since reading the monotonic clock costs
- *    twice as much. An offset is good for the 100 ms of wall time that follow its
- *    measurement, so its error is below 100 ms and lasts for 100 ms at most.
+ * 1. A step of the wall clock, in either direction, moves time by less than 100 ms
+ *    and for 100 ms at most. Time is the wall clock minus a cached offset, since
+ *    reading the monotonic clock costs twice as much, and an offset is good for the
+ *    100 ms of wall time that follow its measurement.
  * 2. A test clock is whatever replaces `Date.now`. While one is installed, time
  *    follows it, forward only: a test clock that goes back is another clock, and so
  *    is another instance with the same functions (test_clock_instance.ts).
@@ -16,7 +16,7 @@
 
 import { TestClockInstance } from "./test_clock_instance.ts";
 
-/** The clocks that were there first; undefined for a test clock. */
+/** The `Date.now` that was there first; undefined if it is a test clock's. */
 const wallNow =
   /\[native code\]/.test(Function.prototype.toString.call(Date.now))
     ? Date.now
@@ -38,7 +38,7 @@ export class Clock {
   /** The `Date.now` that `#offset` belongs to. */
   #source: typeof Date.now | undefined = wallNow;
   readonly #instance = new TestClockInstance();
-  /** Wall time minus time, in whole ms. */
+  /** Wall time minus time, in ms; whole unless a test clock has fractions. */
   #offset = 0;
   /** Monotonic time minus time; changes only when a test clock is removed. */
   #origin = 0;
@@ -77,7 +77,7 @@ export class Clock {
     return this.#source !== wallNow;
   }
 
-  /** The wall time at `time`, as far as the wall clock is not set until then. */
+  /** The wall time at `time`, unless the wall clock is stepped before then. */
   toWall(time: number): number {
     this.now();
     return time + this.#offset;

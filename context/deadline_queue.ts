@@ -16,7 +16,7 @@ import { Alarm } from "./alarm.ts";
 import { Clock } from "./clock.ts";
 import { DeadlineHeap, type HeapFields, nowhere } from "./deadline_heap.ts";
 
-/** The real one: a test clock may replace it, and run nothing before it ticks. */
+/** The platform's: that of a test clock may run nothing until the clock ticks. */
 const { queueMicrotask } = globalThis;
 
 /** Access to the private fields of entries. */
@@ -104,7 +104,7 @@ export class DeadlineQueue<E> {
     return entry;
   }
 
-  /** Something waits for a context with a deadline until {@linkcode release}. */
+  /** Keeps the alarm set, for something that waits, until {@linkcode release}. */
   hold(): void {
     if (this.#holders++ === 0) this.#setAlarm();
   }
@@ -112,8 +112,8 @@ export class DeadlineQueue<E> {
   release(): void {
     this.#holders--;
     if (this.#holders > 0 || this.#isReleasing) return;
-    // The process ends when nothing keeps it alive after the microtasks, so a
-    // burst of contexts costs one alarm released, not one each.
+    // Nothing ends the process before the microtasks have run, so a burst of
+    // contexts releases the alarm once.
     this.#isReleasing = true;
     queueMicrotask(this.#releaseAlarm);
   }

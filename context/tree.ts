@@ -18,10 +18,10 @@
  *    with how deeply subscribers call each other, never with the number of nodes.
  * 3. Everything that ends together is marked together: all deadlines that are due,
  *    all nodes that are joined to one foreign signal.
- * 4. Reading a node refreshes it: contexts above that have come due or whose signal
- *    was aborted are marked first, so `err` and `signal` never disagree. Reads that
- *    nest deeper than {@linkcode deepestLook} leave it to the loop that called them
- *    to notify.
+ * 4. Reading a node, a look, refreshes it: contexts above that have come due or
+ *    whose signal was aborted are marked first, so `err` and `signal` never disagree.
+ *    Looks that nest deeper than {@linkcode deepestLook} leave it to the loop that
+ *    called them to notify.
  * 5. An exception stops no other subscriber. It is reported like the exception of
  *    an event listener. A stack that is nearly full throws before anything is
  *    marked.
@@ -42,7 +42,7 @@ import { assertKey, createKey, type Key } from "./key.ts";
 import { newCanceled, newDeadlineExceeded } from "./slow_dom_exception.ts";
 import { observer } from "./tree_observer.ts";
 
-/** The real one: a test clock may replace it, and run nothing before it ticks. */
+/** The platform's: that of a test clock may run nothing until the clock ticks. */
 const { queueMicrotask } = globalThis;
 
 /** The end of a context; shared by everything that ended with it (invariant 6). */
@@ -101,14 +101,14 @@ interface Subscriber {
   notify(ending: Ending): void;
 }
 
-/** Signals that are read by listeners of each other may nest this deeply. */
+/** Maximum depth of listeners that each abort the next signal by reading it. */
 const deepestEarlyAbort = 32;
 
 /** The signal and the promise of a node. */
 class Observers implements Subscriber {
   /**
-   * Never used. While one of them is alive, the engine keeps the code that it has
-   * optimized for them, even if garbage is collected when no other is.
+   * Never read. V8 discards the code that it has optimized for a class when a garbage
+   * collection finds no instance; this one is always there.
    */
   static readonly #kept = new Observers();
   static #earlyAborts = 0;
@@ -483,7 +483,7 @@ class Joint {
     this.#ties.delete(tie);
     if (this.#ties.size > 0) return;
     this.#joined.removeEventListener("abort", this.#listener);
-    // One that has ended is kept, for those who come later end with the same err.
+    // Kept if it has ended: nodes that are joined later end with the same err.
     if (this.#ending === undefined) Joint.#joints.delete(this.#key);
   }
 
@@ -508,14 +508,14 @@ class Joint {
   }
 }
 
-/** Looks that mark something may nest this deeply before they leave it to others. */
+/** Maximum depth of nested looks that notify (invariant 4). */
 const deepestLook = 32;
 
 /** A context that can end. */
 export class Node extends TreeContext implements CancelableContext {
   readonly #parent: Context;
   readonly #scope: ValueContext | undefined;
-  /** The nearest deadline above or here. */
+  /** The nearest deadline above or here, unless it was ignored or adopted. */
   #due: DeadlineNode | undefined;
   /** The nearest tie above or here. */
   #tie: Tie | undefined;
@@ -525,7 +525,7 @@ export class Node extends TreeContext implements CancelableContext {
   #first: Node | undefined;
   #last: Node | undefined;
   #previous: Node | undefined;
-  /** The next sibling; once marked, the next to be notified. */
+  /** The next sibling; once the node is marked, the next to be notified. */
   #next: Node | undefined;
 
   /** Set when the node is marked. */
@@ -736,6 +736,7 @@ export class Node extends TreeContext implements CancelableContext {
     } while (node !== undefined);
   }
 
+  /** Takes the node out of the queue of deadlines and stops holding it. */
   #leaveQueue(): void {
     const due = this.#due!;
     if (due === this as unknown) deadlines.remove(due);
@@ -747,7 +748,7 @@ export class Node extends TreeContext implements CancelableContext {
     for (; tie?.node === this; tie = tie.outer) tie.release();
   }
 
-  /** Appends the node to those that are to be notified. */
+  /** Appends the node to the list of nodes to notify. */
   #awaitTurn(): void {
     if (Node.#marked === undefined) Node.#marked = this;
     else Node.#lastMarked!.#next = this;
@@ -898,7 +899,7 @@ export class Node extends TreeContext implements CancelableContext {
     return true;
   }
 
-  /** Makes `node` see its deadline only when a node above is marked. */
+  /** Takes the deadline from `node`, which then ends by it when a node above does. */
   protected static ignoreDue(node: Node): void {
     node.#due = undefined;
   }
@@ -1066,8 +1067,8 @@ export class DeadlineNode extends Node {
 }
 
 /**
- * A deadline that can move to an earlier time: when a grace period begins, or the other
- * side of a port has told it.
+ * A deadline that can move to an earlier time: when a grace period begins, or when the
+ * other side of a port sends its own.
  */
 export abstract class GraceNode extends DeadlineNode {
   abstract get [graceEnd](): number;

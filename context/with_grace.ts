@@ -90,7 +90,9 @@ class GracePeriod extends GraceNode {
   }
 
   override [expiry](): Ending {
-    return Ending.canceled(causeOf(this.#origin));
+    const origin = this.#origin;
+    // The parent is still open if `contextPort` asks for this end beforehand.
+    return Ending.canceled(causeOf(origin) ?? Node.expiryOf(origin)?.cause);
   }
 
   override get [parentOf](): Context {

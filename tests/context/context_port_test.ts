@@ -233,12 +233,15 @@ Deno.test("withPort() cannot outlive the deadline of its parent", async () => {
 
 Deno.test("withPort() ends as its other side does when a grace period is over", async () => {
   using time = new FakeTime();
-  using service = withDeadline(background(), Date.now() + 1_000);
+  const at = Date.now() + 1_000;
+  using service = withDeadline(background(), at, { cause: "maintenance" });
   using ctx = withGrace(service, 500);
   using follower = await followed(ctx);
   assertEquals(remaining(follower), 1_500);
   time.tick(1_500);
+  // No message has arrived since.
   assertInstanceOf(follower.err, Canceled);
+  assertEquals(cause(follower), "maintenance");
 });
 
 Deno.test("withPort() counts the time that the message was under way", async () => {

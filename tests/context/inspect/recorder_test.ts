@@ -7,6 +7,7 @@ import { afterFunc, background, withCancel } from "@curfew/context";
 import { inspect } from "@curfew/context/inspect";
 import { captureStack } from "../../../context/creation_site.ts";
 import { Facts } from "../../../context/inspect/recorder.ts";
+import { observer } from "../../../context/tree_observer.ts";
 
 setFlagsFromString("--expose-gc");
 const gc: () => void = runInNewContext("gc");
@@ -51,4 +52,23 @@ Deno.test("recent() shows a context that is older than the inspector, with what 
     inspector.recent().map(({ age, causes, others }) => [age, causes, others]),
     [[undefined, ["why"], 2]],
   );
+});
+
+Deno.test("tree() names the context that was described, although another was created since", () => {
+  using inspector = inspect();
+  using first = withCancel(background());
+  using _second = withCancel(background());
+  observer!.described(first, "request", () => "GET /price");
+  assertEquals(
+    inspector.tree().children.map(({ name }) => name),
+    ["GET /price", undefined],
+  );
+});
+
+Deno.test("tree() gives a context that is older than the inspector one number", () => {
+  using older = withCancel(background());
+  using inspector = inspect();
+  using _child = withCancel(older);
+  const ids = () => inspector.tree().children.map(({ id }) => id);
+  assertEquals(ids(), ids());
 });

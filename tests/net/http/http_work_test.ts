@@ -103,11 +103,16 @@ for (const looks of [0, 1]) {
         throw new TypeError("request closed");
       },
     });
+    server.shutdown();
+    await turn();
     const finished = server.shutdown({ grace: 0 });
     await turn();
     platform.runTimer(lastCall);
-    assertEquals((await finished).forcedRequests, [name]);
+    const { forcedRequests, lingering } = await finished;
+    assertEquals([forcedRequests, lingering], [[name], [name]]);
     held.release();
+    platform.runTimer(lastArrivals);
+    await turn();
   });
 }
 

@@ -216,7 +216,6 @@ export class UdpSocket<
   }
 
   report(): Stats {
-    this.#close();
     this.#receiver.abandon();
     return this.stats;
   }

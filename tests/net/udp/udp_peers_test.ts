@@ -613,19 +613,25 @@ Deno.test("udpPeers() stops the idle timer of a peer whose handler has returned"
 });
 
 Deno.test({
-  name: "udpPeers() fails if it cannot join a multicast group",
+  name: "udpPeers() fails and reports it if it cannot join a multicast group",
   ignore: Deno.build.os !== "linux",
   async fn() {
+    const errors: unknown[] = [];
     const server = udpPeers(
       background(),
-      { port: 0, multicast: [{ address: "10.0.0.1" }], onError: () => {} },
+      {
+        port: 0,
+        multicast: [{ address: "10.0.0.1" }],
+        onError: (error) => errors.push(error),
+      },
       echo,
     );
-    await assertRejects(
+    const error = await assertRejects(
       () => server.finished,
       Error,
       "failed: cannot join the multicast group 10.0.0.1: ",
     );
+    assertEquals(errors, [error]);
   },
 });
 

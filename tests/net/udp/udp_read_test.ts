@@ -60,8 +60,14 @@ Deno.test("udpRead() closes the socket and reads nothing if ctx is done", async 
   const conn = listenUdp();
   using client = new UdpClient(conn.addr);
   await client.send("too late");
+  let reads = 0;
+  conn.receive = () => {
+    reads++;
+    return Promise.reject(new Deno.errors.BadResource("closed"));
+  };
   assertEquals((await udpRead(ctx, conn, () => {})).received, 0);
   assertClosed(conn);
+  assertEquals(reads, 0);
 });
 
 Deno.test("udpRead() rejects if other code closes the socket, and leaves ctx alone", async () => {

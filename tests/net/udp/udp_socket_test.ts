@@ -2,15 +2,14 @@
 
 import {
   background,
-  type Context,
   type DatagramHandler,
   serveUdp,
-  snapshot,
   udpPeers,
   udpRead,
   withCancel,
 } from "@curfew/context";
 import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import { observeTree } from "../../../context/tree_observer.ts";
 import { realTimers } from "../../../net/real_timers.ts";
 import { SocketPath, test } from "../socket_path.ts";
 import { until } from "../turn.ts";
@@ -211,17 +210,37 @@ Deno.test("serveUdp() starts the next handler when one rejects", async () => {
   assertEquals((await server.finished).failed, 1);
 });
 
+Deno.test("serveUdp() has closed its socket by the time it reports that it failed", async () => {
+  let isOpen = true;
+  const failure = new Deno.errors.NotConnected("the network is gone");
+  using _patched = onListen((conn) => {
+    const { close } = conn;
+    conn.receive = () => Promise.reject(failure);
+    conn.close = () => {
+      isOpen = false;
+      close.call(conn);
+    };
+  });
+  const reports: [error: unknown, isOpen: boolean][] = [];
+  const onError = (error: unknown) => reports.push([error, isOpen]);
+  const server = serveUdp(background(), { ...local, onError }, () => {});
+  const error = await assertRejects(() => server.finished);
+  assertEquals(reports, [[error, false]]);
+});
+
 test("serveUdp() with a path leaves nothing on its contexts for datagrams that are handled", async () => {
   using at = new SocketPath();
-  const seen = new Set<Context>();
   await using server = serveUdp(
     background(),
     { path: at.path },
-    async (handlerCtx) => {
-      seen.add(handlerCtx);
-      await Promise.resolve();
-    },
+    () => Promise.resolve(),
   );
+  const live = new Set<unknown>();
+  using _observed = observeTree({
+    created: (node) => live.add(node),
+    ended: (node) => live.delete(node),
+    described: () => {},
+  });
   const client = Deno.listenDatagram({
     transport: "unixpacket",
     path: `${at.path}.client`,
@@ -229,9 +248,25 @@ test("serveUdp() with a path leaves nothing on its contexts for datagrams that a
   for (let n = 0; n < 5; n++) await client.send(new Uint8Array(1), server.addr);
   await until(() => server.stats.handled === 5);
   client.close();
-  const [handlerCtx] = seen;
-  assertEquals(seen.size, 1);
-  assertEquals(snapshot(handlerCtx!).children, []);
+  assertEquals(live.size, 0);
+});
+
+test("serveUdp() with a path reports that it cannot remove the file of its socket", async () => {
+  using at = new SocketPath();
+  const errors: unknown[] = [];
+  const onError = (error: unknown) => errors.push(error);
+  const server = serveUdp(background(), { path: at.path, onError }, () => {});
+  const denied = new Deno.errors.PermissionDenied("no");
+  const { removeSync } = Deno;
+  Deno.removeSync = () => {
+    throw denied;
+  };
+  try {
+    await server.shutdown();
+  } finally {
+    Deno.removeSync = removeSync;
+  }
+  assertEquals(errors, [denied]);
 });
 
 const udp = { transport: "udp", port: 1 } as const;

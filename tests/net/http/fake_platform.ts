@@ -1,6 +1,6 @@
 /** Deno's side of a server, under the control of a test. */
 
-import { realTimers } from "../../../net/real_timers.ts";
+import { ManualTimers } from "../manual_timers.ts";
 
 type Handler = (
   request: Request,
@@ -23,10 +23,7 @@ interface Served {
  */
 export class FakePlatform implements Disposable {
   readonly servers: Served[] = [];
-  /** Delays in ms of all timers so far. */
-  readonly delays: number[] = [];
-  /** Timers that have not run. */
-  readonly #timers = new Map<number, { f: () => void; ms: number }>();
+  readonly timers = new ManualTimers();
   /** Returns an error for `Deno.serve` to throw. */
   failure: () => Error | undefined = () => undefined;
   /** Result of `shutdown()`. */
@@ -35,8 +32,6 @@ export class FakePlatform implements Disposable {
   /** Called in each turn that a drain waits for. */
   onTurn: () => void = () => {};
   readonly #serve = Deno.serve;
-  readonly #setTimeout = realTimers.setTimeout;
-  readonly #clearTimeout = realTimers.clearTimeout;
   readonly #clock = performance.now;
   readonly #digest = crypto.subtle.digest;
 
@@ -44,33 +39,11 @@ export class FakePlatform implements Disposable {
     Deno.serve =
       ((options: Served["options"], handler: Handler) =>
         this.#served(options, handler)) as unknown as typeof Deno.serve;
-    realTimers.setTimeout = ((f: () => void, ms: number) => {
-      const id = this.delays.push(ms);
-      this.#timers.set(id, { f, ms });
-      return id;
-    }) as unknown as typeof setTimeout;
-    realTimers.clearTimeout = (id) =>
-      void this.#timers.delete(id as unknown as number);
     performance.now = () => this.now;
     crypto.subtle.digest = () => {
       this.onTurn();
       return Promise.resolve(new ArrayBuffer(0));
     };
-  }
-
-  /** Delays in ms of the timers that have not run. */
-  get waiting(): number[] {
-    return [...this.#timers.values()].map(({ ms }) => ms);
-  }
-
-  /** Runs the oldest timer, or the oldest one of `delay` ms. */
-  runTimer(delay?: number): void {
-    for (const [id, { f, ms }] of this.#timers) {
-      if (delay !== undefined && ms !== delay) continue;
-      this.#timers.delete(id);
-      return f();
-    }
-    throw new Error(`no timer of ${delay} ms in ${this.waiting}`);
   }
 
   /** Has the first server answer a request, whose response counts as sent then. */
@@ -114,8 +87,7 @@ export class FakePlatform implements Disposable {
 
   [Symbol.dispose](): void {
     Deno.serve = this.#serve;
-    realTimers.setTimeout = this.#setTimeout;
-    realTimers.clearTimeout = this.#clearTimeout;
+    this.timers[Symbol.dispose]();
     performance.now = this.#clock;
     crypto.subtle.digest = this.#digest;
   }

@@ -24,6 +24,11 @@ function listen(options: HttpListenOptions = { port: 0 }): {
   return { listener, interruptions, failures };
 }
 
+/** Ends the pause before the listener listens again. */
+function endPause({ timers }: FakePlatform): void {
+  timers.fire(timers.pending[0]!);
+}
+
 const taken = () => new Deno.errors.AddrInUse("taken");
 const exhausted = () =>
   Object.assign(new Error("too many open files"), { code: "EMFILE" });
@@ -75,7 +80,7 @@ Deno.test("HttpListener listens again at the port it was given first", async () 
   const error = new Error("no more");
   await platform.servers[0]!.end(error);
   assertEquals(interruptions, [error]);
-  platform.runTimer();
+  endPause(platform);
   assertEquals(platform.servers.map(({ options }) => options.port), [0, 4_321]);
   await listener.close();
   assertEquals(platform.servers.map(({ shutdowns }) => shutdowns), [1, 1]);
@@ -86,12 +91,12 @@ Deno.test("HttpListener pauses for longer and longer, and gives up a taken port 
   const { failures, interruptions } = listen();
   await platform.servers[0]!.end();
   platform.failure = taken;
-  while (platform.waiting.length > 0) {
+  while (platform.timers.pending.length > 0) {
     assertEquals(failures, []);
-    platform.runTimer();
+    endPause(platform);
   }
   assertEquals(
-    platform.delays,
+    platform.timers.set,
     [5, 10, 20, 40, 80, 160, 320, 640, 1_000, 1_000],
   );
   assertEquals(interruptions.map(String), [
@@ -107,11 +112,11 @@ Deno.test("HttpListener waits without end for file descriptors, and then gives u
   const { failures } = listen();
   await platform.servers[0]!.end();
   platform.failure = exhausted;
-  for (let i = 0; i < 30; i++) platform.runTimer();
-  assertEquals([failures.length, platform.waiting], [0, [1_000]]);
+  for (let i = 0; i < 30; i++) endPause(platform);
+  assertEquals([failures.length, platform.timers.pending], [0, [1_000]]);
   platform.failure = taken;
-  platform.runTimer();
-  assertEquals([failures.length, platform.waiting], [1, []]);
+  endPause(platform);
+  assertEquals([failures.length, platform.timers.pending], [1, []]);
 });
 
 for (const [lasted, next] of [[1_000, 10], [1_001, 5]] as const) {
@@ -122,10 +127,10 @@ for (const [lasted, next] of [[1_000, 10], [1_001, 5]] as const) {
     const { listener, interruptions } = listen();
     await platform.servers[0]!.end();
     platform.now = 600;
-    platform.runTimer();
+    endPause(platform);
     platform.now += lasted;
     await platform.servers[1]!.end();
-    assertEquals(platform.delays, [5, next]);
+    assertEquals(platform.timers.set, [5, next]);
     assertEquals(interruptions.length, isNew ? 2 : 1);
     await listener.close();
   });
@@ -146,7 +151,7 @@ Deno.test("HttpListener.close() shuts the server down once, and says when it is 
   const { options, shutdowns, end } = platform.servers[0]!;
   assertEquals([shutdowns, options.signal.aborted], [1, false]);
   await end();
-  assertEquals([interruptions, platform.waiting], [[], []]);
+  assertEquals([interruptions, platform.timers.pending], [[], []]);
 });
 
 Deno.test("HttpListener.cut() aborts the server, and says at once that it is done", async () => {
@@ -159,7 +164,7 @@ Deno.test("HttpListener.cut() aborts the server, and says at once that it is don
   const { options, shutdowns, end } = platform.servers[0]!;
   assertEquals([shutdowns, options.signal.aborted], [0, true]);
   await end();
-  assertEquals([interruptions, platform.waiting], [[], []]);
+  assertEquals([interruptions, platform.timers.pending], [[], []]);
 });
 
 for (const how of ["close", "cut"] as const) {
@@ -167,11 +172,14 @@ for (const how of ["close", "cut"] as const) {
     using platform = new FakePlatform();
     const { listener } = listen();
     await platform.servers[0]!.end();
-    assertEquals(platform.waiting, [5]);
+    assertEquals(platform.timers.pending, [5]);
     await listener[how]();
-    assertEquals([platform.waiting.length > 0, platform.servers.length], [
-      false,
-      1,
-    ]);
+    assertEquals(
+      [platform.timers.pending.length > 0, platform.servers.length],
+      [
+        false,
+        1,
+      ],
+    );
   });
 }

@@ -47,22 +47,22 @@ Deno.test("serveHttp() looks at its requests every 25 ms as long as there are an
   using platform = new FakePlatform();
   const held = new Held();
   const server = serveHttp(background(), {}, held.handler);
-  assertEquals(platform.waiting, []);
+  assertEquals(platform.timers.pending, []);
   const replies = [platform.ask(request()), platform.ask(request())];
-  assertEquals(platform.waiting, [look]);
-  platform.runTimer();
-  assertEquals(platform.waiting, [look]);
+  assertEquals(platform.timers.pending, [look]);
+  platform.timers.fire(look);
+  assertEquals(platform.timers.pending, [look]);
   held.release();
   await Promise.all(replies);
   await turn();
-  assertEquals([server.inFlight, platform.waiting], [0, [look]]);
-  platform.runTimer();
-  assertEquals(platform.waiting, []);
+  assertEquals([server.inFlight, platform.timers.pending], [0, [look]]);
+  platform.timers.fire(look);
+  assertEquals(platform.timers.pending, []);
   await platform.ask(request());
-  assertEquals(platform.waiting, [look]);
+  assertEquals(platform.timers.pending, [look]);
   server.shutdown({ grace: 0 });
   await turn();
-  assertEquals(platform.waiting, []);
+  assertEquals(platform.timers.pending, []);
   await server.finished;
 });
 
@@ -77,7 +77,7 @@ Deno.test("serveHttp() asks for the signal of a request once, at the second look
   });
   platform.ask(watched);
   for (const expected of [0, 1, 1]) {
-    platform.runTimer();
+    platform.timers.fire(look);
     assertEquals(asked, expected);
   }
   controller.abort();
@@ -97,7 +97,7 @@ for (const looks of [0, 1]) {
     const server = serveHttp(background(), {}, held.handler);
     const forgotten = request("/forgotten");
     platform.ask(forgotten);
-    for (let i = 0; i < looks; i++) platform.runTimer(look);
+    for (let i = 0; i < looks; i++) platform.timers.fire(look);
     Object.defineProperty(forgotten, "url", {
       get() {
         throw new TypeError("request closed");
@@ -107,11 +107,11 @@ for (const looks of [0, 1]) {
     await turn();
     const finished = server.shutdown({ grace: 0 });
     await turn();
-    platform.runTimer(lastCall);
+    platform.timers.fire(lastCall);
     const { forcedRequests, lingering } = await finished;
     assertEquals([forcedRequests, lingering], [[name], [name]]);
     held.release();
-    platform.runTimer(lastArrivals);
+    platform.timers.fire(lastArrivals);
     await turn();
   });
 }
@@ -144,16 +144,16 @@ Deno.test("serveHttp() looks at no request after the end of the grace period, an
   const reply = platform.ask(request());
   server.shutdown();
   await turn();
-  assertEquals(platform.waiting, [look, lastArrivals]);
+  assertEquals(platform.timers.pending, [look, lastArrivals]);
   server.shutdown({ grace: 0 });
   await turn();
-  assertEquals(platform.waiting, [lastArrivals, lastAnswers, lastCall]);
+  assertEquals(platform.timers.pending, [lastArrivals, lastAnswers, lastCall]);
   assertEquals((await reply).status, 503);
-  platform.runTimer(lastCall);
+  platform.timers.fire(lastCall);
   assertEquals((await server.finished).forcedRequests, ["GET /"]);
-  assertEquals(platform.waiting, [lastArrivals]);
+  assertEquals(platform.timers.pending, [lastArrivals]);
   held.release();
-  platform.runTimer();
+  platform.timers.fire(lastArrivals);
   await turn();
 });
 
@@ -163,17 +163,17 @@ Deno.test("serveHttp() leaves no timer if the grace period ends while it waits f
   const server = serveHttp(background(), {}, () => new Response());
   server.shutdown();
   await turn();
-  platform.runTimer(lastArrivals);
+  platform.timers.fire(lastArrivals);
   await turn();
-  assertEquals(platform.waiting, [flush]);
+  assertEquals(platform.timers.pending, [flush]);
   server.shutdown({ grace: 0 });
   await turn();
-  assertEquals(platform.waiting, [flush, lastAnswers, lastCall]);
-  platform.runTimer(lastCall);
+  assertEquals(platform.timers.pending, [flush, lastAnswers, lastCall]);
+  platform.timers.fire(lastCall);
   const { lingering } = await server.finished;
   assertEquals(lingering, ["a connection"]);
   await turn();
-  assertEquals(platform.waiting, []);
+  assertEquals(platform.timers.pending, []);
 });
 
 for (const isForced of [false, true]) {
@@ -191,7 +191,7 @@ for (const isForced of [false, true]) {
     } else {
       held.release();
       await first;
-      platform.runTimer(lastArrivals);
+      platform.timers.fire(lastArrivals);
       await server.finished;
     }
     const reply = await platform.ask(request());
@@ -200,13 +200,13 @@ for (const isForced of [false, true]) {
       "close",
     ]);
     assertEquals(held.ctxs.length, 1);
-    if (isForced) platform.runTimer(lastCall);
+    if (isForced) platform.timers.fire(lastCall);
     // The handler has ended too late to be counted among the drained.
     held.release();
     await turn();
     const { refused, drained } = await server.finished;
     assertEquals([refused, drained], isForced ? [1, 0] : [0, 1]);
-    if (isForced) platform.runTimer(lastArrivals);
+    if (isForced) platform.timers.fire(lastArrivals);
     await turn();
   });
 }
@@ -223,7 +223,7 @@ Deno.test("serveHttp() counts no request as drained that ends after the grace pe
   held.release();
   await turn();
   assertEquals(server.inFlight, 0);
-  for (const ms of [lastArrivals, lastAnswers]) platform.runTimer(ms);
+  for (const ms of [lastArrivals, lastAnswers]) platform.timers.fire(ms);
   const { drained, forced } = await server.finished;
   assertEquals([drained, forced], [0, 1]);
 });
@@ -245,7 +245,7 @@ async function turnsOf(
   };
   server.shutdown();
   await turn();
-  platform.runTimer(lastArrivals);
+  platform.timers.fire(lastArrivals);
   await server.finished;
   assertEquals(platform.servers[0]!.shutdowns, 1);
   return count;

@@ -30,7 +30,16 @@ Deno.test("Facts keep nothing of the stack alive once their site is known", asyn
   const facts = recorded.map(({ facts }) => facts);
   for (const { site } of facts) assert(site !== undefined);
   assertEquals(await countAlive(recorded), 0);
-  assert(facts.every(({ isSampled }) => isSampled));
+  // Alive to the end, or the stacks would go with the facts.
+  assertEquals(facts.length, 10);
+});
+
+Deno.test("isSampled tells whether the stack was captured, before its site is read and after", () => {
+  assertEquals(new Facts(0, 0).isSampled, false);
+  const { facts } = new Recorded();
+  assertEquals(facts.isSampled, true);
+  assert(facts.site !== undefined);
+  assertEquals(facts.isSampled, true);
 });
 
 Deno.test("recent() lets go of the contexts that have ended", async () => {

@@ -21,7 +21,8 @@ const drains = new WeakMap<Context, Context>();
  *
  * The shutdown begins when the context of the server, or the parent of the nearest
  * `withGrace`, is done; for a server after its lame-duck period. Without either
- * above it, the result is done when `ctx` is.
+ * above it, the result is done when `ctx` is. Its deadline is that of whichever
+ * comes first.
  *
  * @param ctx The context of a handler, or one derived from it.
  * @returns A context with the values of `ctx`; always the same for the same `ctx`.

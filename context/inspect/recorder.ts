@@ -293,7 +293,6 @@ export class Recorder implements TreeObserver, Disposable {
     this.#observing[Symbol.dispose]();
     this.#stopTimer?.();
     for (const queue of this.#queues) queue.close();
-    this.#queues.clear();
   }
 
   /** Makes the tree of a node known that is older than the recorder. */

@@ -3,7 +3,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { afterFunc, background, withCancel } from "@curfew/context";
+import { afterFunc, background, withCancel, withGrace } from "@curfew/context";
+import { FakeTime } from "@std/testing/time";
 import { inspect } from "@curfew/context/inspect";
 import { captureStack } from "../../../context/creation_site.ts";
 import { Facts } from "../../../context/inspect/recorder.ts";
@@ -74,10 +75,39 @@ Deno.test("tree() names the context that was described, although another was cre
   );
 });
 
-Deno.test("tree() gives a context that is older than the inspector one number", () => {
+Deno.test("tree() gives each context one number, also one that is older than the inspector", () => {
   using older = withCancel(background());
   using inspector = inspect();
-  using _child = withCancel(older);
-  const ids = () => inspector.tree().children.map(({ id }) => id);
-  assertEquals(ids(), ids());
+  using _first = withCancel(older);
+  using _second = withCancel(older);
+  const ids = () => {
+    const [top] = inspector.tree().children;
+    return [top!.id, ...top!.children.map(({ id }) => id)];
+  };
+  assertEquals(ids(), [0, 1, 2]);
+  assertEquals(ids(), [0, 1, 2]);
+});
+
+Deno.test("tree() names ten groups of what it leaves out, and counts the others as one", () => {
+  using inspector = inspect();
+  using ctx = withCancel(background());
+  const graces = Array.from({ length: 13 }, (_, i) => withGrace(ctx, i + 1));
+  const { more } = inspector.tree({ children: 1 }).children[0]!;
+  const [others, ...named] = more!;
+  assertEquals([others!.what, others!.count], ["others", 2]);
+  assertEquals(named.length, 10);
+  graces.forEach((grace) => grace.cancel());
+});
+
+Deno.test("tree() tells the age of the oldest context that it leaves out", () => {
+  using time = new FakeTime();
+  using inspector = inspect();
+  using ctx = withCancel(background());
+  using _listed = withCancel(ctx);
+  using _oldest = withCancel(ctx);
+  time.tick(100);
+  using _youngest = withCancel(ctx);
+  assertEquals(inspector.tree({ children: 1 }).children[0]!.more, [
+    { what: "withCancel", count: 2, oldest: 100 },
+  ]);
 });

@@ -156,6 +156,16 @@ Deno.test("withSignal() of an aborted signal has the err of those that ended wit
   assertStrictEquals(late.err, first.err);
 });
 
+Deno.test("withSignal() is told of an abort, whatever has ended with the same signal before", () => {
+  const controller = new AbortController();
+  withSignal(background(), controller.signal).cancel();
+  using ctx = withSignal(background(), controller.signal);
+  let told = 0;
+  ctx.signal.addEventListener("abort", () => told++);
+  controller.abort();
+  assertEquals(told, 1);
+});
+
 Deno.test("withSignal() of the signal of another context has its err for a cause", () => {
   const other = withCancel(background());
   const ctx = withSignal(background(), other.signal);

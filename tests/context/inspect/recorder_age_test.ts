@@ -1,4 +1,4 @@
-// What the recorder lets go of as time passes, by a timer in the hands of the test.
+// Aging of what the recorder holds, by a timer in the hands of the test.
 
 import { assertEquals } from "@std/assert";
 import { setFlagsFromString } from "node:v8";

@@ -447,12 +447,14 @@ class HttpWork implements ServerWork<ShutdownReport> {
   }
 
   /**
-   * Resolves at a moment when no request is likely to be on its way. JavaScript sees
-   * a request only a few turns after its connection has been accepted.
+   * Resolves at a moment when no request is likely to be on its way, or when the
+   * grace period is over. JavaScript sees a request only a few turns after its
+   * connection has been accepted.
    */
   async #quietMoment(): Promise<void> {
     let quiet = 0;
     for (let turn = 0; turn < maxTurns && quiet < quietTurns; turn++) {
+      if (this.lifetime.isCut) return;
       const before = this.#arrived;
       const start = performance.now();
       await shortTurn();

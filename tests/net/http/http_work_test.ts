@@ -211,7 +211,7 @@ for (const isForced of [false, true]) {
   });
 }
 
-Deno.test("serveHttp() counts no request as drained that ends after the grace period", async () => {
+Deno.test("serveHttp() waits for handlers that react to the end of the grace period, and counts none as drained", async () => {
   using platform = new FakePlatform();
   const held = new Held();
   const server = serveHttp(background(), {}, held.handler);
@@ -264,6 +264,23 @@ for (
     assertEquals(await turnsOf(turns), expected);
   });
 }
+
+Deno.test("serveHttp() waits for no further turn once the grace period is over", async () => {
+  using platform = new FakePlatform();
+  const server = serveHttp(background(), {}, () => new Response());
+  let count = 0;
+  platform.onTurn = () => {
+    count++;
+    server.shutdown({ grace: 0 });
+  };
+  server.shutdown();
+  await turn();
+  platform.timers.fire(lastArrivals);
+  await turn();
+  assertEquals(count, 1);
+  platform.timers.fire(lastAnswers);
+  await server.finished;
+});
 
 Deno.test("maxInFlight of 0 refuses every request", async () => {
   using platform = new FakePlatform();

@@ -160,27 +160,6 @@ Deno.test("serveHttp() cancels handlers at the end of the grace period and answe
   );
 });
 
-Deno.test("serveHttp() gives handlers a moment to react to the end of the grace period", async () => {
-  const ctx = withCancel(background());
-  const entered = Promise.withResolvers<void>();
-  let tidied = false;
-  const server = serveHttp(ctx, { ...here, grace: 5 }, async (ctx) => {
-    entered.resolve();
-    await ctx.done;
-    for (let i = 0; i < 3; i++) {
-      await new Promise((resolve) => setTimeout(resolve));
-    }
-    tidied = true;
-    throw ctx.err;
-  });
-  using client = await TcpClient.connect(server.addr);
-  await client.get("/");
-  await entered.promise;
-  ctx.cancel();
-  assertEquals((await server.finished).forced, 1);
-  assertEquals(tidied, true);
-});
-
 Deno.test("serveHttp() waits for a handler that never ends no longer than the grace period", async () => {
   const ctx = withCancel(background());
   const gate = new Gate();

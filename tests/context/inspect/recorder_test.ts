@@ -111,3 +111,9 @@ Deno.test("tree() tells the age of the oldest context that it leaves out", () =>
     { what: "withCancel", count: 2, oldest: 100 },
   ]);
 });
+
+Deno.test("recent() tells no line that ended a context whose stack was not sampled", () => {
+  using inspector = inspect({ stacks: 0 });
+  withCancel(background()).cancel("why");
+  assertEquals(inspector.recent().map(({ endedBy }) => endedBy), [undefined]);
+});

@@ -230,7 +230,7 @@ function whyEnded(node: Node): string[] {
 function valueNames(node: Node): string[] {
   const names: string[] = [];
   for (let at = above(node); at !== undefined; at = above(at)) {
-    if (Node.is(at)) break;
+    if (at instanceof Node) break;
     if (at instanceof ValueContext) names.push(at[label].slice(10, -1));
   }
   return names.reverse();
@@ -243,7 +243,7 @@ function above(ctx: Context): Context | undefined {
 /** The node that `node` was made from, through whatever does not pass on its end. */
 function origin(node: Node): Node | undefined {
   let at = above(node);
-  while (at !== undefined && !Node.is(at)) at = above(at);
+  while (at !== undefined && !(at instanceof Node)) at = above(at);
   return at;
 }
 

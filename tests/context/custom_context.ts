@@ -110,13 +110,3 @@ export class Due extends Wrapper {
     return new Date(this.#at);
   }
 }
-
-/** Returns a proxy that passes everything on to `ctx`, as a spy does. */
-export function proxyOf(ctx: Context): Context {
-  return new Proxy(ctx, {
-    get(target, key) {
-      const value = Reflect.get(target, key, target);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
-}

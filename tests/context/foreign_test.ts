@@ -1,9 +1,4 @@
-import {
-  assert,
-  assertEquals,
-  assertStrictEquals,
-  assertThrows,
-} from "@std/assert";
+import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import {
   afterFunc,
@@ -15,7 +10,6 @@ import {
   createKey,
   DeadlineExceeded,
   type Key,
-  remaining,
   snapshot,
   withCancel,
   withDeadline,
@@ -24,19 +18,16 @@ import {
   withTimeout,
   withValue,
 } from "@curfew/context";
-import { inspect } from "@curfew/context/inspect";
 import { assertDone, assertOpen } from "./assert_done.ts";
 import {
   Due,
   LateSignal,
   OwnSignal,
-  proxyOf,
   WithoutValues,
   Wrapper,
 } from "./custom_context.ts";
 
 const key = createKey<string>("key");
-const otherKey = createKey<number>("other");
 
 // What derives from a custom context, each with a way to make it.
 const derive: { [name: string]: (parent: Context) => Context } = {
@@ -289,41 +280,6 @@ Deno.test("a chain of 300 wrappers, each with a child, is read and canceled", ()
   assertStrictEquals(assertDone(ctx), root.err);
   assertEquals(cause(ctx), "why");
 });
-
-for (const [name, make] of Object.entries(derive)) {
-  Deno.test(`${name} on a proxy of a context ends with that, with its err and the cause`, () => {
-    const root = withCancel(background());
-    const ctx = make(proxyOf(root));
-    assertOpen(ctx);
-    root.cancel("why");
-    assertStrictEquals(assertDone(ctx), root.err);
-    assertEquals(cause(ctx), "why");
-  });
-}
-
-for (
-  const [name, parent] of [
-    ["a context", withCancel(background())],
-    ["a value", withValue(withCancel(background()), key, "value")],
-    ["a root", background()],
-    ["a value of a root", withValue(background(), key, "value")],
-  ] as const
-) {
-  Deno.test(`a proxy of ${name} is as good a parent as that`, () => {
-    const proxy = proxyOf(parent);
-    using child = withTimeout(withValue(proxy, otherKey, 1), 1_000);
-    assertOpen(child);
-    assertEquals(child.value(key), parent.value(key));
-    assertEquals(withoutCancel(proxy).value(key), parent.value(key));
-    assertEquals(remaining(proxy), Infinity);
-    assertEquals(cause(proxy), undefined);
-    assertEquals(snapshot(proxy).label, String(parent));
-    assert(String(child).startsWith(`${parent}.withValue(other)`));
-    using inspector = inspect();
-    using _watched = withCancel(child);
-    assert(inspector.tree().open >= 2);
-  });
-}
 
 Deno.test("a custom context without a prototype is as good as another", () => {
   const custom: Context = Object.assign(Object.create(null), {

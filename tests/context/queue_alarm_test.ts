@@ -84,10 +84,37 @@ Deno.test("DeadlineQueue takes a timer that is 1 ms early for due", () => {
   assertEquals(dues, [at]);
 });
 
+Deno.test("DeadlineQueue moves its clock to the time of a fake timer that has fired", () => {
+  const { queue, add } = emptyQueue();
+  const { setTimeout } = globalThis;
+  const timers: (() => void)[] = [];
+  globalThis.setTimeout =
+    ((f: () => void) => timers.push(f)) as unknown as typeof setTimeout;
+  queue.hold();
+  const { at } = add(100);
+  timers[0]!();
+  globalThis.setTimeout = setTimeout;
+  assertEquals(queue.clock.now(), at);
+});
+
 Deno.test("DeadlineQueue does not ring once it was released", async () => {
   const { queue, add, dues } = emptyQueue();
   queue.hold();
   add(100);
+  queue.release();
+  await Promise.resolve();
+  now += 100;
+  timeouts[0]!.fire();
+  assertEquals(dues, []);
+});
+
+Deno.test("DeadlineQueue does not ring once it was held and released again", async () => {
+  const { queue, add, dues } = emptyQueue();
+  queue.hold();
+  add(100);
+  queue.release();
+  await Promise.resolve();
+  queue.hold();
   queue.release();
   await Promise.resolve();
   now += 100;

@@ -156,7 +156,7 @@ Deno.test("withSignal() of an aborted signal has the err of those that ended wit
   assertStrictEquals(late.err, first.err);
 });
 
-Deno.test("withSignal() is told of an abort, whatever has ended with the same signal before", () => {
+Deno.test("withSignal() fires abort once, after an earlier context of the same signal was canceled", () => {
   const controller = new AbortController();
   withSignal(background(), controller.signal).cancel();
   using ctx = withSignal(background(), controller.signal);

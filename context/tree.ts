@@ -844,7 +844,9 @@ export class Node extends TreeContext implements CancelableContext {
   ): void {
     if (node.#ending !== undefined) return;
     const joint = Joint.of(key, source, endingOf);
-    Node.tie(node, new SourceTie(node, node.#tie, joint));
+    node.#tie = new SourceTie(node, node.#tie, joint);
+    // Only then: a look at all ties above would make a chain of them quadratic.
+    if (source.signal.aborted) node.#refresh();
   }
 
   /** Adds `tie`, whose outer one is that of its node. */

@@ -9,6 +9,7 @@ import {
   type Snapshot,
   snapshot,
   withCancel,
+  withSignal,
   withTimeout,
   withValue,
 } from "@curfew/context";
@@ -60,6 +61,28 @@ atScale(
       });
     }
     links[0]!.cancel();
+    return counts;
+  },
+);
+
+atScale(
+  import.meta,
+  "a chain of contexts with a foreign signal each is built, and ends with the first",
+  { size, counts: (n) => ({ done: n, oneError: n }) },
+  (n) => {
+    const counts = { done: 0, oneError: 0 };
+    const first = new AbortController();
+    const links = [withSignal(background(), first.signal)];
+    while (links.length < n) {
+      const { signal } = new AbortController();
+      links.push(withSignal(links.at(-1)!, signal));
+    }
+    first.abort();
+    const { err } = links[0]!;
+    for (const link of links) {
+      if (link.err !== undefined) counts.done++;
+      if (link.err === err) counts.oneError++;
+    }
     return counts;
   },
 );

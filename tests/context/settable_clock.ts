@@ -5,8 +5,8 @@
 
 let wall = 0;
 let steady = 0;
-const { now } = Date;
-const steadyNow = performance.now.bind(performance);
+let { now } = Date;
+let steadyNow = performance.now.bind(performance);
 // Bound functions read as native ones, so this is no test clock.
 Date.now = (() => now() + wall).bind(undefined);
 performance.now = () => steadyNow() + steady;
@@ -18,6 +18,13 @@ AbortSignal.timeout = (ms) => {
   alarms.push(ms);
   return timeout.call(AbortSignal, ms);
 };
+
+/** Stops both clocks: from here on they move only when they are set. */
+export function standStill(): void {
+  const [wallTime, steadyTime] = [now(), steadyNow()];
+  now = () => wallTime;
+  steadyNow = () => steadyTime;
+}
 
 /** Sets the wall clock; back by less than 0 ms. */
 export function putOn(ms: number): void {

@@ -387,10 +387,26 @@ export abstract class Tie {
   readonly node: Node;
   /** The next tie above. */
   readonly outer: Tie | undefined;
+  /** The last walk that has come by. */
+  #walk = 0;
+  static #walks = 0;
 
   constructor(node: Node, outer: Tie | undefined) {
     this.node = node;
     this.outer = outer;
+  }
+
+  /** Refreshes all that are above one of `ties` and not among them, each once. */
+  static refreshAbove(ties: Iterable<Tie>): void {
+    const walk = ++Tie.#walks;
+    for (const tie of ties) tie.#walk = walk;
+    for (const { outer } of ties) {
+      let tie = outer;
+      for (; tie !== undefined && tie.#walk !== walk; tie = tie.outer) {
+        tie.#walk = walk;
+        tie.refresh();
+      }
+    }
   }
 
   /** When the other side is due, in ms of {@linkcode clock}; Infinity if never. */
@@ -449,7 +465,7 @@ class Joint {
   readonly #listener = (): void =>
     Node.settle(() => {
       Node.markDue(clock.now());
-      this.#refreshOuter();
+      Tie.refreshAbove(this.#ties);
       this.refresh();
     });
 
@@ -485,18 +501,6 @@ class Joint {
     this.#joined.removeEventListener("abort", this.#listener);
     // Kept if it has ended: nodes that are joined later end with the same err.
     if (this.#ending === undefined) Joint.#joints.delete(this.#key);
-  }
-
-  /** Refreshes the ties above those to this source, each once. */
-  #refreshOuter(): void {
-    const seen = new Set<Tie>();
-    for (const { outer } of this.#ties) {
-      for (let tie = outer; tie !== undefined; tie = tie.outer) {
-        if (seen.has(tie) || this.#ties.has(tie as SourceTie)) break;
-        seen.add(tie);
-        tie.refresh();
-      }
-    }
   }
 
   /** Marks all nodes if the source has ended. */

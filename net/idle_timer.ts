@@ -3,6 +3,7 @@
 import { afterFunc } from "../context/after_func.ts";
 import { background } from "../context/background.ts";
 import type { CancelableContext } from "../context/context.ts";
+import { clock } from "../context/tree.ts";
 import { observer } from "../context/tree_observer.ts";
 import { withTimeout } from "../context/with_deadline.ts";
 
@@ -50,7 +51,8 @@ export class IdleTimeout extends Error {
 export class IdleTimer {
   readonly #ms: number;
   readonly #f: () => void;
-  #last: number = Date.now();
+  /** Time of the last touch, in ms of the clock. */
+  #last: number = clock.now();
   #alarm: CancelableContext | undefined;
   #stopped = false;
 
@@ -66,7 +68,7 @@ export class IdleTimer {
 
   /** Restarts the timeout. */
   touch(): void {
-    if (this.#ms !== Infinity) this.#last = Date.now();
+    if (this.#ms !== Infinity) this.#last = clock.now();
   }
 
   /** Stops the timer for good. */
@@ -80,10 +82,7 @@ export class IdleTimer {
     observer?.described(alarm, "timer", () => "idle timeout");
     afterFunc(alarm, () => {
       if (this.#stopped) return;
-      const now = Date.now();
-      // The wall clock was set back at an unknown time, so the timeout restarts.
-      if (this.#last > now) this.#last = now;
-      const left = this.#last + this.#ms - now;
+      const left = this.#last + this.#ms - clock.now();
       if (left > 0) this.#set(left);
       else this.#f();
     });

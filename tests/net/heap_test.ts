@@ -43,8 +43,9 @@ Deno.test({
     const bytes: number[] = [];
     for (const way of ["bare", "at once"]) {
       const { grown } = await run("many_datagrams.ts", flags, way, "200000");
-      // The engine still compiles during the first parts.
-      bytes.push(Math.min(...grown!) / 20_000);
+      // The engine still compiles during the first parts, in a thread of its own. The
+      // first alone may seem to take less: its growth depends on when that is done.
+      bytes.push(Math.min(...grown!.slice(1)) / 20_000);
     }
     const [bare, ours] = bytes;
     // An object with two fields takes at least 20 bytes.

@@ -44,8 +44,8 @@ export class Clock {
   #origin = 0;
   /** The wall time of the last measurement; under a test clock each read is one. */
   #measuredAt = -Infinity;
-  /** The wall time from which on the offset must be measured again. */
-  #staleAt = -Infinity;
+  /** The same, but -Infinity under a test clock, so that each read measures. */
+  #freshAt = -Infinity;
   readonly #onSwitch: () => void;
 
   /**
@@ -59,10 +59,9 @@ export class Clock {
   /** The time, in ms; whole unless a test clock has fractions. */
   now(): number {
     const wall = Date.now();
-    if (
-      Date.now !== wallNow || wall < this.#measuredAt || wall >= this.#staleAt
-    ) {
-      return this.#measure(wall);
+    const age = wall - this.#freshAt;
+    if (Date.now !== wallNow || age < 0 || age >= offsetLifetime) {
+      this.#measure(wall);
     }
     return wall - this.#offset;
   }
@@ -101,15 +100,16 @@ export class Clock {
    * the timer is early because it was set by a time that followed a step.
    */
   advanceTo(time: number): void {
-    this.#staleAt = -Infinity;
-    const behind = time - this.now();
+    const wall = Date.now();
+    this.#measure(wall);
+    const behind = time - (wall - this.#offset);
     if (behind <= rounding) return;
     if (!this.isFake && globalThis.setTimeout === realSetTimeout) return;
     this.#offset -= behind;
     if (!this.isFake) this.#origin -= behind;
   }
 
-  #measure(wall: number): number {
+  #measure(wall: number): void {
     const isFake = Date.now !== wallNow;
     const isSwitch = isFake && this.#instance.hasChanged() ||
       Date.now !== this.#source || isFake && wall < this.#measuredAt;
@@ -120,9 +120,8 @@ export class Clock {
       if (!(Math.abs(offset - this.#offset) <= rounding)) this.#offset = offset;
     }
     this.#measuredAt = wall;
-    this.#staleAt = isFake ? -Infinity : wall + offsetLifetime;
+    this.#freshAt = isFake ? -Infinity : wall;
     if (isSwitch) this.#onSwitch();
-    return wall - this.#offset;
   }
 
   /** Invariant 3: starts from the last known time of the clock before. */

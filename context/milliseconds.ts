@@ -11,15 +11,23 @@ export function assertMilliseconds(
   given: number,
   expected = "milliseconds",
 ): void {
-  if (typeof given !== "number") {
-    const text = typeof given === "string"
-      ? JSON.stringify(given)
-      : given === null
-      ? "null"
-      : typeof given;
-    throw new TypeError(`${caller}: expected ${expected}, got ${text}`);
-  }
-  if (Number.isNaN(given)) {
-    throw new RangeError(`${caller}: expected ${expected}, got NaN`);
-  }
+  if (typeof given === "number" && !Number.isNaN(given)) return;
+  throw notMilliseconds(caller, given, expected);
+}
+
+function notMilliseconds(
+  caller: string,
+  given: unknown,
+  expected: string,
+): Error {
+  const message = `${caller}: expected ${expected}, got ${described(given)}`;
+  return typeof given === "number"
+    ? new RangeError(message)
+    : new TypeError(message);
+}
+
+function described(given: unknown): string {
+  if (typeof given === "string") return JSON.stringify(given);
+  if (typeof given === "number" || given === null) return `${given}`;
+  return typeof given;
 }

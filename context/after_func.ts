@@ -1,7 +1,8 @@
 /** Functions that run once a context is done. */
 
+import { assertContext } from "./assert_context.ts";
 import type { Context } from "./context.ts";
-import { assertContext, label, Leaf } from "./tree.ts";
+import { label, Leaf } from "./tree.ts";
 
 /** The platform's: that of a test clock may run nothing until the clock ticks. */
 const { queueMicrotask } = globalThis;

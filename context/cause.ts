@@ -1,7 +1,8 @@
 /** The cause of a context's end. */
 
+import { assertContext } from "./assert_context.ts";
 import type { Context } from "./context.ts";
-import { assertContext, causeOf } from "./tree.ts";
+import { causeOf } from "./tree.ts";
 
 /**
  * Returns the reason why `ctx` is done: the cause that was given to the `cancel`,

@@ -12,15 +12,15 @@
  *    of keys that `withPort` was given. Anything that does not parse is ignored.
  */
 
+import { assertContext } from "./assert_context.ts";
 import type { CancelableContext, Context } from "./context.ts";
+import { Ending } from "./ending.ts";
 import { isError } from "./error_parts.ts";
 import { assertKey, type Key } from "./key.ts";
 import { remaining } from "./remaining.ts";
 import {
-  assertContext,
   clock,
   DeadlineNode,
-  Ending,
   expiry,
   graceEnd,
   GraceNode,

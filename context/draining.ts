@@ -1,8 +1,9 @@
 /** The beginning of a shutdown, for work that is still in flight. */
 
+import { assertContext } from "./assert_context.ts";
 import type { Context } from "./context.ts";
 import { createKey, type Key } from "./key.ts";
-import { assertContext, label, Node, QuietWatch, Tie } from "./tree.ts";
+import { label, Node, QuietWatch, Tie } from "./tree.ts";
 
 /**
  * The context whose end begins the drain that concerns a context below. Set by

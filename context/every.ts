@@ -1,10 +1,11 @@
 /** Ticks. */
 
+import { assertContext } from "./assert_context.ts";
 import { Backlog } from "./backlog.ts";
 import type { Context } from "./context.ts";
 import { Iteration, over } from "./iteration.ts";
 import { Sleeper } from "./sleep.ts";
-import { assertContext, clock } from "./tree.ts";
+import { clock } from "./tree.ts";
 
 /**
  * Ticks every `ms` until `ctx` is done; then the loop ends quietly. The n-th tick

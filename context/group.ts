@@ -1,12 +1,13 @@
 /** Tasks that belong together. */
 
 import { afterFunc } from "./after_func.ts";
+import { assertContext } from "./assert_context.ts";
 import { Backlog } from "./backlog.ts";
 import { call } from "./call.ts";
 import type { CancelableContext, Context } from "./context.ts";
 import { isCanceled } from "./is_canceled.ts";
 import { ownerOf } from "./owner.ts";
-import { assertContext, label, Node } from "./tree.ts";
+import { label, Node } from "./tree.ts";
 import { observer } from "./tree_observer.ts";
 import { withoutCancel } from "./without_cancel.ts";
 

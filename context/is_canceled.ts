@@ -1,5 +1,6 @@
 /** Tells cancellations from failures. */
 
+import { assertContext } from "./assert_context.ts";
 import type { Context } from "./context.ts";
 import {
   errorsOf,
@@ -9,7 +10,7 @@ import {
   isSuppressedError,
 } from "./error_parts.ts";
 import { isOurs } from "./errors.ts";
-import { assertContext, causeOf } from "./tree.ts";
+import { causeOf } from "./tree.ts";
 
 /**
  * Reports whether `error` only passes on the end of `ctx`, however it is

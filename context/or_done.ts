@@ -1,7 +1,8 @@
 /** Waits that end with a context. */
 
+import { assertContext } from "./assert_context.ts";
 import type { Context } from "./context.ts";
-import { assertContext, Watch } from "./tree.ts";
+import { Watch } from "./tree.ts";
 
 /** Options for {@linkcode orDone}. */
 export interface OrDoneOptions<T> {

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { assertContext } from "./assert_context.ts";
 import { background } from "./background.ts";
 import type { CancelableContext, Context } from "./context.ts";
 import { Canceled } from "./errors.ts";
@@ -12,13 +13,7 @@ import type { OsSignal } from "./os_signal.ts";
 import { inspect } from "./inspect/inspector.ts";
 import { treeText } from "./inspect/tree_text.ts";
 import { print, Program, type UnhandledKind } from "./program.ts";
-import {
-  assertContext,
-  label,
-  Node,
-  parent as parentOf,
-  Watch,
-} from "./tree.ts";
+import { label, Node, parent as parentOf, Watch } from "./tree.ts";
 
 /**
  * Cause of a context that a signal of the operating system has ended. It is a

@@ -1,7 +1,8 @@
 /** The time left. */
 
+import { assertContext } from "./assert_context.ts";
 import type { Context } from "./context.ts";
-import { assertContext, clock, Node } from "./tree.ts";
+import { clock, Node } from "./tree.ts";
 
 /**
  * Returns the time that `ctx` has left, for APIs that take a timeout but no signal.

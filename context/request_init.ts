@@ -1,5 +1,6 @@
 /** Options for calls to others. */
 
+import { assertContext } from "./assert_context.ts";
 import type { Context } from "./context.ts";
 import {
   assertDeadlineHeader,
@@ -7,7 +8,6 @@ import {
   formatDeadline,
 } from "./deadline_header.ts";
 import { remaining } from "./remaining.ts";
-import { assertContext } from "./tree.ts";
 
 /** Options for {@linkcode requestInit}. */
 export interface RequestInitOptions {

@@ -1,11 +1,11 @@
 /** Calls that are repeated when they fail. */
 
+import { assertContext } from "./assert_context.ts";
 import { call } from "./call.ts";
 import type { CancelableContext, Context } from "./context.ts";
 import { orDone } from "./or_done.ts";
 import { remaining } from "./remaining.ts";
 import { sleep } from "./sleep.ts";
-import { assertContext } from "./tree.ts";
 import { withCancel } from "./with_cancel.ts";
 import { withTimeout } from "./with_deadline.ts";
 

@@ -1,10 +1,11 @@
 /** Concurrent calls that share one execution. */
 
+import { assertContext } from "./assert_context.ts";
 import { call } from "./call.ts";
 import { cause } from "./cause.ts";
 import type { CancelableContext, Context } from "./context.ts";
 import { createKey, type Key } from "./key.ts";
-import { assertContext, Watch } from "./tree.ts";
+import { Watch } from "./tree.ts";
 import { withCancel } from "./with_cancel.ts";
 import { withValue } from "./with_value.ts";
 import { withoutCancel } from "./without_cancel.ts";

@@ -1,17 +1,10 @@
 /** Waiting for some time to pass. */
 
+import { assertContext } from "./assert_context.ts";
 import type { Context } from "./context.ts";
+import { Ending } from "./ending.ts";
 import { assertMilliseconds } from "./milliseconds.ts";
-import {
-  assertContext,
-  clock,
-  DeadlineNode,
-  deadlines,
-  Ending,
-  expiry,
-  label,
-  Node,
-} from "./tree.ts";
+import { clock, DeadlineNode, deadlines, expiry, label, Node } from "./tree.ts";
 
 /**
  * Waits for `ms` milliseconds. Like `setTimeout`, it keeps the process alive

@@ -1,8 +1,9 @@
 /** A copy of the tree. */
 
+import { assertContext } from "./assert_context.ts";
 import type { Context } from "./context.ts";
 import type { ContextError } from "./errors.ts";
-import { assertContext, Node, TreeContext } from "./tree.ts";
+import { Node, TreeContext } from "./tree.ts";
 
 /** A plain copy of a context and of everything below it. */
 export interface Snapshot {

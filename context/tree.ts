@@ -37,141 +37,14 @@ import type { CancelableContext, Context } from "./context.ts";
 import type { Clock } from "./clock.ts";
 import { nowhere } from "./deadline_heap.ts";
 import { DeadlineQueue } from "./deadline_queue.ts";
-import { Canceled, type ContextError, DeadlineExceeded } from "./errors.ts";
+import { Ending } from "./ending.ts";
+import type { ContextError } from "./errors.ts";
 import { assertKey, createKey, type Key } from "./key.ts";
-import { newCanceled, newDeadlineExceeded } from "./slow_dom_exception.ts";
+import { Observers, type Subscriber } from "./observers.ts";
 import { observer } from "./tree_observer.ts";
 
 /** The platform's: that of a test clock may run nothing until the clock ticks. */
 const { queueMicrotask } = globalThis;
-
-/** The end of a context; shared by everything that ended with it (invariant 6). */
-export class Ending {
-  readonly #newError: (cause: unknown) => ContextError;
-  readonly #cause: unknown;
-  #err: ContextError | undefined;
-
-  private constructor(
-    newError: (cause: unknown) => ContextError,
-    cause: unknown,
-  ) {
-    this.#newError = newError;
-    this.#cause = cause;
-  }
-
-  static canceled(cause?: unknown): Ending {
-    return new Ending(newCanceled, cause);
-  }
-
-  static exceeded(cause?: unknown): Ending {
-    return new Ending(newDeadlineExceeded, cause);
-  }
-
-  /** The end that a foreign context, which is done, hands down. */
-  static of(ctx: Context): Ending {
-    const { err } = ctx;
-    const cause = causeOf(ctx);
-    // By name: the error may be the platform's, or another copy's of this package.
-    const isTimeout = err?.name === "TimeoutError";
-    const kind = isTimeout ? DeadlineExceeded : Canceled;
-    const newError = isTimeout ? newDeadlineExceeded : newCanceled;
-    if (!(err instanceof kind)) return new Ending(newError, cause);
-    const ending = new Ending(newError, cause === err ? undefined : cause);
-    if (cause === err || cause === err.cause) ending.#err = err;
-    return ending;
-  }
-
-  /** Created when first read. */
-  get err(): ContextError {
-    return this.#err ??= this.#newError(this.#cause);
-  }
-
-  get cause(): unknown {
-    return this.#cause ?? this.err;
-  }
-
-  /** True for a cancellation without a cause, as by the end of a block. */
-  get isPlain(): boolean {
-    return this.#cause === undefined && this.#newError === newCanceled;
-  }
-}
-
-/** Called once when a node has ended, while it notifies (invariant 1). */
-interface Subscriber {
-  notify(ending: Ending): void;
-}
-
-/** Maximum depth of listeners that each abort the next signal by reading it. */
-const deepestEarlyAbort = 32;
-
-/** The signal and the promise of a node. */
-class Observers implements Subscriber {
-  /**
-   * Never read. V8 discards the code that it has optimized for a class when a garbage
-   * collection finds no instance; this one is always there.
-   */
-  static readonly #kept = new Observers();
-  static #earlyAborts = 0;
-  /** Cached: reading `signal.aborted` costs as much as this whole getter. */
-  #isAborted = false;
-  #controller: AbortController | undefined;
-  #signal: AbortSignal | undefined;
-  #done: Promise<void> | undefined;
-  #resolve: (() => void) | undefined;
-
-  get signal(): AbortSignal {
-    if (this.#signal === undefined) {
-      this.#controller = new AbortController();
-      this.#signal = this.#controller.signal;
-    }
-    return this.#signal;
-  }
-
-  get done(): Promise<void> {
-    return this.#done ??= new Promise((resolve) => this.#resolve = resolve);
-  }
-
-  /**
-   * The signal of a node that has been marked. If its turn to be notified has not
-   * come, it is aborted early. Where that would nest too deeply, the reader gets
-   * a stand-in that is aborted, and the signal itself is when its turn comes.
-   */
-  abortedSignal(ending: Ending): AbortSignal {
-    if (this.#isAborted) return this.signal;
-    if (this.#signal === undefined) {
-      this.#isAborted = true;
-      return this.#signal = AbortSignal.abort(ending.err);
-    }
-    if (Observers.#earlyAborts >= deepestEarlyAbort) {
-      return AbortSignal.abort(ending.err);
-    }
-    Observers.#earlyAborts++;
-    try {
-      this.#abort(ending);
-    } finally {
-      Observers.#earlyAborts--;
-    }
-    return this.#signal;
-  }
-
-  /** The promise of a node that has been marked. */
-  resolvedDone(): Promise<void> {
-    const { done } = this;
-    this.#resolve!();
-    return done;
-  }
-
-  notify(ending: Ending): void {
-    this.#resolve?.();
-    this.#abort(ending);
-  }
-
-  #abort(ending: Ending): void {
-    if (this.#isAborted || this.#controller === undefined) return;
-    this.#isAborted = true;
-    this.#controller.abort(ending.err);
-  }
-}
 
 // The hooks of the classes below. Symbols, so that no completion offers them.
 
@@ -622,7 +495,7 @@ export class Node extends TreeContext implements CancelableContext {
       ? ValueContext.base(parent)
       : parent;
     if (base instanceof NeverDone) return;
-    Node.join(this, base, base, () => Ending.of(base));
+    Node.join(this, base, base, () => Ending.of(base.err, causeOf(base)));
   }
 
   /** Refreshes the node and returns its ending, if it has ended (invariant 4). */
@@ -810,7 +683,7 @@ export class Node extends TreeContext implements CancelableContext {
   static endingOf(ctx: Context): Ending | undefined {
     const node = Node.nearest(ctx);
     if (node !== undefined) return node.#refresh();
-    return ctx.err === undefined ? undefined : Ending.of(ctx);
+    return ctx.err === undefined ? undefined : Ending.of(ctx.err, causeOf(ctx));
   }
 
   /** When `ctx` is due, in ms of {@linkcode clock}; Infinity without a deadline. */
@@ -1107,38 +980,4 @@ export function causeOf(ctx: Context): unknown {
   const inner = ctx.value(nodeKey);
   const ending = inner instanceof Node ? Node.refresh(inner) : undefined;
   return ending === undefined ? err ?? ctx.signal.reason : ending.cause;
-}
-
-/**
- * Throws a TypeError unless `ctx` is a context.
- *
- * @param caller The public function that was called, for the message.
- */
-export function assertContext(caller: string, ctx: Context): void {
-  if (ctx instanceof TreeContext || isContext(ctx)) return;
-  throw new TypeError(`${caller}: expected a context, got ${described(ctx)}`);
-}
-
-function isContext(ctx: unknown): boolean {
-  return typeof ctx === "object" && ctx !== null && "signal" in ctx &&
-    typeof (ctx as Partial<Context>).value === "function";
-}
-
-/** Names what was given instead of a context, and what to do about it. */
-function described(given: unknown): string {
-  if (given instanceof AbortSignal) {
-    return "an AbortSignal: derive a context with " +
-      "withSignal(background(), signal)";
-  }
-  if (given instanceof AbortController) {
-    return "an AbortController: use withCancel(), or derive a context with " +
-      "withSignal(background(), controller.signal)";
-  }
-  if (given === undefined || given === null) {
-    return `${given}: pass the ctx you were given, or background() at the top`;
-  }
-  if (typeof given === "function") {
-    return `a function: call it, or pass the ctx before it`;
-  }
-  return `${typeof given}: pass the ctx you were given, or background()`;
 }

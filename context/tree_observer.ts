@@ -5,7 +5,8 @@
  */
 
 import type { Context } from "./context.ts";
-import type { Ending, Node } from "./tree.ts";
+import type { Ending } from "./ending.ts";
+import type { Node } from "./tree.ts";
 
 /** Kind of work that a context is for. `timer` is one of a server's own. */
 export type Purpose =

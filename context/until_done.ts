@@ -1,10 +1,11 @@
 /** Loops that end with a context. */
 
+import { assertContext } from "./assert_context.ts";
 import type { Context } from "./context.ts";
 import { isCanceled } from "./is_canceled.ts";
 import { Iteration, over } from "./iteration.ts";
 import { orDone } from "./or_done.ts";
-import { assertContext, Watch } from "./tree.ts";
+import { Watch } from "./tree.ts";
 
 /**
  * Iterates over `iterable` until `ctx` is done; then the loop ends quietly and

@@ -1,9 +1,9 @@
 /** Counts tasks. */
 
+import { assertContext } from "./assert_context.ts";
 import { call } from "./call.ts";
 import type { Context } from "./context.ts";
 import { orDone } from "./or_done.ts";
-import { assertContext } from "./tree.ts";
 
 /**
  * Counts tasks and waits until none is left. Follows Go's `sync.WaitGroup`. For

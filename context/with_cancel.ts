@@ -1,7 +1,8 @@
 /** Contexts that can be canceled. */
 
+import { assertContext } from "./assert_context.ts";
 import type { CancelableContext, Context } from "./context.ts";
-import { assertContext, Node } from "./tree.ts";
+import { Node } from "./tree.ts";
 
 /**
  * Derives a context that is done when its `cancel` is called, when it is disposed

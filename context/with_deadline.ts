@@ -1,9 +1,10 @@
 /** Contexts with a deadline. */
 
+import { assertContext } from "./assert_context.ts";
 import { endOfTime } from "./clock.ts";
 import type { CancelableContext, Context } from "./context.ts";
 import { assertMilliseconds } from "./milliseconds.ts";
-import { assertContext, clock, DeadlineNode, Node } from "./tree.ts";
+import { clock, DeadlineNode, Node } from "./tree.ts";
 
 /** Options for {@linkcode withDeadline} and {@linkcode withTimeout}. */
 export interface DeadlineOptions {

@@ -1,14 +1,14 @@
 /** Contexts that outlive their parent by a grace period. */
 
+import { assertContext } from "./assert_context.ts";
 import type { CancelableContext, Context } from "./context.ts";
 import { drainingKey } from "./draining.ts";
+import { Ending } from "./ending.ts";
 import { assertMilliseconds } from "./milliseconds.ts";
 import {
-  assertContext,
   causeOf,
   clock,
   DeadlineNode,
-  Ending,
   expiry,
   graceEnd,
   GraceNode,

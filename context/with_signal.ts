@@ -1,7 +1,9 @@
 /** Contexts that foreign signals can end. */
 
+import { assertContext } from "./assert_context.ts";
 import type { CancelableContext, Context } from "./context.ts";
-import { assertContext, Ending, label, Node, TreeContext } from "./tree.ts";
+import { Ending } from "./ending.ts";
+import { label, Node, TreeContext } from "./tree.ts";
 
 /**
  * Derives a context that is also done when one of `signals` is aborted: the way in

@@ -1,8 +1,9 @@
 /** Contexts that carry a value. */
 
+import { assertContext } from "./assert_context.ts";
 import type { Context } from "./context.ts";
 import { assertKey, type Key } from "./key.ts";
-import { assertContext, ValueContext } from "./tree.ts";
+import { ValueContext } from "./tree.ts";
 
 /**
  * Derives a context in which `key` has the value `value`; everything else is its

@@ -1,7 +1,8 @@
 /** Contexts that outlive their parent. */
 
+import { assertContext } from "./assert_context.ts";
 import type { Context } from "./context.ts";
-import { assertContext, NeverDone } from "./tree.ts";
+import { NeverDone } from "./tree.ts";
 
 /**
  * Derives a context with the values of `parent` and nothing else: it has no

@@ -1,7 +1,7 @@
 /** Argument checks that the servers share. */
 
+import { assertContext } from "../context/assert_context.ts";
 import type { Context } from "../context/context.ts";
-import { assertContext } from "../context/tree.ts";
 
 /** Throws a TypeError unless a server can be made of these arguments. */
 export function assertArguments(

@@ -1,8 +1,8 @@
 /** Ties the life of a resource to a context. */
 
 import { afterFunc } from "../context/after_func.ts";
+import { assertContext } from "../context/assert_context.ts";
 import type { Context } from "../context/context.ts";
-import { assertContext } from "../context/tree.ts";
 
 /**
  * Closes `closer` once `ctx` is done: a socket, a file, a watcher, anything with

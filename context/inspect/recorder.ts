@@ -20,8 +20,9 @@ import {
   type CreationSite,
   creationSite,
 } from "../creation_site.ts";
+import type { Ending } from "../ending.ts";
 import { Sleeper } from "../sleep.ts";
-import { clock, type Ending, Node } from "../tree.ts";
+import { clock, Node } from "../tree.ts";
 import {
   observeTree,
   type Purpose,

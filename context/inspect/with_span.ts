@@ -1,11 +1,11 @@
 /** Spans of OpenTelemetry around work with a context. */
 
+import { assertContext } from "../assert_context.ts";
 import { cause } from "../cause.ts";
 import type { Context } from "../context.ts";
 import { DeadlineExceeded } from "../errors.ts";
 import { isCanceled } from "../is_canceled.ts";
 import { remaining } from "../remaining.ts";
-import { assertContext } from "../tree.ts";
 
 /** The part of an OpenTelemetry span that {@linkcode withSpan} uses. */
 export interface SpanLike {

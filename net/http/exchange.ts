@@ -1,11 +1,11 @@
 /** One request and its response. */
 
 import { afterFunc } from "../../context/after_func.ts";
+import { assertContext } from "../../context/assert_context.ts";
 import { cause } from "../../context/cause.ts";
 import type { CancelableContext, Context } from "../../context/context.ts";
 import { DeadlineExceeded } from "../../context/errors.ts";
 import { isCanceled } from "../../context/is_canceled.ts";
-import { assertContext } from "../../context/tree.ts";
 import { observer } from "../../context/tree_observer.ts";
 import { withCancel } from "../../context/with_cancel.ts";
 import { withTimeout } from "../../context/with_deadline.ts";

@@ -1,7 +1,7 @@
 /** Outgoing TCP connections. */
 
+import { assertContext } from "../../context/assert_context.ts";
 import type { Context } from "../../context/context.ts";
-import { assertContext } from "../../context/tree.ts";
 import { assertOptions } from "../arguments.ts";
 import { closeOnDone } from "../close_on_done.ts";
 import { hostPort } from "../host_port.ts";

@@ -1,9 +1,9 @@
 /** The read loop of a UDP socket. */
 
+import { assertContext } from "../../context/assert_context.ts";
 import { Backlog } from "../../context/backlog.ts";
 import type { Context } from "../../context/context.ts";
 import { isCanceled } from "../../context/is_canceled.ts";
-import { assertContext } from "../../context/tree.ts";
 import { WaitGroup } from "../../context/wait_group.ts";
 import { assertRange } from "../arguments.ts";
 import { reporter } from "../report.ts";

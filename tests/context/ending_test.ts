@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { Ending } from "../../context/tree.ts";
+import { Ending } from "../../context/ending.ts";
 
 const endings: [name: string, ending: Ending, isPlain: boolean][] = [
   ["a cancellation without a cause", Ending.canceled(), true],

@@ -1,5 +1,6 @@
 // Quiet watches keep no process alive: they set no alarm.
 
+import type { Ending } from "../../context/ending.ts";
 import { alarms, pass, standStill } from "./settable_clock.ts";
 import { assertEquals } from "@std/assert";
 import {
@@ -10,7 +11,7 @@ import {
   withoutCancel,
   withTimeout,
 } from "@curfew/context";
-import { type Ending, QuietWatch, Watch } from "../../context/tree.ts";
+import { QuietWatch, Watch } from "../../context/tree.ts";
 
 const hour = 3_600_000;
 

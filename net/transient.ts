@@ -1,5 +1,13 @@
 /** Errors of a listener or socket that pass. */
 
+/** Codes of errors that accept() passes on from the network, see accept(2). */
+const lost: readonly unknown[] = [
+  "EPROTO",
+  "ENETDOWN",
+  "ENETUNREACH",
+  "EHOSTUNREACH",
+];
+
 /** Codes of errors that say that the system is out of something for now. */
 const exhausted: readonly unknown[] = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"];
 
@@ -17,5 +25,21 @@ export function isTransient(error: unknown): boolean {
     error instanceof Deno.errors.ConnectionRefused ||
     error instanceof Deno.errors.TimedOut ||
     error instanceof Deno.errors.WouldBlock ||
-    exhausted.includes((error as { code?: unknown } | undefined)?.code);
+    exhausted.includes(codeOf(error));
+}
+
+/**
+ * Reports whether an accept failed with `error` because its connection was lost
+ * before it was accepted. Deno says NotConnected if the peer has reset it, as load
+ * balancers do that only check the port. The next accept takes the next connection.
+ */
+export function isLostConnection(error: unknown): boolean {
+  return error instanceof Deno.errors.NotConnected ||
+    error instanceof Deno.errors.ConnectionAborted ||
+    error instanceof Deno.errors.ConnectionReset ||
+    lost.includes(codeOf(error));
+}
+
+function codeOf(error: unknown): unknown {
+  return (error as { code?: unknown } | undefined)?.code;
 }

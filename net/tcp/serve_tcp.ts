@@ -22,7 +22,7 @@ import {
   ServerLifetime,
   type ServerWork,
 } from "../server_lifetime.ts";
-import { isTransient } from "../transient.ts";
+import { isLostConnection, isTransient } from "../transient.ts";
 import {
   listenOnPath,
   type ListenUnixOptions,
@@ -138,7 +138,10 @@ export interface TcpStats {
   refused: number;
   /** Number of connections that were open, and cut, when the grace period ended. */
   forced: number;
-  /** Number of transient accept errors, such as "too many open files". */
+  /**
+   * Number of transient accept errors, such as "too many open files", and of
+   * connections that their peers reset before they were accepted.
+   */
   transientErrors: number;
 }
 
@@ -176,7 +179,9 @@ export interface TcpServer<Addr extends ServerAddr = Deno.NetAddr>
  *
  * Connections that wait to be accepted when the listener closes are reset by the
  * kernel: set `lameDuck` so that a load balancer can stop sending new ones.
- * Transient accept errors are retried after a growing pause of 5 ms to 1 s.
+ * Transient accept errors, such as "too many open files", are retried after a growing
+ * pause of 5 ms to 1 s. A connection that its peer resets before it is accepted is
+ * only counted, as one of `transientErrors`.
  *
  * Needs the permission `--allow-net`.
  *
@@ -452,6 +457,10 @@ class Connections<Addr extends ServerAddr> implements ServerWork<TcpStats> {
         pause = 0;
       } catch (error) {
         if (this.#closed) return;
+        if (isLostConnection(error)) {
+          this.#counts.transientErrors++;
+          continue;
+        }
         if (!isTransient(error)) return this.#lifetime.fail(error, "listener");
         this.#counts.transientErrors++;
         if (pause === 0) this.#options.report(error);

@@ -19,6 +19,8 @@ import {
   assertThrows,
 } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
+import { once } from "node:events";
+import { connect } from "node:net";
 import { RecordingOwner } from "../../context/recording_owner.ts";
 import { ManualTimers } from "../manual_timers.ts";
 import { turn, until } from "../turn.ts";
@@ -127,17 +129,22 @@ Deno.test("an onError that throws is logged and changes nothing else", async () 
   }
 });
 
-/** Starts a server whose `accept()` is `accept`, until that returns undefined. */
+/**
+ * Starts a server whose `accept()` is `accept`, which gets the real one and may
+ * return undefined to have it called.
+ */
 function serveWith(
-  accept: () => Promise<Deno.TcpConn> | undefined,
+  accept: (real: () => Promise<Deno.TcpConn>) =>
+    | Promise<Deno.TcpConn>
+    | undefined,
   options: Partial<ServeTcpOptions>,
   ctx: Context = background(),
 ): TcpServer {
   const { listen } = Deno;
   Deno.listen = ((options: Deno.TcpListenOptions) => {
     const listener = listen(options);
-    const real = listener.accept;
-    listener.accept = () => accept() ?? real.call(listener);
+    const real = listener.accept.bind(listener);
+    listener.accept = () => accept(real) ?? real();
     return listener;
   }) as typeof Deno.listen;
   try {
@@ -202,6 +209,44 @@ Deno.test("serveTcp() doubles the pause after each failed accept of a series, up
   await until(() => server.stats.transientErrors === 11);
   await until(() => timers.pending.includes(5));
 });
+
+Deno.test("serveTcp() survives a peer that resets its connection before it is accepted", async () => {
+  const reset = Promise.withResolvers<void>();
+  await using server = serveWith((real) => reset.promise.then(real), {});
+  const peer = connect(server.addr.port, server.addr.hostname);
+  await once(peer, "connect");
+  peer.resetAndDestroy();
+  await once(peer, "close");
+  reset.resolve();
+  using conn = await dial(server);
+  await conn.write(encode("x"));
+  assertEquals(await readText(conn, 1), "x");
+  assertEquals(server.stats.transientErrors, 1);
+  await conn.closeWrite();
+});
+
+for (
+  const lost of [
+    new Deno.errors.NotConnected("Transport endpoint is not connected"),
+    new Deno.errors.ConnectionAborted("Software caused connection abort"),
+    new Deno.errors.ConnectionReset("Connection reset by peer"),
+    Object.assign(new Error("Protocol error"), { code: "EPROTO" }),
+  ]
+) {
+  Deno.test(`serveTcp() neither pauses nor reports when an accept fails with "${lost.message}"`, async () => {
+    let failures = 4;
+    const errors: unknown[] = [];
+    using timers = new ManualTimers();
+    await using server = serveWith(
+      () => failures-- > 0 ? Promise.reject(lost) : undefined,
+      { onError: (error) => errors.push(error) },
+    );
+    await until(() => failures < 0 || timers.pending.length > 0);
+    assertEquals(timers.set, []);
+    assertEquals(server.stats.transientErrors, 4);
+    assertEquals(errors, []);
+  });
+}
 
 Deno.test("the pause after a failed accept does not delay the shutdown, and leaves no timer behind", async () => {
   const ctx = withCancel(background());

@@ -66,7 +66,10 @@ async function leaksIn(nodes: OpenNodes): Promise<OpenNode[]> {
     gc();
   }
   const open = nodes.open();
-  const held = open.filter(({ node }) => gc !== undefined || Node.isHeld(node));
+  // A server is held by its socket.
+  const held = open.filter(({ node }) =>
+    gc !== undefined || Node.isHeld(node) || nodes.purposeOf(node) === "server"
+  );
   return topmost(held);
 }
 

@@ -29,11 +29,17 @@ interface Entry {
   site: CreationSite | undefined;
 }
 
+/** Work that a context is for. */
+interface Work {
+  readonly purpose: Purpose;
+  readonly describe: () => string;
+}
+
 /** Follows the tree from its creation until it is disposed of. */
 export class OpenNodes implements TreeObserver, Disposable {
   readonly #entries = new Map<number, Entry>();
   readonly #ids = new WeakMap<Node, number>();
-  readonly #described = new WeakMap<object, () => string>();
+  readonly #works = new WeakMap<object, Work>();
   readonly #observing: Disposable;
   #created = 0;
   #events = 0;
@@ -63,7 +69,12 @@ export class OpenNodes implements TreeObserver, Disposable {
 
   /** The name of what `node` belongs to, such as a server, if it has one. */
   describe(node: object): string | undefined {
-    return this.#described.get(node)?.();
+    return this.#works.get(node)?.describe();
+  }
+
+  /** Kind of work that `node` is for, if it is known. */
+  purposeOf(node: object): Purpose | undefined {
+    return this.#works.get(node)?.purpose;
   }
 
   created(node: Node): void {
@@ -83,8 +94,8 @@ export class OpenNodes implements TreeObserver, Disposable {
     if (id !== undefined) this.#entries.delete(id);
   }
 
-  described(ctx: object, _purpose: Purpose, describe: () => string): void {
-    this.#described.set(ctx, describe);
+  described(ctx: object, purpose: Purpose, describe: () => string): void {
+    this.#works.set(ctx, { purpose, describe });
   }
 
   [Symbol.dispose](): void {

@@ -46,6 +46,11 @@ const leaks: [call: string, leak: Leak][] = [
     const server = serveTcp(parent, here, () => {});
     return () => server.shutdown();
   }],
+  ["serveHttp 127.0.0.1:", () => {
+    const options = { ...here, lameDuck: 60_000 };
+    const server = serveHttp(background(), options, () => new Response());
+    return () => server.shutdown({ grace: 0 });
+  }],
 ];
 for (const [call, leak] of leaks) {
   Deno.test(`assertNoLeaks() names ${call} that is left behind, and its line`, async () => {

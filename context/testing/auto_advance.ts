@@ -208,12 +208,12 @@ class MovingClock implements AutoAdvance {
     }
   }
 
-  /** Returns whether a server that runs can wake `node`. */
+  /** Returns whether a server that runs can wake `node`. A group cannot. */
   #isServed(node: Node): boolean {
-    for (const above of Node.lineage(node)) {
-      if (this.#nodes.describe(above) !== undefined) return true;
-    }
-    return false;
+    return Node.lineage(node).some((above) => {
+      const purpose = this.#nodes.purposeOf(above);
+      return purpose !== undefined && purpose !== "group" && purpose !== "task";
+    });
   }
 }
 

@@ -164,6 +164,14 @@ Deno.test("idle() rejects at a deadlock, and names what waits with its line", as
   await Promise.all([never, other]);
 });
 
+Deno.test("idle() rejects at a deadlock in a task of a group", async () => {
+  using time = new FakeTime();
+  using clock = autoAdvance(time);
+  await using tasks = group(background());
+  tasks.go((ctx) => sleep(ctx, Infinity));
+  await assertRejects(() => clock.idle(), Error, "sleep(Infinity) at ");
+});
+
 Deno.test("idle() does not take a server that waits for requests for a deadlock", async () => {
   using time = new FakeTime();
   using clock = autoAdvance(time);

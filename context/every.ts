@@ -79,12 +79,14 @@ class Ticks extends Iteration<number> {
     // Not simply the next one: the ticks that were missed are skipped.
     this.#tick = Math.max(this.#tick + 1, Math.ceil(elapsed));
     const wait = this.#start + this.#tick * this.#ms - now;
-    this.#wait = new Sleeper(this.#ctx, wait, this.#onTick, this.#onEnd)
-      .start();
+    this.#wait = new Sleeper(this.#ctx, wait, this.#onTick, this.#onEnd);
+    // Not before: a wait that is over at once begins the next one in here.
+    this.#wait.start();
   }
 
   readonly #onTick = (): void => {
-    this.#pending.shift()!({ done: false, value: this.#tick });
+    // None is pending if return() was called between the end of the wait and this.
+    this.#pending.shift()?.({ done: false, value: this.#tick });
     if (this.#pending.size > 0) this.#sleep();
   };
 

@@ -13,6 +13,7 @@ import {
   withCancel,
   withTimeout,
 } from "@curfew/context";
+import { assertNoLeaks } from "@curfew/context/testing";
 import { OwnSignal } from "./custom_context.ts";
 import { outcomeOf, turn } from "./outcome.ts";
 
@@ -252,6 +253,39 @@ Deno.test("every() stops waiting at return(), with the loop body still ahead", a
   assertEquals(await next, { done: true, value: undefined });
   await pass(time, 20);
   assertEquals(snapshot(ctx).afterFuncs, 0);
+});
+
+Deno.test("every() ends if return() is called between the end of its wait and the tick", async () => {
+  using time = new FakeTime();
+  using first = withTimeout(background(), 10);
+  const ticks = every(background(), 10);
+  const next = ticks.next();
+  first.signal.addEventListener("abort", () => ticks.return());
+  await time.tickAsync(10);
+  assertEquals(await next, { done: true, value: undefined });
+});
+
+Deno.test("every() stops the right wait after a tick that was over as it began", async () => {
+  const { now } = Date;
+  let [time, jump] = [0, 0];
+  Date.now = () => time;
+  using _restore = { [Symbol.dispose]: () => void (Date.now = now) };
+  // Its signal is read while a wait begins, and time passes meanwhile.
+  class Slow extends OwnSignal {
+    override get signal(): AbortSignal {
+      time += jump;
+      jump = 0;
+      return super.signal;
+    }
+  }
+  await assertNoLeaks(async () => {
+    const ticks = every(new Slow(background()), 1);
+    const pending = [ticks.next(), ticks.next(), ticks.next()];
+    jump = 5;
+    assertEquals((await pending[1])?.done, false);
+    await ticks.return();
+    assertEquals((await pending[2])?.done, true);
+  });
 });
 
 Deno.test("every() gives each of several pending next() a tick of its own, in order", async () => {

@@ -37,8 +37,6 @@ export class DeadlineQueue<E> {
   readonly #onDue: (now: number) => void;
   /** Entries that wait for a turn of the event loop, in order. */
   readonly #turn = new Set<E>();
-  /** True once the event loop has turned: the entries of `#turn` are due. */
-  #hasTurned = false;
   #holders = 0;
   #isReleasing = false;
   /** The time that the alarm is set for, if it is. */
@@ -92,15 +90,8 @@ export class DeadlineQueue<E> {
 
   /** Takes out the entry that is due first at `now`; undefined if none is. */
   takeDue(now: number): E | undefined {
-    let entry = this.isDue(now) ? this.#heap.first : undefined;
-    if (this.#hasTurned) {
-      const [turned] = this.#turn;
-      if (turned === undefined) this.#hasTurned = false;
-      else if (entry === undefined || this.#fields.isBefore(turned, entry)) {
-        entry = turned;
-      }
-    }
-    if (entry !== undefined) this.remove(entry);
+    const entry = this.isDue(now) ? this.#heap.first : undefined;
+    if (entry !== undefined) this.#heap.remove(entry);
     return entry;
   }
 
@@ -154,9 +145,20 @@ export class DeadlineQueue<E> {
   #ring(at: number): void {
     this.#alarmAt = undefined;
     this.clock.advanceTo(at);
-    this.#hasTurned = at > -Infinity && this.#turn.size > 0;
     // The timer of a real clock may be a fraction of a ms early.
-    this.#onDue(Math.max(this.clock.now(), at));
+    const due = Math.max(this.clock.now(), at);
+    this.#onDue(at > -Infinity ? this.#endTurn(due) : due);
     this.#setAlarm();
+  }
+
+  /** Puts what waits for a turn among the rest; returns when all of it is due. */
+  #endTurn(due: number): number {
+    for (const entry of this.#turn) {
+      this.#heap.add(entry);
+      // Later than that by a little if the wall clock was stepped back meanwhile.
+      due = Math.max(due, this.#fields.at(entry));
+    }
+    this.#turn.clear();
+    return due;
   }
 }

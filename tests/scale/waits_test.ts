@@ -100,6 +100,17 @@ for (const [name, wait] of Object.entries(waits)) {
 
 atScale(
   import.meta,
+  "waits for one turn of the event loop",
+  // Quadratic work is cheap below.
+  { size: 4 * size, counts: (n) => ({ resolved: n }) },
+  async (n) => {
+    const turns = Array.from({ length: n }, () => sleep(background(), 0));
+    return { resolved: (await Promise.all(turns)).length };
+  },
+);
+
+atScale(
+  import.meta,
   "the promises of contexts of one parent",
   { size, counts: (n) => ({ resolved: n }) },
   async (n) => {

@@ -101,7 +101,7 @@ class Items<T> extends Iteration<T> {
         (result) => {
           if (!this.#pending.delete(resolve)) return;
           if (result.done) this.#exhausted();
-          resolve(result.done ? over : { done: false, value: result.value });
+          resolve(result.done ? over : result);
         },
         (error) => {
           // The source may have noticed the end of ctx before the watch does.
@@ -242,7 +242,9 @@ class IteratorSource<Item, T> implements Source<T> {
   }
 
   async next(): Promise<Result<T>> {
-    return assertResult(await this.iterator.next()) as Result<T>;
+    const result = assertResult(await this.iterator.next()) as Result<T>;
+    // Read in here: a getter that throws has to reject.
+    return result.done ? over : { done: false, value: result.value };
   }
 
   async leave(): Promise<void> {

@@ -923,6 +923,23 @@ Deno.test("untilDone() passes on a timeout of the source's own", async () => {
   );
 });
 
+for (const field of ["done", "value"]) {
+  Deno.test(`untilDone() rejects if the ${field} of a result cannot be read`, async () => {
+    const broken = new Error("broken");
+    const result = Object.defineProperty({ done: false }, field, {
+      get: () => {
+        throw broken;
+      },
+    });
+    const source = {
+      [Symbol.asyncIterator]: () => ({ next: () => Promise.resolve(result) }),
+    };
+    const next = untilDone(background(), source as AsyncIterable<number>)
+      .next();
+    assertStrictEquals(await next.catch((error) => error), broken);
+  });
+}
+
 for (const wrong of [undefined, null, 7, "item"]) {
   const name = wrong === null ? "null" : typeof wrong;
   for (

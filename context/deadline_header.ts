@@ -1,5 +1,7 @@
 /** HTTP headers that carry the time left. */
 
+import { shown } from "./shown.ts";
+
 /**
  * Name of an HTTP request header that carries the time left, so that a service
  * knows how long its caller waits.
@@ -32,9 +34,10 @@ export function assertDeadlineHeader(
   name: unknown,
 ): asserts name is DeadlineHeader {
   if (typeof name === "string" && Object.hasOwn(formats, name)) return;
-  const given = typeof name === "string" ? JSON.stringify(name) : typeof name;
   const known = Object.keys(formats).join(", ");
-  throw new TypeError(`${caller}: expected one of ${known}, got ${given}`);
+  throw new TypeError(
+    `${caller}: expected one of ${known}, got ${shown(name)}`,
+  );
 }
 
 /** Writes a time in ms for `header`, rounded down. */

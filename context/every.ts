@@ -4,6 +4,7 @@ import { assertContext } from "./assert_context.ts";
 import { Backlog } from "./backlog.ts";
 import type { Context } from "./context.ts";
 import { Iteration, over } from "./iteration.ts";
+import { shown } from "./shown.ts";
 import { Sleeper } from "./sleep.ts";
 import { clock } from "./tree.ts";
 
@@ -40,7 +41,7 @@ export function every(
 ): AsyncGenerator<number, void, undefined> {
   assertContext("every", ctx);
   if (!(typeof ms === "number" && ms > 0)) {
-    throw new RangeError(`every: expected milliseconds > 0, got ${String(ms)}`);
+    throw new RangeError(`every: expected milliseconds > 0, got ${shown(ms)}`);
   }
   return new Ticks(ctx, ms);
 }

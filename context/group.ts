@@ -7,6 +7,7 @@ import { call } from "./call.ts";
 import type { CancelableContext, Context } from "./context.ts";
 import { isCanceled } from "./is_canceled.ts";
 import { ownerOf } from "./owner.ts";
+import { shown } from "./shown.ts";
 import { label, Node } from "./tree.ts";
 import { observer } from "./tree_observer.ts";
 import { withoutCancel } from "./without_cancel.ts";
@@ -158,7 +159,7 @@ export function group(ctx: Context, options: GroupOptions = {}): Group {
   if (!(limit === Infinity || (Number.isInteger(limit) && limit >= 1))) {
     throw new RangeError(
       "group: expected limit to be an integer >= 1 or Infinity, got " +
-        (typeof limit === "number" ? limit : typeof limit),
+        shown(limit),
     );
   }
   return new TaskGroup(ctx, limit);

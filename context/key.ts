@@ -1,5 +1,7 @@
 /** Keys of the values that contexts hold. */
 
+import { shown } from "./shown.ts";
+
 /**
  * A key for values of type `T`; created by {@linkcode createKey}.
  *
@@ -49,7 +51,7 @@ export class Key<T> {
 export function createKey<T>(name: string): Key<T> {
   if (typeof name !== "string") {
     throw new TypeError(
-      `createKey: expected a string as the name, got ${typeof name}`,
+      `createKey: expected a string as the name, got ${shown(name)}`,
     );
   }
   return new Key<T>(name);
@@ -70,7 +72,9 @@ Object.defineProperty(Key.prototype, isKey, { value: true });
 export function assertKey(caller: string, key: unknown): void {
   if (!(typeof key === "object" && key !== null && isKey in key)) {
     throw new TypeError(
-      `${caller}: ${typeof key} is not a key of a context: make one with createKey()`,
+      `${caller}: ${
+        shown(key)
+      } is not a key of a context: make one with createKey()`,
     );
   }
 }

@@ -1,5 +1,7 @@
 /** Argument checks for times. */
 
+import { shown } from "./shown.ts";
+
 /**
  * Throws unless `given` is a number other than NaN.
  *
@@ -20,14 +22,8 @@ function notMilliseconds(
   given: unknown,
   expected: string,
 ): Error {
-  const message = `${caller}: expected ${expected}, got ${described(given)}`;
+  const message = `${caller}: expected ${expected}, got ${shown(given)}`;
   return typeof given === "number"
     ? new RangeError(message)
     : new TypeError(message);
-}
-
-function described(given: unknown): string {
-  if (typeof given === "string") return JSON.stringify(given);
-  if (typeof given === "number" || given === null) return `${given}`;
-  return typeof given;
 }

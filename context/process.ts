@@ -13,6 +13,7 @@ import type { OsSignal } from "./os_signal.ts";
 import { inspect } from "./inspect/inspector.ts";
 import { treeText } from "./inspect/tree_text.ts";
 import { print, Program, type UnhandledKind } from "./program.ts";
+import { shown } from "./shown.ts";
 import { label, Node, parent as parentOf, Watch } from "./tree.ts";
 
 /**
@@ -275,28 +276,24 @@ function assertMainArguments(
   exit: unknown,
 ): void {
   if (typeof f !== "function") {
-    throw new TypeError(`main: expected a function, got ${typeOf(f)}`);
+    throw new TypeError(`main: expected a function, got ${shown(f)}`);
   }
   if (!Array.isArray(signals)) {
     throw new TypeError(
       "main: expected signals to be an array such as ['SIGTERM'], got " +
-        typeOf(signals),
+        shown(signals),
     );
   }
   if (!(typeof grace === "number" && grace >= 0)) {
     throw new RangeError(
-      `main: expected grace to be a number of ms >= 0, got ${String(grace)}`,
+      `main: expected grace to be a number of ms >= 0, got ${shown(grace)}`,
     );
   }
   if (typeof exit !== "function") {
     throw new TypeError(
-      `main: expected exit to be a function, got ${typeOf(exit)}`,
+      `main: expected exit to be a function, got ${shown(exit)}`,
     );
   }
-}
-
-function typeOf(value: unknown): string {
-  return value === null ? "null" : typeof value;
 }
 
 /** Numbers of signals that are the same on all systems. */
@@ -335,9 +332,11 @@ class SignalListeners {
         // Windows has no SIGTERM, above all; see denoland/deno#9995.
         if (Deno.build.os === "windows") continue;
         this.remove();
-        throw new TypeError(`${caller}: cannot listen to ${signal}`, {
-          cause: error,
-        });
+        const { message } = error as Error;
+        throw new TypeError(
+          `${caller}: cannot listen to ${signal}: ${message}`,
+          { cause: error },
+        );
       }
       this.#listeners.set(signal, listener);
     }

@@ -8,6 +8,7 @@ import {
   formatDeadline,
 } from "./deadline_header.ts";
 import { remaining } from "./remaining.ts";
+import { shown } from "./shown.ts";
 
 /** Options for {@linkcode requestInit}. */
 export interface RequestInitOptions {
@@ -129,9 +130,7 @@ function assertInit(init: unknown): void {
   if (init === undefined) return;
   if (typeof init !== "object" || init === null) {
     throw new TypeError(
-      `requestInit: expected an object with options, got ${
-        init === null ? "null" : typeof init
-      }`,
+      `requestInit: expected an object with options, got ${shown(init)}`,
     );
   }
   // Their properties are accessors, which a copy would lose.

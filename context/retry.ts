@@ -5,6 +5,7 @@ import { call } from "./call.ts";
 import type { CancelableContext, Context } from "./context.ts";
 import { orDone } from "./or_done.ts";
 import { remaining } from "./remaining.ts";
+import { shown } from "./shown.ts";
 import { sleep } from "./sleep.ts";
 import { withCancel } from "./with_cancel.ts";
 import { withTimeout } from "./with_deadline.ts";
@@ -183,7 +184,7 @@ function waitAfter(
   if (typeof decision === "number" && !Number.isNaN(decision)) return decision;
   throw new RangeError(
     `retry: expected true, false or a number of ms from retryIf, got ${
-      String(decision)
+      shown(decision)
     }`,
     { cause: failure },
   );
@@ -207,5 +208,5 @@ function assertNumber(
 ): void {
   // `good` alone would accept strings of digits.
   if (typeof value === "number" && good) return;
-  throw new RangeError(`retry: expected ${expectation}, got ${String(value)}`);
+  throw new RangeError(`retry: expected ${expectation}, got ${shown(value)}`);
 }

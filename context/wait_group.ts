@@ -4,6 +4,7 @@ import { assertContext } from "./assert_context.ts";
 import { call } from "./call.ts";
 import type { Context } from "./context.ts";
 import { orDone } from "./or_done.ts";
+import { shown } from "./shown.ts";
 
 /**
  * Counts tasks and waits until none is left. Follows Go's `sync.WaitGroup`. For
@@ -48,7 +49,7 @@ export class WaitGroup {
   add(n: number = 1): void {
     if (!Number.isInteger(n)) {
       throw new TypeError(
-        `WaitGroup.add: expected an integer, got ${String(n)}`,
+        `WaitGroup.add: expected an integer, got ${shown(n)}`,
       );
     }
     if (this.#count + n < 0) {

@@ -2,6 +2,7 @@
 
 import { assertContext } from "../context/assert_context.ts";
 import type { Context } from "../context/context.ts";
+import { shown } from "../context/shown.ts";
 
 /** Throws a TypeError unless a server can be made of these arguments. */
 export function assertArguments(
@@ -74,19 +75,18 @@ export function assertAbove0(
 }
 
 /**
- * Throws a TypeError unless `port` is a number. Deno would take a free port if it is
- * undefined, for example because an environment variable is not set.
+ * Throws a TypeError unless `port` is a number. Deno would listen on a free port if
+ * it is undefined, for example because an environment variable is not set.
  */
-export function assertPort(caller: string, port: number): void {
+export function assertPort(
+  caller: string,
+  port: number,
+  hint = "; 0 takes a free port",
+): void {
   if (typeof port === "number") return;
   throw new TypeError(
-    `${caller}: port must be a number, got ${shown(port)}; 0 takes a free port`,
+    `${caller}: port must be a number, got ${shown(port)}${hint}`,
   );
-}
-
-/** Quotes strings, so that "5" does not read like a number. */
-function shown(value: unknown): string {
-  return typeof value === "string" ? JSON.stringify(value) : String(value);
 }
 
 /**

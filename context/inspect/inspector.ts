@@ -1,5 +1,6 @@
 /** Looking into a running program. */
 
+import { shown } from "../shown.ts";
 import type { EndedContext } from "./ended_context.ts";
 import { EventQueue, type InspectEvent } from "./event_queue.ts";
 import { type LiveTree, liveTree, type TreeLimits } from "./live_tree.ts";
@@ -85,12 +86,14 @@ export function inspect(options: InspectOptions = {}): Inspector {
   const sampling = Number(stacks);
   if (!(sampling >= 0 && sampling <= 1)) {
     throw new RangeError(
-      `inspect: expected stacks to be a boolean or a number from 0 to 1, got ${stacks}`,
+      `inspect: expected stacks to be a boolean or a number from 0 to 1, got ${
+        shown(stacks)
+      }`,
     );
   }
   if (!(Number.isInteger(recent) && recent >= 0)) {
     throw new RangeError(
-      `inspect: expected recent to be an integer >= 0, got ${recent}`,
+      `inspect: expected recent to be an integer >= 0, got ${shown(recent)}`,
     );
   }
   return new TreeInspector(new Recorder({ sampling, recent }));
@@ -116,7 +119,9 @@ class TreeInspector implements Inspector {
   suspects({ olderThan = 60_000 }: { olderThan?: number } = {}): Suspects {
     if (!(olderThan >= 0)) {
       throw new RangeError(
-        `suspects: expected olderThan to be a number of ms >= 0, got ${olderThan}`,
+        `suspects: expected olderThan to be a number of ms >= 0, got ${
+          shown(olderThan)
+        }`,
       );
     }
     return suspects(this.#recorder, olderThan);

@@ -1,5 +1,6 @@
 /** Tests in which fake time passes by itself. */
 
+import { shown } from "../shown.ts";
 import { Node } from "../tree.ts";
 import { callOf, type OpenNode, OpenNodes } from "./open_nodes.ts";
 import { RealWait, turn } from "./turn.ts";
@@ -98,7 +99,7 @@ export function autoAdvance(
   const { quiet = 0 } = options;
   if (!(typeof quiet === "number" && quiet >= 0)) {
     throw new RangeError(
-      `autoAdvance: expected quiet in milliseconds >= 0, got ${quiet}`,
+      `autoAdvance: expected quiet in milliseconds >= 0, got ${shown(quiet)}`,
     );
   }
   return new MovingClock(steps(clock), quiet);
@@ -254,7 +255,7 @@ function steps(clock: TestClock): Steps {
   }
   throw new TypeError(
     "autoAdvance: expected a FakeTime, a clock of @sinonjs/fake-timers or " +
-      `vitest's vi, got ${clock === null ? "null" : typeof clock}`,
+      `vitest's vi, got ${shown(clock)}`,
   );
 }
 

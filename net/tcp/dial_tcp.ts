@@ -2,7 +2,7 @@
 
 import { assertContext } from "../../context/assert_context.ts";
 import type { Context } from "../../context/context.ts";
-import { assertOptions } from "../arguments.ts";
+import { assertOptions, assertPort } from "../arguments.ts";
 import { closeOnDone } from "../close_on_done.ts";
 import { hostPort } from "../host_port.ts";
 
@@ -38,7 +38,9 @@ export interface DialTlsOptions extends DialTcpOptions {
  * @param ctx Context that limits the time to connect.
  * @param options Address, and options for TLS.
  * @returns The connection. Rejects with `ctx.err` if `ctx` is done first.
- * @throws {TypeError} If `ctx` is not a context, or `options` is not an object.
+ * @throws {TypeError} If `ctx` is not a context, `options` is not an object, or the
+ * port is not a number.
+ * @throws {RangeError} If the port is out of range.
  * @throws {Deno.errors.ConnectionRefused} If nothing listens at the address.
  *
  * @example One second to connect, and no limit afterwards
@@ -79,6 +81,7 @@ export async function dialTcp(
   assertContext("dialTcp", ctx);
   assertOptions("dialTcp", options);
   const { port, hostname = "127.0.0.1" } = options;
+  assertPort("dialTcp", port, "");
   const conn = await connect(ctx, hostname, port);
   return "tls" in options && options.tls !== undefined
     ? await secure(ctx, conn, hostname, options.tls)
@@ -144,11 +147,13 @@ function dialError(error: unknown, hostname: string, port: number): unknown {
       { cause: error },
     );
   }
-  // A failed look-up has no class of its own, and its message lacks the name.
-  if (error instanceof Error && error.constructor === Error) {
-    return new Error(`dialTcp: cannot connect to ${at}: ${error.message}`, {
-      cause: error,
-    });
-  }
-  return error;
+  if (!(error instanceof Error)) return error;
+  // A failed look-up has no class of its own; a bad port is one of the other two.
+  const Same = [Error, TypeError, RangeError].find((Class) =>
+    Class === error.constructor
+  );
+  if (Same === undefined) return error;
+  return new Same(`dialTcp: cannot connect to ${at}: ${error.message}`, {
+    cause: error,
+  });
 }

@@ -588,7 +588,7 @@ Deno.test("contextPort() and withPort() check their arguments", async () => {
     ],
     [
       () => contextPort(ctx, { values: ["user" as never] }),
-      "string is not a key of a context",
+      '"user" is not a key of a context',
     ],
     [
       () => contextPort(ctx, { values: twice }),
@@ -607,7 +607,7 @@ Deno.test("contextPort() and withPort() check their arguments", async () => {
     [() => withPort(ctx, port, { values: twice }), "withPort: two keys"],
     [
       () => withPort(ctx, port, { values: ["user" as never] }),
-      "string is not a key of a context",
+      '"user" is not a key of a context',
     ],
   ];
   for (const [call, message] of table) assertThrows(call, TypeError, message);

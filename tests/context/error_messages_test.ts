@@ -204,6 +204,36 @@ const mistakes: [call: string, f: () => unknown, message: RegExp][] = [
     /^every: expected milliseconds > 0, got undefined/,
   ],
   [
+    'every(ctx, "5")',
+    () => contexts.every(root, wrong("5")),
+    /^every: expected milliseconds > 0, got "5"/,
+  ],
+  [
+    'retry(ctx, f, { attempts: "5" })',
+    () => contexts.retry(root, ignore, { attempts: wrong("5") }),
+    /^retry: expected attempts .*, got "5"/,
+  ],
+  [
+    'group(ctx, { limit: "5" })',
+    () => contexts.group(root, { limit: wrong("5") }),
+    /^group: expected limit .*, got "5"/,
+  ],
+  [
+    'new WaitGroup().add("5")',
+    () => new contexts.WaitGroup().add(wrong("5")),
+    /^WaitGroup\.add: expected an integer, got "5"/,
+  ],
+  [
+    'main(f, { grace: "5" })',
+    () => contexts.main(ignore, { grace: wrong("5") }),
+    /^main: expected grace .* ms >= 0, got "5"/,
+  ],
+  [
+    "main(null)",
+    () => contexts.main(wrong(null)),
+    /^main: expected a function, got null/,
+  ],
+  [
     "withSignal(ctx, controller)",
     () => contexts.withSignal(root, wrong(new AbortController())),
     /^withSignal: .*AbortSignal.*AbortController.*controller\.signal/,
@@ -216,12 +246,12 @@ const mistakes: [call: string, f: () => unknown, message: RegExp][] = [
   [
     'withValue(ctx, "user", 1)',
     () => contexts.withValue(root, wrong("user"), 1),
-    /^withValue: string is not a key.*createKey/,
+    /^withValue: "user" is not a key.*createKey/,
   ],
   [
     'ctx.value("user")',
     () => root.value(wrong("user")),
-    /^value: string is not a key.*createKey/,
+    /^value: "user" is not a key.*createKey/,
   ],
   [
     "withPort(ctx, message)",
@@ -270,6 +300,16 @@ const mistakes: [call: string, f: () => unknown, message: RegExp][] = [
     "serveHttp(ctx, options)",
     () => servers.serveHttp(root, local, wrong(undefined)),
     /^serveHttp: .*third argument.*function/,
+  ],
+  [
+    "dialTcp(ctx, {})",
+    () => servers.dialTcp(root, wrong({})),
+    /^dialTcp: port must be a number, got undefined$/,
+  ],
+  [
+    "serveTcp(ctx, {}, handler)",
+    () => servers.serveTcp(root, wrong({}), ignore),
+    /^serveTcp: port must be a number, got undefined; 0 takes a free port$/,
   ],
   [
     "serveTcp(ctx, options)",

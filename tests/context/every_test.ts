@@ -327,7 +327,7 @@ for (const wrong of [0, -0, -1, -Infinity, NaN, undefined, null, "5"]) {
     assertThrows(
       () => every(background(), wrong as number),
       RangeError,
-      `every: expected milliseconds > 0, got ${wrong}`,
+      `every: expected milliseconds > 0, got ${wrong === "5" ? '"5"' : wrong}`,
     );
   });
 }

@@ -185,7 +185,10 @@ test("notifyContext() of a signal that cannot be listened to throws a TypeError 
     "notify.ts",
     "a signal that cannot be listened to",
   );
-  assertEquals(await child.line(), "notifyContext: cannot listen to SIGKILL");
+  assertEquals(
+    await child.line(),
+    "notifyContext: cannot listen to SIGKILL: Binding to signal 'SIGKILL' is not allowed",
+  );
   child.kill("SIGKILL");
   await child.end();
 });
@@ -423,13 +426,13 @@ const wrong: [name: string, f: unknown, options: object, message: string][] = [
     "signals that are no array",
     () => {},
     { signals: "SIGTERM" },
-    "expected signals to be an array such as ['SIGTERM'], got string",
+    "expected signals to be an array such as ['SIGTERM'], got \"SIGTERM\"",
   ],
   [
     "an exit that is no function",
     () => {},
     { exit: 0 },
-    "expected exit to be a function, got number",
+    "expected exit to be a function, got 0",
   ],
 ];
 for (const [name, f, options, message] of wrong) {
@@ -443,11 +446,13 @@ for (const [name, f, options, message] of wrong) {
 }
 
 for (const grace of [-1, NaN, "5"]) {
-  Deno.test(`main() with the grace period ${JSON.stringify(grace)} = ${grace} throws a RangeError`, () => {
+  Deno.test(`main() with a grace period of ${Deno.inspect(grace)} throws a RangeError`, () => {
     assertThrows(
       () => main(() => {}, { grace } as MainOptions),
       RangeError,
-      `main: expected grace to be a number of ms >= 0, got ${grace}`,
+      `main: expected grace to be a number of ms >= 0, got ${
+        Deno.inspect(grace)
+      }`,
     );
   });
 }

@@ -199,7 +199,7 @@ Deno.test("requestInit() rejects arguments that would lose something", () => {
       "{ signal: other.signal }",
     ],
     [init(null), "requestInit: expected an object with options, got null"],
-    [init("POST"), "requestInit: expected an object with options, got string"],
+    [init("POST"), 'requestInit: expected an object with options, got "POST"'],
     [
       init({ signal: ctx }),
       "requestInit: init.signal is not an AbortSignal",
@@ -212,7 +212,7 @@ Deno.test("requestInit() rejects arguments that would lose something", () => {
     ],
     [
       () => requestInit(ctx, {}, { deadlineHeader: 5 as never }),
-      "x-envoy-expected-rq-timeout-ms, got number",
+      "x-envoy-expected-rq-timeout-ms, got 5",
     ],
     [
       () => requestInit(ctx, {}, { deadlineHeader: "toString" as never }),

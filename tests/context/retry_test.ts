@@ -232,12 +232,12 @@ Deno.test("retry() rejects with what retryIf throws", async () => {
 });
 
 for (const decision of [NaN, undefined, "5", null, Symbol("s")]) {
-  Deno.test(`retry() rejects with a RangeError if retryIf returns ${String(decision)}`, async () => {
+  Deno.test(`retry() rejects with a RangeError if retryIf returns ${Deno.inspect(decision)}`, async () => {
     const retryIf = () => decision as number;
     const error = await assertRejects(
       () => retry(background(), failing(1), { retryIf }),
       RangeError,
-      `from retryIf, got ${String(decision)}`,
+      `from retryIf, got ${Deno.inspect(decision)}`,
     );
     assertEquals((error.cause as Error).message, "failure 1");
   });
@@ -434,7 +434,7 @@ const RANGE: [options: RetryOptions, message: string][] = [
   ],
   [
     { attempts: "3" as unknown as number },
-    "attempts to be an integer >= 1, or Infinity, got 3",
+    'attempts to be an integer >= 1, or Infinity, got "3"',
   ],
   [{ attemptTimeout: 0 }, "attemptTimeout > 0 ms, got 0"],
   [{ attemptTimeout: NaN }, "attemptTimeout > 0 ms, got NaN"],

@@ -123,7 +123,7 @@ for (const wrong of [0.5, NaN, Infinity, "1", null]) {
     assertThrows(
       () => tasks.add(wrong as number),
       TypeError,
-      `WaitGroup.add: expected an integer, got ${wrong}`,
+      `WaitGroup.add: expected an integer, got ${Deno.inspect(wrong)}`,
     );
     assertEquals(tasks.count, 0);
   });

@@ -275,7 +275,7 @@ Deno.test("serveHttp() rejects deadlineHeaders that it does not know", () => {
   const table: [unknown, string][] = [
     [["x-timeout"], `expected one of ${known}, got "x-timeout"`],
     [["Grpc-Timeout"], `expected one of ${known}, got "Grpc-Timeout"`],
-    [["grpc-timeout", 5], `expected one of ${known}, got number`],
+    [["grpc-timeout", 5], `expected one of ${known}, got 5`],
   ];
   for (const [deadlineHeaders, message] of table) {
     const options = { ...here, deadlineHeaders } as ServeHttpOptions;

@@ -173,6 +173,14 @@ Deno.test("dialTcp() connects without TLS if tls is undefined", async () => {
   assertEquals(await accepted.read(new Uint8Array(10)), 1);
 });
 
+Deno.test("dialTcp() rejects with a RangeError that names the address if the port is out of range", async () => {
+  await assertRejects(
+    () => dialTcp(background(), { port: 70_000 }),
+    RangeError,
+    "dialTcp: cannot connect to 127.0.0.1:70000: ",
+  );
+});
+
 Deno.test("dialTcp() names the host that cannot be looked up", async () => {
   await assertRejects(
     () => dialTcp(background(), { hostname: "no-such-name.invalid", port: 9 }),

@@ -57,7 +57,7 @@ export interface AutoAdvance extends Disposable {
   /**
    * Waits until no timer is left and the program is idle.
    *
-   * @returns A promise that resolves then. It rejects if something waits that no
+   * @returns A promise that resolves then, or when the clock is disposed of. It rejects if something waits that no
    * timer and no server can wake: a deadlock. The message names what waits.
    */
   idle(): Promise<void>;
@@ -144,6 +144,7 @@ class MovingClock implements AutoAdvance {
   }
 
   idle(): Promise<void> {
+    if (this.#isOver) return Promise.resolve();
     // Not Promise.withResolvers(), which Node 20 lacks.
     const idle = new Promise<void>((resolve, reject) =>
       this.#idle.push({ resolve, reject })

@@ -226,6 +226,13 @@ Deno.test("idle() waits for all timers of sinon's clock", async () => {
   assertEquals([fired, clock.elapsed], [20, 20_000]);
 });
 
+Deno.test("idle() resolves once the clock is disposed of", async () => {
+  using time = new FakeTime();
+  const clock = autoAdvance(time);
+  clock[Symbol.dispose]();
+  await clock.idle();
+});
+
 Deno.test("elapsed keeps its value once the clock is disposed of and removed", async () => {
   const time = new FakeTime(0);
   const clock = autoAdvance(time);

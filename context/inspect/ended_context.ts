@@ -9,7 +9,7 @@ import type { Facts, RecordedEnd } from "./recorder.ts";
 export interface EndedContext {
   /** Number of the context within its inspector. */
   readonly id: number;
-  /** The call that made the context: `withTimeout`. */
+  /** The call that made the context: `withCancel`; `withDeadline` for `withTimeout` too. */
   readonly label: string;
   /** Kind of work that it was for. */
   readonly kind: ContextKind;

@@ -11,7 +11,7 @@ import { type Suspects, suspects } from "./suspects.ts";
 export interface InspectOptions {
   /**
    * Keeps the lines that create and end contexts: true for all, or the share of
-   * contexts to sample, from 0 to 1. False by default. Each one costs
+   * contexts to sample, from 0 to 1. False by default. Each context then costs
    * about as much as a small request.
    */
   stacks?: boolean | number;

@@ -27,7 +27,7 @@ import { type Facts, isTimer, isWait, type Recorder } from "./recorder.ts";
 export interface LiveContext {
   /** Number of the context within its inspector. */
   readonly id: number;
-  /** The call that made it: `withTimeout`. */
+  /** The call that made it: `withCancel`; `withDeadline` for `withTimeout` too. */
   readonly label: string;
   /** Kind of work that it is for. */
   readonly kind: ContextKind;

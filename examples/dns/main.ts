@@ -12,6 +12,7 @@ import {
   cause,
   type Context,
   group,
+  type HttpServer,
   main,
   serveHttp,
   serveTcp,
@@ -105,7 +106,7 @@ function serveMetrics(
   ctx: Context,
   { metrics }: Options,
   render: () => string,
-): ReturnType<typeof serveHttp> | undefined {
+): HttpServer | undefined {
   if (metrics === undefined) return undefined;
   const headers = { "content-type": CONTENT_TYPE };
   try {

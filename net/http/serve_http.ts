@@ -107,7 +107,7 @@ export interface ServeHttpPathOptions
   extends ListenUnixOptions, HttpOptions<Deno.UnixAddr> {}
 
 /**
- * Serves HTTP until `ctx` is done, then shuts down in two phases:
+ * Serves HTTP on a TCP port until `ctx` is done, then shuts down in two phases:
  *
  * 1. When `ctx` is done, and `lameDuck` ms later if that is set, the server drains.
  *    It refuses new connections, so that a proxy sends them elsewhere, and finishes
@@ -145,7 +145,7 @@ export interface ServeHttpPathOptions
  * @returns The server. `await using` shuts it down at the end of the block.
  * @throws {ContextError} `ctx.err` if `ctx` is done; no socket is opened.
  * @throws {TypeError} If `ctx` is not a context, `handler` is not a function, `tls`
- * lacks its cert or key or is given with `path`, or a deadline header is unknown.
+ * lacks its cert or key, or a deadline header is unknown.
  * @throws {RangeError} If an option is out of range.
  * @throws {Deno.errors.AddrInUse} If the port is in use.
  * @throws {Deno.errors.AddrNotAvailable} If the machine does not have the address.
@@ -171,22 +171,36 @@ export interface ServeHttpPathOptions
  */
 export function serveHttp(
   ctx: Context,
-  options: ServeHttpPathOptions,
-  handler: HttpHandler,
-): HttpServer<Deno.UnixAddr>;
-/**
- * Serves HTTP on a TCP port; see the other overload.
- *
- * @param ctx Context that ends the server.
- * @param options Address, limits and times.
- * @param handler Answers the requests.
- * @returns The server.
- */
-export function serveHttp(
-  ctx: Context,
   options: ServeHttpOptions,
   handler: HttpHandler,
 ): HttpServer;
+/**
+ * Serves HTTP on a Unix socket instead of a TCP port. Also needs the permissions
+ * `--allow-read` and `--allow-write` for the path.
+ *
+ * @param ctx Context that ends the server.
+ * @param options Path, limits and times.
+ * @param handler Answers the requests.
+ * @returns The server.
+ * @throws {TypeError} As above, and if `tls` is given.
+ * @throws {Deno.errors.AddrInUse} If the path is in use.
+ *
+ * @example
+ * ```ts
+ * import { type Context, type HttpServer, serveHttp } from "@curfew/context";
+ *
+ * function serveAdmin(ctx: Context): HttpServer<Deno.UnixAddr> {
+ *   const options = { path: "/run/app/admin.sock" };
+ *   return serveHttp(ctx, options, () => new Response("ready"));
+ * }
+ * console.log(serveAdmin.name); // for main(serveAdmin)
+ * ```
+ */
+export function serveHttp(
+  ctx: Context,
+  options: ServeHttpPathOptions,
+  handler: HttpHandler,
+): HttpServer<Deno.UnixAddr>;
 export function serveHttp(
   ctx: Context,
   options: ServeHttpOptions | ServeHttpPathOptions,

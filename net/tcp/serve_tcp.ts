@@ -217,8 +217,8 @@ export function serveTcp(
   handler: TcpHandler,
 ): TcpServer;
 /**
- * Serves a Unix socket instead of a TCP port. Needs the permissions `--allow-read`
- * and `--allow-write` for the path.
+ * Serves a Unix socket instead of a TCP port. Also needs the permissions
+ * `--allow-read` and `--allow-write` for the path.
  *
  * @param ctx Context that ends the server.
  * @param options Path, limits and times.

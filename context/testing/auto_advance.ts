@@ -57,8 +57,9 @@ export interface AutoAdvance extends Disposable {
   /**
    * Waits until no timer is left and the program is idle.
    *
-   * @returns A promise that resolves then, or when the clock is disposed of. It rejects if something waits that no
-   * timer and no server can wake: a deadlock. The message names what waits.
+   * @returns A promise that resolves then, or when the clock is disposed of. It
+   * rejects if something waits that no timer and no server can wake: a deadlock.
+   * The message names what waits.
    */
   idle(): Promise<void>;
 }

@@ -79,7 +79,9 @@ class GracePeriod extends GraceNode {
   /** Called when the parent has ended or is found to have; idempotent. */
   begin(): void {
     const now = clock.now();
-    const at = now + this.#ms;
+    // Its own deadline may have passed a while ago, without a look at it.
+    const ended = Math.min(now, Node.due(this.#origin));
+    const at = ended + this.#ms;
     if (at < DeadlineNode.at(this)) DeadlineNode.advance(this, at, now);
     // That can notify before it ends this context, and a listener look at it.
     else if (DeadlineNode.at(this) <= now) Node.end(this, this[expiry]());

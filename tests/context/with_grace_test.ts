@@ -332,6 +332,15 @@ Deno.test("a look long after the end of the parent does not extend withGrace()",
   assertDone(work, "AbortError");
 });
 
+Deno.test("a look long after the end of the outer withGrace() does not extend the inner one", () => {
+  using time = new FakeTime();
+  const service = withCancel(background());
+  const inner = withGrace(withGrace(service, 500), 200);
+  service.cancel();
+  time.tick(700);
+  assertDone(inner, "AbortError");
+});
+
 Deno.test("draining() of no context is a TypeError", () => {
   assertThrows(
     () => draining(undefined as unknown as Context),

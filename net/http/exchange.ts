@@ -51,6 +51,11 @@ export interface ExchangeServer {
   outgoing(response: Response): Response;
   /** Returns the cause for a body that has broken off: the client or the server. */
   brokenOff(error: unknown): Error;
+  /**
+   * Called when a handler has ended without reading the whole body. Deno keeps the
+   * connection until its client has sent the rest.
+   */
+  leftUpload(): void;
   /** Called when the handler has ended and the response has been sent. */
   over(exchange: Exchange): void;
 }
@@ -275,7 +280,7 @@ export class Exchange implements Linked<Exchange> {
 
   /** Called when the handler has ended. Returns what goes out. */
   #settle(response: Response): Response {
-    if (this.#body?.isUsedBy(response) === false) this.#body.end();
+    this.#releaseBody(response);
     if (this.#phase !== "handling") {
       discard(response);
       if (this.#phase === "preempted") this.#phase = "sending";
@@ -286,6 +291,14 @@ export class Exchange implements Linked<Exchange> {
     const outgoing = this.#outgoing(response, closeCode.internalError);
     this.#respond?.(outgoing);
     return outgoing;
+  }
+
+  /** Called when the handler has ended: only `response` may still read the body. */
+  #releaseBody(response: Response): void {
+    const body = this.#body;
+    if (body?.isUsedBy(response)) return;
+    body?.end();
+    if (!body?.isWhole && hasBody(this.#request)) this.#server.leftUpload();
   }
 
   #sent(): void {
@@ -371,10 +384,13 @@ export class Exchange implements Linked<Exchange> {
 
 /**
  * Reports whether the header announces a body. HTTP/2 need not announce one, but
- * there `shutdown()` breaks none either.
+ * there `shutdown()` breaks none either. In a GET or HEAD Deno shows none.
  */
-function hasBody({ headers }: Request): boolean {
+function hasBody(request: Request): boolean {
   try {
+    const { method } = request;
+    if (method === "GET" || method === "HEAD") return false;
+    const { headers } = request;
     const length = headers.get("content-length");
     return length === null
       ? headers.has("transfer-encoding")

@@ -92,7 +92,10 @@ export interface ShutdownReport {
  */
 export interface HttpServer<Addr extends ServerAddr = Deno.NetAddr>
   extends Server<Addr, ShutdownReport> {
-  /** Number of requests that have not been answered in full. */
+  /**
+   * Number of requests that have not been answered in full. A body of bytes or text
+   * counts as sent when Deno has taken it over, before its client has read it.
+   */
   readonly inFlight: number;
   /**
    * Number of request headers so far that `deadlineHeaders` names and that were ignored

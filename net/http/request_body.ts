@@ -71,6 +71,8 @@ export class RequestBody {
    * - `over`: it has been read to its end, or will not be read any further.
    */
   #phase: "untouched" | "reading" | "over" = "untouched";
+  /** Set when it has been read to its end. */
+  #isWhole = false;
   #whenOver: PromiseWithResolvers<void> | undefined;
   /** Set when nothing has arrived for `idleTimeout`. */
   #idle: IdleTimeout | undefined;
@@ -117,9 +119,14 @@ export class RequestBody {
     return this.#phase === "reading";
   }
 
+  /** True if the body has been read to its end. */
+  get isWhole(): boolean {
+    return this.#isWhole;
+  }
+
   /** True if the body is being read, or will be as the source of `response`. */
   isUsedBy(response: Response): boolean {
-    if (this.isRead) return true;
+    if (this.#phase !== "untouched") return this.isRead;
     const stream = this.#stream;
     if (stream === undefined || stream === null) return false;
     return stream.locked || stream === response.body;
@@ -141,6 +148,12 @@ export class RequestBody {
   #begin(): void {
     this.#phase = "reading";
     if (this.#original !== undefined) this.#original.#begin();
+  }
+
+  /** Called when the body has been read to its end. */
+  #complete(): void {
+    this.#isWhole = true;
+    if (this.#original !== undefined) this.#original.#complete();
   }
 
   /** Called when the body will not be read any further. */
@@ -176,7 +189,9 @@ export class RequestBody {
     }
     this.#begin();
     try {
-      return await orDone(ctx, whole());
+      const result = await orDone(ctx, whole());
+      this.#complete();
+      return result;
     } catch (error) {
       throw this.#failure(error);
     } finally {
@@ -214,6 +229,7 @@ export class RequestBody {
           if (value === undefined) {
             controller.close();
             controller.byobRequest?.respond(0);
+            this.#complete();
             this.end();
             return;
           }

@@ -134,8 +134,8 @@ export interface ServeHttpPathOptions
  * http-request 10s`, `timeout http-keep-alive 60s`, `timeout client 30s` and
  * `maxconn`. For bodies there are `requestTimeout` and `bodyTimeout`. A response
  * that is not a stream cannot be cut once Deno sends it, except by
- * `shutdown({ grace: 0 })` as the first call. `finished` does not wait for its
- * client; the process does, unless `main` runs it.
+ * `shutdown({ grace: 0 })` as the first call. `finished` waits for its client until
+ * the grace period is over; the process waits on, unless `main` runs it.
  *
  * Needs the permission `--allow-net`.
  *
@@ -240,8 +240,18 @@ const maxTurns = 60;
 const longTurn = 1;
 
 /**
- * Limit in ms for sending what has been answered, once nothing is in flight. Silent
- * clients, such as one in the middle of a TLS handshake, would take it forever.
+ * Time in ms since the last answer after which no client is taken to be reading one.
+ * Deno calls an answer sent once it has taken over the bytes, and does not tell how
+ * many of them the client still has to read. Until then the drain lasts until all
+ * connections are closed, or the grace period is over. As long after an upload that
+ * was left unread it does not, since Deno keeps the connections of those as well.
+ */
+const readingTime = 60_000;
+
+/**
+ * Limit in ms for closing the connections if no client is taken to be reading an
+ * answer. Silent clients, such as one in the middle of a TLS handshake, would take it
+ * forever.
  */
 const flushTime = 100;
 
@@ -289,7 +299,12 @@ class HttpWork implements ServerWork<ShutdownReport> {
   #exchanges!: ExchangeServer;
   /** Set while `drain()` waits for the last request. */
   #idle: PromiseWithResolvers<void> | undefined;
+  /** Pending while there are requests in flight, and up to 25 ms longer. */
   #lookTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Time of the last look: within 25 ms of the last answer. */
+  #lookedAt = -Infinity;
+  /** Time at which the last upload was left unread. */
+  #leftUploadAt = -Infinity;
   #cutTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #reported = Promise.withResolvers<void>();
   /** True once `drain()` has begun with a grace period above 0. */
@@ -344,6 +359,7 @@ class HttpWork implements ServerWork<ShutdownReport> {
       report: (error, request) => this.#report(error, request),
       outgoing: (response) => this.#outgoing(response),
       brokenOff: (error) => this.#brokenOff(error),
+      leftUpload: () => this.#leftUploadAt = performance.now(),
       over: (exchange) => this.#over(exchange),
     };
     lifetime.start(this);
@@ -370,8 +386,8 @@ class HttpWork implements ServerWork<ShutdownReport> {
     // If the grace period is over, the cut closes it.
     if (!this.lifetime.isCut) this.#listener.close();
     await this.#whenIdle();
-    const { closed } = this.#listener;
-    await within(flushTime, Promise.race([closed, this.#reported.promise]));
+    const isOut = Promise.race([this.#listener.closed, this.#reported.promise]);
+    await (this.#mayBeRead ? isOut : within(flushTime, isOut));
   }
 
   cut(): void {
@@ -449,10 +465,18 @@ class HttpWork implements ServerWork<ShutdownReport> {
 
   readonly #look = (): void => {
     this.#lookTimer = undefined;
+    this.#lookedAt = performance.now();
     if (this.size === 0) return;
     for (const exchange of this.#inFlight.toArray()) exchange.look();
     this.#lookTimer = realTimers.setTimeout(this.#look, lookInterval);
   };
+
+  /** True if it is for clients that read their answers if connections stay open. */
+  get #mayBeRead(): boolean {
+    const start = performance.now() - readingTime;
+    const hasAnswered = this.#lookTimer !== undefined || this.#lookedAt > start;
+    return hasAnswered && this.#leftUploadAt <= start;
+  }
 
   #whenIdle(): Promise<void> {
     if (this.size === 0) return Promise.resolve();

@@ -17,7 +17,7 @@ const here = { hostname: "127.0.0.1", port: 0 };
 
 Deno.test({
   name:
-    "serveHttp() does not wait for a client that reads nothing, and main ends the process",
+    "serveHttp() waits for a client that reads nothing until the grace period is over, and main ends the process",
   ignore: Deno.build.os === "windows",
   async fn() {
     const { code, stdout } = await new Deno.Command(Deno.execPath(), {

@@ -5,6 +5,7 @@ import {
   cause,
   ClientGone,
   type Context,
+  type HttpServer,
   serveHttp,
 } from "@curfew/context";
 import { assertEquals, assertInstanceOf } from "@std/assert";
@@ -22,6 +23,11 @@ const lastCall = 50;
 
 function request(path = "/"): Request {
   return new Request(`http://127.0.0.1${path}`);
+}
+
+function upload(body: string): Request {
+  const headers = { "content-length": String(body.length) };
+  return new Request("http://127.0.0.1/", { method: "POST", headers, body });
 }
 
 /** Lets all that is ready go on, for one turn of the real event loop. */
@@ -174,6 +180,155 @@ Deno.test("serveHttp() leaves no timer if the grace period ends while it waits f
   assertEquals(lingering, ["a connection"]);
   await turn();
   assertEquals(platform.timers.pending, []);
+});
+
+// Deno says that an answer has been sent when its client may still be reading it.
+
+for (const looks of [0, 1]) {
+  Deno.test(`serveHttp() drains until its connections are closed if it has answered ${looks} looks ago`, async () => {
+    using platform = new FakePlatform();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    platform.shutdown = () => promise;
+    const server = serveHttp(background(), {}, () => new Response("read me"));
+    await platform.ask(request());
+    if (looks === 1) platform.timers.fire(look);
+    platform.now += 59_999;
+    server.shutdown();
+    await turn();
+    platform.timers.fire(lastArrivals);
+    await turn();
+    platform.timers.fire(look);
+    assertEquals([server.state, platform.timers.pending], ["draining", []]);
+    resolve();
+    assertEquals((await server.finished).lingering, []);
+  });
+}
+
+Deno.test("serveHttp() leaves the client of an answer behind when the grace period is over", async () => {
+  using platform = new FakePlatform();
+  platform.shutdown = () => new Promise(() => {});
+  const server = serveHttp(background(), {}, () => new Response("read me"));
+  await platform.ask(request());
+  server.shutdown();
+  await turn();
+  platform.timers.fire(lastArrivals);
+  await turn();
+  server.shutdown({ grace: 0 });
+  await turn();
+  platform.timers.fire(lastCall);
+  const { forced, lingering } = await server.finished;
+  assertEquals([forced, lingering], [0, ["a connection"]]);
+  assertEquals(platform.timers.pending, []);
+});
+
+Deno.test("serveHttp() waits for its clients for 100 ms if its last answer is a minute old", async () => {
+  using platform = new FakePlatform();
+  platform.shutdown = () => new Promise(() => {});
+  const server = serveHttp(background(), {}, () => new Response());
+  await platform.ask(request());
+  platform.timers.fire(look);
+  platform.now += 60_000;
+  server.shutdown();
+  await turn();
+  platform.timers.fire(lastArrivals);
+  await turn();
+  assertEquals(platform.timers.pending, [flush]);
+  platform.timers.fire(flush);
+  assertEquals((await server.finished).lingering, ["a connection"]);
+});
+
+// Deno keeps the connection of an upload that is left unread, as it keeps that of a
+// client that is still reading.
+
+const uploads: [
+  what: string,
+  left: boolean,
+  handler: (request: Request) => unknown,
+][] = [
+  ["left unread", true, () => {}],
+  ["only looked at", true, (request) => request.body],
+  ["canceled", true, (request) => request.body?.cancel()],
+  [
+    "read in part",
+    true,
+    async (request) => {
+      const reader = request.body!.getReader();
+      await reader.read();
+      await reader.cancel();
+    },
+  ],
+  ["read by text()", false, (request) => request.text()],
+  ["read by the text() of a clone", false, (request) => request.clone().text()],
+  [
+    "read as a stream",
+    false,
+    async (request) => {
+      for await (const _chunk of request.body!);
+    },
+  ],
+  [
+    "read as a stream of text",
+    false,
+    async (request) => {
+      for await (const _chunk of request.textStream());
+    },
+  ],
+  ["sent back", false, (request) => new Response(request.body)],
+];
+
+/** Limits in ms for closing the connections, after a shutdown on `platform`. */
+async function limitOf(
+  platform: FakePlatform,
+  server: HttpServer,
+): Promise<number[]> {
+  platform.timers.fire(look);
+  server.shutdown();
+  await turn();
+  platform.timers.fire(lastArrivals);
+  await turn();
+  return platform.timers.pending;
+}
+
+for (const [what, left, f] of uploads) {
+  const does = left ? "waits no longer than 100 ms" : "waits for its clients";
+  Deno.test(`serveHttp() ${does} after an upload that was ${what}`, async () => {
+    using platform = new FakePlatform();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    platform.shutdown = () => promise;
+    const server = serveHttp(background(), {}, async (_ctx, request) => {
+      const result = await f(request);
+      return result instanceof Response ? result : new Response();
+    });
+    await platform.ask(upload("some text"));
+    assertEquals(await limitOf(platform, server), left ? [flush] : []);
+    resolve();
+    await server.finished;
+  });
+}
+
+Deno.test("serveHttp() waits no longer than 100 ms after an upload that was declared too long", async () => {
+  using platform = new FakePlatform();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  platform.shutdown = () => promise;
+  const options = { maxBodyBytes: 3 };
+  const server = serveHttp(background(), options, () => new Response());
+  assertEquals((await platform.ask(upload("too long"))).status, 413);
+  assertEquals(await limitOf(platform, server), [flush]);
+  resolve();
+  await server.finished;
+});
+
+Deno.test("serveHttp() waits for its clients a minute after an upload that was left unread", async () => {
+  using platform = new FakePlatform();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  platform.shutdown = () => promise;
+  const server = serveHttp(background(), {}, () => new Response());
+  await platform.ask(upload("unread"));
+  platform.now += 60_000;
+  await platform.ask(request());
+  assertEquals(await limitOf(platform, server), []);
+  resolve();
+  await server.finished;
 });
 
 for (const isForced of [false, true]) {

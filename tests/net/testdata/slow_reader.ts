@@ -4,7 +4,7 @@ import { main, serveHttp } from "../../../mod.ts";
 await main(async (ctx) => {
   const server = serveHttp(
     ctx,
-    { hostname: "127.0.0.1", port: 0, grace: 3_600_000 },
+    { hostname: "127.0.0.1", port: 0, grace: 50 },
     () => new Response(new Uint8Array(50_000_000)),
   );
   const { hostname, port } = server.addr;

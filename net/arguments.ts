@@ -11,11 +11,20 @@ export function assertArguments(
   options: unknown,
   handler: unknown,
 ): void {
+  assertDeno(caller);
   assertContext(caller, ctx);
   assertOptions(caller, options);
   if (typeof handler !== "function") {
     throw new TypeError(`${caller}: the third argument must be a function`);
   }
+}
+
+/** Throws a TypeError in other runtimes, which load this package all the same. */
+export function assertDeno(caller: string): void {
+  if (typeof Deno === "object") return;
+  throw new TypeError(
+    `${caller}: this needs Deno; elsewhere, import @curfew/context/context only`,
+  );
 }
 
 /** Throws a TypeError unless `options` is an object. */

@@ -2,7 +2,7 @@
 
 import { assertContext } from "../../context/assert_context.ts";
 import type { Context } from "../../context/context.ts";
-import { assertOptions, assertPort } from "../arguments.ts";
+import { assertDeno, assertOptions, assertPort } from "../arguments.ts";
 import { closeOnDone } from "../close_on_done.ts";
 import { hostPort } from "../host_port.ts";
 
@@ -78,6 +78,7 @@ export async function dialTcp(
   ctx: Context,
   options: DialTcpOptions | DialTlsOptions,
 ): Promise<Deno.TcpConn | Deno.TlsConn> {
+  assertDeno("dialTcp");
   assertContext("dialTcp", ctx);
   assertOptions("dialTcp", options);
   const { port, hostname = "127.0.0.1" } = options;

@@ -64,9 +64,21 @@ test("main() and notifyContext() need Deno, and say so", () => {
   assert.throws(() => notifyContext(background()), saying("notifyContext"));
 });
 
-test("the whole package loads", async () => {
-  const { serveHttp } = await import("@curfew/context");
-  assert.equal(typeof serveHttp, "function");
+test("the whole package loads, and its servers say that they need Deno", async () => {
+  const { dialTcp, serveHttp, serveTcp, serveUdp, udpPeers } = await import(
+    "@curfew/context"
+  );
+  const options = { port: 0 };
+  for (const serve of [serveHttp, serveTcp, serveUdp, udpPeers]) {
+    assert.throws(() => serve(background(), options, () => {}), {
+      name: "TypeError",
+      message: new RegExp(`^${serve.name}: this needs Deno`),
+    });
+  }
+  await assert.rejects(() => dialTcp(background(), options), {
+    name: "TypeError",
+    message: /^dialTcp: this needs Deno/,
+  });
 });
 
 test("a deadline ends its context by itself", async () => {

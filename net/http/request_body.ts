@@ -63,6 +63,8 @@ export class RequestBody {
   readonly #counts: boolean;
   /** The body that this one was cloned from. */
   readonly #original: RequestBody | undefined;
+  /** Set when there is a clone: both then get the same chunks from Deno. */
+  #sharesChunks: boolean;
   /** Set when the body is first asked for as a stream; null if there is none. */
   #stream: Bytes | null | undefined;
   /**
@@ -86,6 +88,7 @@ export class RequestBody {
     this.#bounds = bounds;
     this.#counts = counts;
     this.#original = original;
+    this.#sharesChunks = original !== undefined;
     (request as BoundRequest)[bodyKey] = this;
     // A subclass costs each request 0.3 us; wrapping the body in a new Request
     // costs ten times that.
@@ -111,6 +114,7 @@ export class RequestBody {
 
   /** Bounds a clone of the request as well. */
   bindClone(clone: Request): void {
+    this.#sharesChunks = true;
     new RequestBody(clone, this.#bounds, this.#counts, this);
   }
 
@@ -235,7 +239,8 @@ export class RequestBody {
           }
           received += value.length;
           if (received > maxBytes) throw new BodyTooLarge(maxBytes);
-          controller.enqueue(value);
+          // A byte stream takes the memory of its chunks away.
+          controller.enqueue(this.#sharesChunks ? value.slice() : value);
         } catch (error) {
           this.end();
           const failure = this.#failure(error);

@@ -114,6 +114,33 @@ const optionsOf: Record<string, Partial<ServeHttpOptions>> = {
 };
 
 for (const [limit, options] of Object.entries(optionsOf)) {
+  for (const name of ["text()", "a reader of body"]) {
+    for (const isCloneFirst of [true, false]) {
+      const first = isCloneFirst ? "a clone" : "an original";
+      const second = isCloneFirst ? "its original" : "its clone";
+
+      Deno.test(`serveHttp() with ${limit} leaves the body to ${second} when ${first} is read by ${name}`, async () => {
+        await using server = serveHttp(
+          background(),
+          { ...here, ...options },
+          async (_ctx, request) => {
+            const both = [request.clone(), request];
+            if (!isCloneFirst) both.reverse();
+            const one = await reads[name]!(both[0]!);
+            return new Response(`${one},${await both[1]!.text()}!`);
+          },
+        );
+        using client = await TcpClient.connect(server.addr);
+        await client.write(`${head}Transfer-Encoding: chunked\r\n\r\n`);
+        await client.write("3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n");
+        const reply = await client.readUntil("!");
+        assert(reply.endsWith("\r\n\r\nonetwo,onetwo!"), reply);
+      });
+    }
+  }
+}
+
+for (const [limit, options] of Object.entries(optionsOf)) {
   for (const [name, read] of Object.entries(reads)) {
     const [type, body, expected] = bodies[name] ??
       ["text/plain", "one two", "one two"];

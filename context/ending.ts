@@ -1,4 +1,4 @@
-/** How contexts end. */
+/** Ends of contexts. */
 
 import { Canceled, type ContextError, DeadlineExceeded } from "./errors.ts";
 import { newCanceled, newDeadlineExceeded } from "./slow_dom_exception.ts";

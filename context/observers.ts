@@ -2,7 +2,7 @@
 
 import type { Ending } from "./ending.ts";
 
-/** What is told that a node has ended. */
+/** A receiver of the end of a node. */
 export interface Subscriber {
   /** Called once, after the node has been marked (tree.ts). */
   notify(ending: Ending): void;

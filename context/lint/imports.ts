@@ -26,7 +26,7 @@ export function importsThisPackage(
  * registry, or, in a checkout, as a relative path. An import map may give the
  * package any other name; a rule cannot see that.
  */
-export function isThisPackage(specifier: string, filename: string): boolean {
+function isThisPackage(specifier: string, filename: string): boolean {
   if (!/^\.\.?\//.test(specifier)) return published.test(specifier);
   const { href } = new URL(specifier, fileUrl(filename));
   if (!href.startsWith(root)) return false;

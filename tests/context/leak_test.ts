@@ -1,3 +1,5 @@
+// A context or a wait that has ended leaves nothing in the heap.
+
 import { assert, assertEquals } from "@std/assert";
 import { ChildProcess } from "./child_process.ts";
 

@@ -1,3 +1,5 @@
+// Contexts as text: String(), console.log() and JSON.
+
 import { assertEquals } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import {

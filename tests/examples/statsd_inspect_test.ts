@@ -1,3 +1,5 @@
+// The option --inspect of the StatsD gateway.
+
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { Program } from "./program.ts";
 

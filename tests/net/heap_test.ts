@@ -1,3 +1,5 @@
+// Requests and datagrams leave nothing in the heap.
+
 import { assert, assertEquals } from "@std/assert";
 
 /** Runs a program of testdata/ and reads the JSON that it prints. */

@@ -1,3 +1,5 @@
+/** Timers of the servers, under the control of a test. */
+
 import { realTimers } from "../../net/real_timers.ts";
 
 interface Timer {

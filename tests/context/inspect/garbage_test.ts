@@ -1,3 +1,5 @@
+// Contexts that the garbage collector takes while an inspector watches.
+
 import { assert, assertEquals } from "@std/assert";
 import { ChildProcess } from "../child_process.ts";
 

@@ -1,4 +1,4 @@
-// What a user of the built package writes in Node; node_test.ts has TypeScript
+// Code of a user of the built package in Node; node_test.ts has TypeScript
 // check it. Each line that must not check says so: types that are lost are any.
 
 import {

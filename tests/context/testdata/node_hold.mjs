@@ -1,4 +1,4 @@
-// Ends once nothing holds it any more; node_test.ts asks for one of the two.
+// Ends once nothing holds it; node_test.ts asks for one of the two.
 
 import { afterFunc, background, withTimeout } from "@curfew/context/context";
 

@@ -1,3 +1,5 @@
+/** Waiting for a server that drains to close its listener. */
+
 import type { HttpServer } from "@curfew/context";
 import { TcpClient } from "../tcp/tcp_client.ts";
 

@@ -1,3 +1,5 @@
+/** A TCP socket without a network. */
+
 import { background, type CancelableContext } from "@curfew/context";
 import { assertEquals } from "@std/assert";
 import { TcpConnection } from "../../../net/tcp/tcp_connection.ts";

@@ -1,3 +1,5 @@
+/** A client for tests of UDP servers. */
+
 import type { UdpStats } from "@curfew/context";
 import { assertEquals } from "@std/assert";
 

@@ -1,3 +1,5 @@
+// Datagrams that keep coming while the server drains.
+
 import { background, serveUdp, withCancel } from "@curfew/context";
 import { assertEquals } from "@std/assert";
 import { delay } from "@std/async";

@@ -1,3 +1,5 @@
+// The value of remoteAddrKey once Deno has forgotten the request.
+
 import {
   background,
   type Context,

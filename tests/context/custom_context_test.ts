@@ -1,3 +1,5 @@
+// Contexts that users implement themselves, as parents of ours.
+
 import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import {

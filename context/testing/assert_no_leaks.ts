@@ -1,14 +1,15 @@
 /** Tests that fail if they leave contexts, waits or servers behind. */
 
 import { Node } from "../tree.ts";
+import type { Purpose } from "../tree_observer.ts";
 import { callOf, type OpenNode, OpenNodes } from "./open_nodes.ts";
 import { turn } from "./turn.ts";
 
 /**
  * Runs `f`, and fails if it leaves something behind that this package holds on to:
  * a context that was not ended and whose parent or deadline still refers to it, a
- * `sleep`, an `afterFunc` or another wait that is pending, or a server that runs.
- * The message names the call and the line that created each.
+ * `sleep`, an `afterFunc` or another wait that is pending, or a server or a task of
+ * a group that runs. The message names the call and the line that created each.
  *
  * A context that nothing refers to any longer is not a leak. For a child of
  * a root without a deadline, only the garbage collector can tell: with
@@ -66,11 +67,15 @@ async function leaksIn(nodes: OpenNodes): Promise<OpenNode[]> {
     gc();
   }
   const open = nodes.open();
-  // A server is held by its socket.
   const held = open.filter(({ node }) =>
-    gc !== undefined || Node.isHeld(node) || nodes.purposeOf(node) === "server"
+    gc !== undefined || Node.isHeld(node) || isRunning(nodes.purposeOf(node))
   );
   return topmost(held);
+}
+
+/** Reports whether something other than the tree holds contexts of `purpose`. */
+function isRunning(purpose: Purpose | undefined): boolean {
+  return purpose === "server" || purpose === "task";
 }
 
 /** Leaves out what is below another leak, or was created by the same call. */

@@ -51,6 +51,14 @@ const leaks: [call: string, leak: Leak][] = [
     const server = serveHttp(background(), options, () => new Response());
     return () => server.shutdown({ grace: 0 });
   }],
+  ["refresh", () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    // deno-lint-ignore curfew/floating-group -- the leak
+    group(background()).go(function refresh() {
+      return promise;
+    });
+    return resolve;
+  }],
 ];
 for (const [call, leak] of leaks) {
   Deno.test(`assertNoLeaks() names ${call} that is left behind, and its line`, async () => {

@@ -13,11 +13,13 @@
  */
 
 import { assertContext } from "./assert_context.ts";
+import { assertOptions } from "./assert_options.ts";
 import type { CancelableContext, Context } from "./context.ts";
 import { Ending } from "./ending.ts";
 import { isError } from "./error_parts.ts";
 import { assertKey, type Key } from "./key.ts";
 import { remaining } from "./remaining.ts";
+import { shown } from "./shown.ts";
 import {
   clock,
   DeadlineNode,
@@ -72,7 +74,7 @@ export interface PortContext extends CancelableContext {
  * @param ctx The context to follow.
  * @param options The values to send.
  * @returns A port to be transferred.
- * @throws {TypeError} If `ctx` is not a context, a key was not made by `createKey`, two
+ * @throws {TypeError} If `ctx` is not a context, an option is of the wrong type, two
  * keys have the same name, or a value cannot be copied.
  *
  * @example A job that a page can stop, while its worker is busy with it
@@ -155,8 +157,8 @@ export function contextPort(
  * @param port The port that was received.
  * @param options The values to receive. They take precedence over those of `parent`.
  * @returns The child; done from the start if `parent` is.
- * @throws {TypeError} If `parent` is not a context, `port` is not a MessagePort, a key
- * was not made by `createKey`, or two keys have the same name.
+ * @throws {TypeError} If `parent` is not a context, `port` is not a MessagePort, an
+ * option is of the wrong type, or two keys have the same name.
  *
  * @example Values, from one thread to another
  * ```ts
@@ -265,7 +267,14 @@ function textOf(cause: unknown): Cause {
   }
 }
 
-function keysOf(caller: string, { values = [] }: PortOptions): Key<unknown>[] {
+function keysOf(caller: string, options: PortOptions): Key<unknown>[] {
+  assertOptions(caller, options);
+  const { values = [] } = options;
+  if (!Array.isArray(values)) {
+    throw new TypeError(
+      `${caller}: expected values to be an array of keys, got ${shown(values)}`,
+    );
+  }
   const names = new Set<string>();
   for (const key of values) {
     assertKey(caller, key);

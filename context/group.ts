@@ -2,6 +2,7 @@
 
 import { afterFunc } from "./after_func.ts";
 import { assertContext } from "./assert_context.ts";
+import { assertOptions } from "./assert_options.ts";
 import { Backlog } from "./backlog.ts";
 import { call } from "./call.ts";
 import type { CancelableContext, Context } from "./context.ts";
@@ -89,7 +90,7 @@ export interface Group extends AsyncDisposable {
  * @param ctx The context to derive from.
  * @param options The limit.
  * @returns The group.
- * @throws {TypeError} If `ctx` is not a context.
+ * @throws {TypeError} If `ctx` is not a context or `options` not an object.
  * @throws {RangeError} If `limit` is neither an integer of at least 1 nor
  * `Infinity`.
  *
@@ -155,6 +156,7 @@ export interface Group extends AsyncDisposable {
  */
 export function group(ctx: Context, options: GroupOptions = {}): Group {
   assertContext("group", ctx);
+  assertOptions("group", options);
   const { limit = Infinity } = options;
   if (!(limit === Infinity || (Number.isInteger(limit) && limit >= 1))) {
     throw new RangeError(

@@ -1,6 +1,7 @@
 /** Waits that end with a context. */
 
 import { assertContext } from "./assert_context.ts";
+import { assertOptions } from "./assert_options.ts";
 import type { Context } from "./context.ts";
 import { Watch } from "./tree.ts";
 
@@ -32,8 +33,8 @@ export interface OrDoneOptions<T> {
  * @returns A promise that settles as `promise` does, or rejects with `ctx.err`
  * once `ctx` is done. If `ctx` is already done, it rejects with `ctx.err` even
  * if `promise` has settled, and `late` receives the value.
- * @throws {TypeError} If `ctx` is not a context, `promise` is a function, or
- * `late` is not one.
+ * @throws {TypeError} If `ctx` is not a context, `promise` is a function, `late`
+ * is not one, or `options` is not an object.
  *
  * @example Limit the time of a wait
  * ```ts
@@ -64,6 +65,7 @@ export function orDone<T>(
   options: OrDoneOptions<T> = {},
 ): Promise<T> {
   assertContext("orDone", ctx);
+  assertOptions("orDone", options);
   const { late = ignore } = options;
   if (typeof promise === "function" && !("then" in promise)) {
     throw new TypeError(

@@ -6,6 +6,7 @@
  */
 
 import { assertContext } from "./assert_context.ts";
+import { assertOptions } from "./assert_options.ts";
 import { background } from "./background.ts";
 import type { CancelableContext, Context } from "./context.ts";
 import { Canceled } from "./errors.ts";
@@ -149,8 +150,8 @@ export interface MainOptions {
  * @param options Signals, grace period and exit.
  * @returns A promise that resolves when `exit` has returned, and rejects with what
  * `exit` throws. `Deno.exit` does neither.
- * @throws {TypeError} If `f` or `exit` is not a function, a signal does not exist
- * or cannot be listened to, or this is not Deno.
+ * @throws {TypeError} If `f` or `exit` is not a function, `options` is not an
+ * object, a signal does not exist or cannot be listened to, or this is not Deno.
  * @throws {RangeError} If `grace` is not a number of ms, 0 or more.
  * @throws {Error} If another `main` is running in this process.
  *
@@ -169,6 +170,7 @@ export function main(
   options: MainOptions = {},
 ): Promise<void> {
   assertDeno("main");
+  assertOptions("main", options);
   const { signals = defaultSignals, grace = 30_000, exit = exitProcess } =
     options;
   assertMainArguments(f, signals, grace, exit);
@@ -178,7 +180,16 @@ export function main(
         "the ctx of that one",
     );
   }
-  // First, so that it knows all contexts.
+  // One set of listeners for as long as the program runs: between the removal of
+  // a listener and the addition of the next, signals get lost.
+  const listeners = new SignalListeners("main", signals, (signal) => {
+    program.handle({
+      name: signal,
+      cause: new SignalError(signal),
+      forcedCode: 128 + numberOf(signal),
+    });
+  });
+  // Before the program, so that it knows all contexts.
   const inspection = options.inspect === true ? new Inspection() : undefined;
   const program = new Program({
     grace,
@@ -193,15 +204,6 @@ export function main(
       isMainRunning = false;
       exit(code);
     },
-  });
-  // One set of listeners for as long as the program runs: between the removal of
-  // a listener and the addition of the next, signals get lost.
-  const listeners = new SignalListeners("main", signals, (signal) => {
-    program.handle({
-      name: signal,
-      cause: new SignalError(signal),
-      forcedCode: 128 + numberOf(signal),
-    });
   });
   isMainRunning = true;
   return program.run(f);

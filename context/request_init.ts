@@ -1,6 +1,7 @@
 /** Options for calls to others. */
 
 import { assertContext } from "./assert_context.ts";
+import { assertOptions } from "./assert_options.ts";
 import type { Context } from "./context.ts";
 import {
   assertDeadlineHeader,
@@ -8,7 +9,6 @@ import {
   formatDeadline,
 } from "./deadline_header.ts";
 import { remaining } from "./remaining.ts";
-import { shown } from "./shown.ts";
 
 /** Options for {@linkcode requestInit}. */
 export interface RequestInitOptions {
@@ -56,8 +56,8 @@ export type ContextRequestInit<Init extends RequestInit> =
  * added; then it is a `Headers` with the same entries.
  * @throws {ContextError} `ctx.err` if `ctx` is done.
  * @throws {TypeError} If `ctx` is not a context, `init` is a Request, a context or
- * not an object, its signal is not an AbortSignal, or the deadline header is
- * unknown.
+ * not an object, its signal is not an AbortSignal, `options` is not an object, or
+ * the deadline header is unknown.
  *
  * @example A request that tells the backend how long it may take
  * ```ts
@@ -95,6 +95,7 @@ export function requestInit<Init extends RequestInit>(
 ): ContextRequestInit<Init> {
   assertContext("requestInit", ctx);
   assertInit(init);
+  assertOptions("requestInit", options);
   const { deadlineHeader } = options;
   if (deadlineHeader !== undefined) {
     assertDeadlineHeader("requestInit: deadlineHeader", deadlineHeader);
@@ -126,13 +127,9 @@ function joined(
   return AbortSignal.any([ctx.signal, signal]);
 }
 
-function assertInit(init: unknown): void {
+function assertInit(init: RequestInit | undefined): void {
   if (init === undefined) return;
-  if (typeof init !== "object" || init === null) {
-    throw new TypeError(
-      `requestInit: expected an object with options, got ${shown(init)}`,
-    );
-  }
+  assertOptions("requestInit", init);
   // Their properties are accessors, which a copy would lose.
   if (init instanceof Request) {
     throw new TypeError(

@@ -1,6 +1,7 @@
 /** Calls that are repeated when they fail. */
 
 import { assertContext } from "./assert_context.ts";
+import { assertOptions } from "./assert_options.ts";
 import { call } from "./call.ts";
 import type { CancelableContext, Context } from "./context.ts";
 import { orDone } from "./or_done.ts";
@@ -60,8 +61,8 @@ export interface RetryOptions {
  * @returns A promise for the first result. It rejects with `ctx.err` once `ctx` is
  * done, else with the last error: that of `f`, or `DeadlineExceeded` if the
  * attempt took longer than `attemptTimeout`.
- * @throws {TypeError} If `ctx` is not a context, or `f` or `retryIf` not a
- * function.
+ * @throws {TypeError} If `ctx` is not a context, `f` or `retryIf` is not a
+ * function, or `options` or `backoff` is not an object.
  * @throws {RangeError} If an option is out of range. If the result of `retryIf` is
  * neither a boolean nor a number, the promise rejects with a RangeError.
  *
@@ -112,19 +113,26 @@ export function retry<T>(
   options: RetryOptions = {},
 ): Promise<T> {
   assertContext("retry", ctx);
+  assertOptions("retry", options);
   const { attempts = 5, attemptTimeout = Infinity, retryIf = always } = options;
-  const { first = 100, factor = 2, max = 10_000 } = options.backoff ?? {};
+  const { backoff = {} } = options;
+  assertOptions("retry: backoff", backoff);
+  const { first = 100, factor = 2, max = 10_000 } = backoff;
   assertFunction("f", f);
   assertFunction("retryIf", retryIf);
   assertNumber(
     "attempts to be an integer >= 1, or Infinity",
     attempts,
-    attempts >= 1 && (Number.isInteger(attempts) || attempts === Infinity),
+    attempts === Infinity || (Number.isInteger(attempts) && attempts >= 1),
   );
-  assertNumber("attemptTimeout > 0 ms", attemptTimeout, attemptTimeout > 0);
-  assertNumber("backoff.first >= 0 ms", first, isFinite(first) && first >= 0);
-  assertNumber("backoff.factor >= 1", factor, isFinite(factor) && factor >= 1);
-  assertNumber("backoff.max >= 0 ms", max, isFinite(max) && max >= 0);
+  assertNumber(
+    "attemptTimeout > 0 ms",
+    attemptTimeout,
+    typeof attemptTimeout === "number" && attemptTimeout > 0,
+  );
+  assertNumber("backoff.first >= 0 ms", first, isFiniteFrom(0, first));
+  assertNumber("backoff.factor >= 1", factor, isFiniteFrom(1, factor));
+  assertNumber("backoff.max >= 0 ms", max, isFiniteFrom(0, max));
   return run(ctx, f, {
     attempts,
     attemptTimeout,
@@ -201,12 +209,16 @@ function assertFunction(name: string, value: unknown): void {
   );
 }
 
+/** Returns whether `value` is a finite number, and not less than `least`. */
+function isFiniteFrom(least: number, value: number): boolean {
+  return Number.isFinite(value) && value >= least;
+}
+
 function assertNumber(
   expectation: string,
   value: unknown,
   good: boolean,
 ): void {
-  // `good` alone would accept strings of digits.
-  if (typeof value === "number" && good) return;
+  if (good) return;
   throw new RangeError(`retry: expected ${expectation}, got ${shown(value)}`);
 }

@@ -1,6 +1,7 @@
 /** Concurrent calls that share one execution. */
 
 import { assertContext } from "./assert_context.ts";
+import { assertOptions } from "./assert_options.ts";
 import { call } from "./call.ts";
 import { cause } from "./cause.ts";
 import type { CancelableContext, Context } from "./context.ts";
@@ -46,7 +47,7 @@ export interface SingleFlightOptions<Args extends unknown[]> {
  * settles as the execution does, or rejects with `ctx.err` once its own ctx is
  * done; a ctx that is already done starts nothing. It throws a TypeError if its
  * first argument is not a context.
- * @throws {TypeError} If `f` or `key` is not a function.
+ * @throws {TypeError} If `f` or `key` is not a function, or `options` not an object.
  *
  * @example Three callers, one execution
  * ```ts
@@ -88,6 +89,7 @@ export function singleFlight<Args extends unknown[], T>(
   f: (ctx: Context, ...args: Args) => T | PromiseLike<T>,
   options: SingleFlightOptions<Args> = {},
 ): (ctx: Context, ...args: Args) => Promise<T> {
+  assertOptions("singleFlight", options);
   const { key = firstOf } = options;
   assertFunction("f", f);
   assertFunction("key", key);

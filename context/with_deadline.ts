@@ -1,8 +1,10 @@
 /** Contexts with a deadline. */
 
 import { assertContext } from "./assert_context.ts";
+import { assertOptions } from "./assert_options.ts";
 import { endOfTime } from "./clock.ts";
 import type { CancelableContext, Context } from "./context.ts";
+import { isError } from "./error_parts.ts";
 import { assertMilliseconds } from "./milliseconds.ts";
 import { clock, DeadlineNode, Node } from "./tree.ts";
 
@@ -37,8 +39,8 @@ export interface DeadlineOptions {
  * hold, such as `Infinity`, is no deadline.
  * @param options The cause.
  * @returns The child; done from the start if `at` is now or in the past.
- * @throws {TypeError} If `parent` is not a context, or `at` neither a Date nor a
- * number.
+ * @throws {TypeError} If `parent` is not a context, `at` is neither a Date nor a
+ * number, or `options` is an Error or not an object.
  * @throws {RangeError} If `at` is NaN or an invalid Date.
  *
  * @example
@@ -62,6 +64,7 @@ export function withDeadline(
     time,
     "a Date or milliseconds since the epoch",
   );
+  assertDeadlineOptions("withDeadline", options);
   if (time > endOfTime) return new Node(parent);
   const now = clock.now();
   return endAt(parent, clock.fromWall(time), now, options);
@@ -77,7 +80,8 @@ export function withDeadline(
  * take; `Infinity` is no deadline.
  * @param options The cause.
  * @returns The child; done from the start if `ms` is zero or less.
- * @throws {TypeError} If `parent` is not a context, or `ms` not a number.
+ * @throws {TypeError} If `parent` is not a context, `ms` is not a number, or
+ * `options` is an Error or not an object.
  * @throws {RangeError} If `ms` is NaN.
  *
  * @example A request that may take half a second
@@ -99,9 +103,20 @@ export function withTimeout(
 ): CancelableContext {
   assertContext("withTimeout", parent);
   assertMilliseconds("withTimeout", ms);
+  assertDeadlineOptions("withTimeout", options);
   // Read once: reading the clock is half of what the whole call costs.
   const now = clock.now();
   return endAt(parent, now + ms, now, options);
+}
+
+function assertDeadlineOptions(caller: string, options: unknown): void {
+  if (options === undefined) return;
+  assertOptions(caller, options);
+  // An Error type-checks, since it may have a cause.
+  if (!isError(options)) return;
+  throw new TypeError(
+    `${caller}: expected an object with options, got an Error: pass { cause: error }`,
+  );
 }
 
 function endAt(

@@ -1,6 +1,7 @@
 /** Tests in which fake time passes by itself. */
 
 import { shown } from "../shown.ts";
+import { assertOptions } from "../assert_options.ts";
 import { Node } from "../tree.ts";
 import { callOf, type OpenNode, OpenNodes } from "./open_nodes.ts";
 import { RealWait, turn } from "./turn.ts";
@@ -77,7 +78,8 @@ export interface AutoAdvance extends Disposable {
  * @param clock The fake clock, which must be installed already.
  * @param options The time to be idle.
  * @returns The moving clock. Dispose of it before the clock is removed.
- * @throws {TypeError} If `clock` is no clock of a known kind.
+ * @throws {TypeError} If `clock` is no clock of a known kind, or `options` not an
+ * object.
  * @throws {RangeError} If `quiet` is not a number of ms, 0 or more.
  *
  * @example A loop of thirty minutes
@@ -97,6 +99,7 @@ export function autoAdvance(
   clock: TestClock,
   options: AutoAdvanceOptions = {},
 ): AutoAdvance {
+  assertOptions("autoAdvance", options);
   const { quiet = 0 } = options;
   if (!(typeof quiet === "number" && quiet >= 0)) {
     throw new RangeError(

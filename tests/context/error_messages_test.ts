@@ -234,6 +234,46 @@ const mistakes: [call: string, f: () => unknown, message: RegExp][] = [
     /^main: expected a function, got null/,
   ],
   [
+    "retry(ctx, f, { backoff: { first: 5n } })",
+    () => contexts.retry(root, ignore, { backoff: { first: wrong(5n) } }),
+    /^retry: expected backoff\.first .*, got 5n/,
+  ],
+  [
+    "retry(ctx, f, { attempts: Symbol() })",
+    () => contexts.retry(root, ignore, { attempts: wrong(Symbol()) }),
+    /^retry: expected attempts .*, got Symbol\(\)/,
+  ],
+  [
+    "retry(ctx, f, { attemptTimeout: Symbol() })",
+    () => contexts.retry(root, ignore, { attemptTimeout: wrong(Symbol()) }),
+    /^retry: expected attemptTimeout .*, got Symbol\(\)/,
+  ],
+  [
+    "retry(ctx, f, { backoff: 100 })",
+    () => contexts.retry(root, ignore, { backoff: wrong(100) }),
+    /^retry: backoff: expected an object with options, got 100/,
+  ],
+  [
+    "contextPort(ctx, { values: key })",
+    () => contexts.contextPort(root, { values: wrong(key) }),
+    /^contextPort: expected values to be an array of keys, got object/,
+  ],
+  [
+    "contextPort(ctx, { values: new Set([key]) })",
+    () => contexts.contextPort(root, { values: wrong(new Set([key])) }),
+    /^contextPort: expected values to be an array of keys, got object/,
+  ],
+  [
+    "withTimeout(ctx, ms, error)",
+    () => contexts.withTimeout(root, 500, new Error("too slow")),
+    /^withTimeout: expected .* options, got an Error: pass \{ cause: error \}/,
+  ],
+  [
+    "withDeadline(ctx, at, error)",
+    () => contexts.withDeadline(root, Infinity, new Error("too slow")),
+    /^withDeadline: expected .* options, got an Error: pass \{ cause: error \}/,
+  ],
+  [
     "withSignal(ctx, controller)",
     () => contexts.withSignal(root, wrong(new AbortController())),
     /^withSignal: .*AbortSignal.*AbortController.*controller\.signal/,
@@ -343,6 +383,44 @@ for (const [call, f, message] of mistakes) {
     const error = await errorOf(f);
     assertMatch(error.message, message);
     assertMatch(error.name, /^(Type|Range)Error$/);
+  });
+}
+
+/** Calls each function that takes options last. */
+const takeOptions: { [name: string]: (options: unknown) => unknown } = {
+  contextPort: (options) => contexts.contextPort(root, wrong(options)),
+  group: (options) => contexts.group(root, wrong(options)),
+  main: (options) => contexts.main(ignore, wrong(options)),
+  orDone: (options) => contexts.orDone(root, never, wrong(options)),
+  requestInit: (options) => contexts.requestInit(root, {}, wrong(options)),
+  retry: (options) => contexts.retry(root, ignore, wrong(options)),
+  singleFlight: (options) => contexts.singleFlight(ignore, wrong(options)),
+  withDeadline: (options) => contexts.withDeadline(root, 0, wrong(options)),
+  withPort(options) {
+    const { port1, port2 } = new MessageChannel();
+    try {
+      return contexts.withPort(root, port1, wrong(options));
+    } finally {
+      port1.close();
+      port2.close();
+    }
+  },
+  withTimeout: (options) => contexts.withTimeout(root, 0, wrong(options)),
+};
+
+for (const [name, call] of Object.entries(takeOptions)) {
+  Deno.test(`${name}() says that its options must be an object`, async () => {
+    for (const given of [3, "late", null, ignore]) {
+      const error = await errorOf(() => call(given));
+      assertEquals(error.name, "TypeError");
+      const type = typeof given === "function"
+        ? "function"
+        : JSON.stringify(given);
+      assertEquals(
+        error.message,
+        `${name}: expected an object with options, got ${type}`,
+      );
+    }
   });
 }
 

@@ -17,6 +17,7 @@ import {
   notifyContext,
   withCancel,
 } from "@curfew/context";
+import { observer } from "../../context/tree_observer.ts";
 import {
   ChildProcess,
   CommandProcess,
@@ -470,4 +471,14 @@ test("main() of a signal that cannot be listened to throws a TypeError that name
     "main: cannot listen to SIGKILL",
   );
   await main(() => {}, { exit: () => {} });
+});
+
+test("main() that inspects leaves nothing behind if it cannot listen to a signal", () => {
+  // The sanitizer finds a listener for SIGUSR1.
+  assertThrows(
+    () => main(() => {}, { signals: ["SIGKILL"], inspect: true }),
+    TypeError,
+    "main: cannot listen to SIGKILL",
+  );
+  assertEquals(observer, undefined);
 });

@@ -15,7 +15,11 @@ import {
   withCancel,
   withTimeout,
 } from "@curfew/context";
-import { autoAdvance, type TestClock } from "@curfew/context/testing";
+import {
+  autoAdvance,
+  type AutoAdvanceOptions,
+  type TestClock,
+} from "@curfew/context/testing";
 
 /** Fails the test in real time if nothing wakes it. */
 function uninstallAfter(clock: { uninstall(): void }): Disposable {
@@ -284,3 +288,12 @@ for (const quiet of [-1, NaN, "1"]) {
     );
   });
 }
+
+Deno.test("autoAdvance() with a number instead of options is a TypeError", () => {
+  using time = new FakeTime();
+  assertThrows(
+    () => autoAdvance(time, 20 as AutoAdvanceOptions),
+    TypeError,
+    "autoAdvance: expected an object with options, got 20",
+  );
+});

@@ -4,6 +4,7 @@ import {
   background,
   every,
   group,
+  singleFlight,
   sleep,
   untilDone,
   WaitGroup,
@@ -109,6 +110,40 @@ atScale(
     return { count: tasks.count, rejected: rejected.length };
   },
 );
+
+/** Functions that start a task. */
+const starts: { [name: string]: () => (f: () => unknown) => unknown } = {
+  "group.go()": () => {
+    // deno-lint-ignore curfew/floating-group
+    const tasks = group(background());
+    return (f) => tasks.go(f);
+  },
+  "singleFlight()": () => {
+    let key = 0;
+    const shared = singleFlight((_ctx, _key: number, f: () => unknown) => f());
+    return (f) => shared(background(), key++, f);
+  },
+};
+
+for (const [name, starter] of Object.entries(starts)) {
+  atScale(
+    import.meta,
+    `tasks of ${name} that each start the next before anything else`,
+    { size, counts: (n) => ({ ran: n }) },
+    (n) => {
+      const start = starter();
+      let ran = 0;
+      return new Promise((resolve) => {
+        function next(): void {
+          ran++;
+          if (ran < n) start(next);
+          else resolve({ ran });
+        }
+        start(next);
+      });
+    },
+  );
+}
 
 /** Loops that wait for something that never comes. */
 const loops = {

@@ -11,9 +11,11 @@
  * well, but has this cause only with `--unstable-no-legacy-abort`. Without that flag
  * Deno does not tell such an end from a complete response.
  *
- * Two more limits of Deno: after a request body of about 500 bytes or more it does
- * not notice that the client leaves, so give such requests a `requestTimeout`. And a
- * client that closes only its sending side, as `nc -N` does, counts as gone.
+ * Three more limits of Deno: after a request body of about 500 bytes or more it does
+ * not notice that the client leaves, so give such requests a `requestTimeout`. Over
+ * HTTP/2 it notices only a client that leaves after the first check, which comes 25
+ * to 50 ms after the request. And a client that closes only its sending side, as
+ * `nc -N` does, counts as gone.
  *
  * @example Work that no client waits for
  * ```ts

@@ -99,6 +99,17 @@ export function assertPort(
 }
 
 /**
+ * Throws a TypeError unless `path` is one. If it is empty, for example because an
+ * environment variable is, Linux would listen at an abstract address of its choice.
+ */
+export function assertPath(caller: string, path: string): void {
+  if (typeof path === "string" && path !== "") return;
+  throw new TypeError(
+    `${caller}: path must be that of a socket, got ${shown(path)}`,
+  );
+}
+
+/**
  * Throws a TypeError unless Deno runs with its unstable network APIs. Without them
  * the types are there all the same, and `reusePort` ends the process.
  */

@@ -1,6 +1,6 @@
 /** Listening with `Deno.serve`, again and again if need be. */
 
-import { assertTls, assertUnstableNet } from "../arguments.ts";
+import { assertPath, assertTls, assertUnstableNet } from "../arguments.ts";
 import { listenError } from "../listen_error.ts";
 import { realTimers } from "../real_timers.ts";
 import type { ServerAddr } from "../server.ts";
@@ -48,6 +48,7 @@ export function assertListenOptions(
   { path, tls, reusePort }: HttpListenOptions,
 ): void {
   if (reusePort) assertUnstableNet("serveHttp", "reusePort");
+  if (path !== undefined) assertPath("serveHttp", path);
   assertTls("serveHttp", tls);
   if (tls !== undefined && path !== undefined) {
     throw new TypeError(

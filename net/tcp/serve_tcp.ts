@@ -7,6 +7,7 @@ import { localAddrKey, remoteAddrKey } from "../addr_keys.ts";
 import {
   assertAbove0,
   assertArguments,
+  assertPath,
   assertPort,
   assertRange,
   assertTls,
@@ -279,7 +280,10 @@ function assertListenOptions(
   assertTls("serveTcp", tls);
   if (options.path === undefined) {
     assertPort("serveTcp", options.port);
-  } else if (tls !== undefined) {
+    return;
+  }
+  assertPath("serveTcp", options.path);
+  if (tls !== undefined) {
     throw new TypeError(
       "serveTcp: there is no TLS on a Unix socket: leave out tls or path",
     );

@@ -3,6 +3,7 @@
 import type { Context } from "../../context/context.ts";
 import {
   assertArguments,
+  assertPath,
   assertPort,
   assertUnstableNet,
 } from "../arguments.ts";
@@ -145,6 +146,7 @@ export function serveUdp(
   assertReadOptions("serveUdp", options);
   assertUnstableNet("serveUdp", "UDP");
   if (options.path === undefined) assertPort("serveUdp", options.port);
+  else assertPath("serveUdp", options.path);
   if (ctx.err !== undefined) throw ctx.err;
   return options.path === undefined
     ? servePort(ctx, options, handler as DatagramHandler)

@@ -42,6 +42,18 @@ for (const serve of servers) {
   });
 }
 
+for (const serve of [serveHttp, serveTcp, serveUdp] as Server[]) {
+  for (const [path, shown] of [["", '""'], [null, "null"]]) {
+    Deno.test(`${serve.name}() throws a TypeError if path is ${shown}`, () => {
+      assertThrows(
+        () => serve(background(), { path } as never, (() => {}) as never),
+        TypeError,
+        `${serve.name}: path must be that of a socket, got ${shown}`,
+      );
+    });
+  }
+}
+
 for (const [idleTimeout, shown] of [[0, "0"], [NaN, "NaN"], ["5", '"5"']]) {
   Deno.test(`serveTcp() throws a RangeError if idleTimeout is ${shown}`, () => {
     assertThrows(

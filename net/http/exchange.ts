@@ -92,6 +92,8 @@ export class Exchange implements Linked<Exchange> {
   #respond: ((response: Response) => void) | undefined;
   /** The response that is being sent. */
   #response: Response | undefined;
+  /** Set if Deno has called the response sent before it was given one. */
+  #isSent = false;
   /** Undefined for GET and HEAD, which have no body. */
   #body: RequestBody | undefined;
   /** Set by `upgradeWebSocket`. */
@@ -276,6 +278,7 @@ export class Exchange implements Linked<Exchange> {
     // Deno forgets the request once it is answered; its handler may go on.
     this.#name ??= nameOf(this.#request);
     this.#respond?.(this.#outgoing(response, code));
+    if (this.#isSent) this.#sent();
   }
 
   /** Called when the handler has ended. Returns what goes out. */
@@ -290,6 +293,7 @@ export class Exchange implements Linked<Exchange> {
     this.#phase = "sending";
     const outgoing = this.#outgoing(response, closeCode.internalError);
     this.#respond?.(outgoing);
+    if (this.#isSent) this.#sent();
     return outgoing;
   }
 
@@ -303,6 +307,10 @@ export class Exchange implements Linked<Exchange> {
 
   #sent(): void {
     switch (this.#phase) {
+      case "handling":
+        // Deno.upgradeWebSocket() has taken the connection over.
+        this.#isSent = true;
+        return;
       case "sending":
         return this.#over();
       case "preempted":

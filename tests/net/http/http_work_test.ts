@@ -182,6 +182,26 @@ Deno.test("serveHttp() leaves no timer if the grace period ends while it waits f
   assertEquals(platform.timers.pending, []);
 });
 
+Deno.test("a request that Deno has taken over is over when its handler ends after the grace period", async () => {
+  using platform = new FakePlatform();
+  const held = new Held();
+  const server = serveHttp(background(), {}, held.handler);
+  const info = { completed: Promise.resolve() } as Deno.ServeHandlerInfo;
+  platform.servers[0]!.handler(request(), info);
+  server.shutdown();
+  await turn();
+  server.shutdown({ grace: 0 });
+  await turn();
+  assertEquals(server.inFlight, 1);
+  held.release();
+  await turn();
+  assertEquals(server.inFlight, 0);
+  platform.timers.fire(lastCall);
+  assertEquals((await server.finished).forced, 1);
+  platform.timers.fire(lastArrivals);
+  await turn();
+});
+
 // Deno says that an answer has been sent when its client may still be reading it.
 
 for (const looks of [0, 1]) {

@@ -13,6 +13,7 @@ import {
 } from "@curfew/context";
 import { assertEquals } from "@std/assert";
 import { TcpClient } from "../tcp/tcp_client.ts";
+import { turn } from "../turn.ts";
 import { untilRefused } from "./until_refused.ts";
 
 const here = { hostname: "127.0.0.1", port: 0 };
@@ -165,6 +166,34 @@ Deno.test("upgradeWebSocket() does not take a socket that stays open for a clien
   await Promise.all([peer.closed, ctx.done]);
   assertEquals(cause(ctx) instanceof ClientGone, false);
 });
+
+// Deno then says that the response has been sent before there is one.
+
+const pauses: Record<string, (() => Promise<unknown>) | undefined> = {
+  "at once": undefined,
+  "by a promise": () => Promise.resolve(),
+  "a turn later": turn,
+};
+for (const [when, pause] of Object.entries(pauses)) {
+  Deno.test(`serveHttp() counts a request that Deno.upgradeWebSocket() has upgraded as over when its response is returned ${when}`, async () => {
+    const ctxs: Context[] = [];
+    const handler = (ctx: Context, request: Request) => {
+      ctxs.push(ctx);
+      const { socket, response } = Deno.upgradeWebSocket(request);
+      echo(ctx, socket);
+      return pause === undefined ? response : pause().then(() => response);
+    };
+    const server = serveHttp(background(), here, handler);
+    const peer = new Peer(server);
+    await peer.opened;
+    peer.socket.send("one");
+    assertEquals(await peer.next(), "echo one");
+    assertEquals([ctxs[0]!.err === undefined, server.inFlight], [false, 0]);
+    const { forced } = await server.shutdown();
+    assertEquals(forced, 0);
+    assertEquals((await peer.closed).code, 1001);
+  });
+}
 
 Deno.test("upgradeWebSocket() lets a handler say goodbye when the server drains", async () => {
   const ctx = withCancel(background());

@@ -355,7 +355,10 @@ export class Exchange implements Linked<Exchange> {
     // An upgrade aborts it as well.
     if (this.#upgrade !== undefined) return;
     if (this.#phase !== "handling" && hasLegacyAbort()) return;
-    this.#open.cancel(new ClientGone());
+    // One by Deno.upgradeWebSocket() itself shows in the microtask before this.
+    queueMicrotask(() => {
+      if (!this.#isSent) this.#open.cancel(new ClientGone());
+    });
   }
 
   #checked(response: Response): Response {

@@ -87,6 +87,7 @@ Deno.test("serveHttp() asks for the signal of a request once, at the second look
     assertEquals(asked, expected);
   }
   controller.abort();
+  await turn();
   assertInstanceOf(cause(held.ctxs[0]!), ClientGone);
   held.release();
   server.shutdown({ grace: 0 });
@@ -181,6 +182,32 @@ Deno.test("serveHttp() leaves no timer if the grace period ends while it waits f
   await turn();
   assertEquals(platform.timers.pending, []);
 });
+
+// Deno.upgradeWebSocket() aborts the signal as well, and calls the response sent.
+
+for (const looks of [0, 2]) {
+  Deno.test(`serveHttp() does not take a request that Deno takes over after ${looks} looks for one whose client has gone`, async () => {
+    using platform = new FakePlatform();
+    const held = new Held();
+    const server = serveHttp(background(), {}, held.handler);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const controller = new AbortController();
+    const { signal } = controller;
+    const taken = Object.defineProperty(request(), "signal", { value: signal });
+    const info = { completed: promise } as Deno.ServeHandlerInfo;
+    platform.servers[0]!.handler(taken, info);
+    for (let i = 0; i < looks; i++) platform.timers.fire(look);
+    resolve();
+    controller.abort();
+    await turn();
+    platform.timers.fire(look);
+    platform.timers.fire(look);
+    await turn();
+    assertEquals(held.ctxs[0]!.err, undefined);
+    held.release();
+    await server.shutdown({ grace: 0 });
+  });
+}
 
 Deno.test("a request that Deno has taken over is over when its handler ends after the grace period", async () => {
   using platform = new FakePlatform();

@@ -147,8 +147,11 @@ export class DeadlineQueue<E> {
     this.clock.advanceTo(at);
     // The timer of a real clock may be a fraction of a ms early.
     const due = Math.max(this.clock.now(), at);
-    this.#onDue(at > -Infinity ? this.#endTurn(due) : due);
-    this.#setAlarm();
+    try {
+      this.#onDue(at > -Infinity ? this.#endTurn(due) : due);
+    } finally {
+      this.#setAlarm();
+    }
   }
 
   /** Puts what waits for a turn among the rest; returns when all of it is due. */

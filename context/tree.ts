@@ -580,10 +580,13 @@ export class Node extends TreeContext implements CancelableContext {
     }
   }
 
-  /** Runs `mark`, which marks nodes, and then notifies. */
+  /** Runs `mark`, which marks nodes, and then notifies, even if it throws. */
   static settle(mark: () => void): void {
-    mark();
-    Node.#notify();
+    try {
+      mark();
+    } finally {
+      Node.#notify();
+    }
   }
 
   /**

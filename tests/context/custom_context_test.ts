@@ -28,6 +28,7 @@ import {
   WithoutValues,
   Wrapper,
 } from "./custom_context.ts";
+import { uncaughtIn } from "./unhandled.ts";
 
 const key = createKey<string>("key");
 
@@ -385,4 +386,29 @@ Deno.test("children of a custom context share one listener, which goes with the 
     counts.push(listeners.count);
   }
   assertEquals(counts, [1, 1, 0]);
+});
+
+Deno.test("a custom context whose err throws keeps no deadline from being told", () => {
+  class Broken extends OwnSignal {
+    isBroken = true;
+
+    override get err(): ContextError | undefined {
+      if (this.isBroken) throw new Error("broken");
+      return super.err;
+    }
+  }
+  const { now } = Date;
+  let time = 0;
+  Date.now = () => time;
+  using _restore = { [Symbol.dispose]: () => void (Date.now = now) };
+  const parent = new Broken(background());
+  using child = withCancel(parent);
+  const { signal } = child;
+  using other = withTimeout(background(), 10);
+  const { signal: otherSignal } = other;
+  time = 10; // no timer has fired yet
+  assertEquals(uncaughtIn(() => parent.end()), ["broken"]);
+  assertEquals([signal.aborted, otherSignal.aborted], [false, true]);
+  parent.isBroken = false;
+  assertDone(child, "AbortError");
 });

@@ -13,6 +13,7 @@ AbortSignal.timeout = (delay) => {
   timeouts.push({ delay, fire: () => controller.abort() });
   return controller.signal;
 };
+const { uncaughtIn } = await import("./unhandled.ts");
 const { DeadlineQueue } = await import("../../context/deadline_queue.ts");
 
 interface Entry {
@@ -21,7 +22,7 @@ interface Entry {
 }
 
 /** An empty queue, and the times at which something may have been due. */
-function emptyQueue() {
+function emptyQueue(onDue = () => {}) {
   timeouts.length = 0;
   const dues: number[] = [];
   const queue = new DeadlineQueue<Entry>({
@@ -32,6 +33,7 @@ function emptyQueue() {
   }, (now) => {
     dues.push(now);
     while (queue.takeDue(now) !== undefined);
+    onDue();
   });
   const add = (ms: number): Entry => {
     const entry = { at: now + ms, place: -1 };
@@ -73,6 +75,18 @@ Deno.test("DeadlineQueue sets its alarm for the next entry when it has rung", ()
   now += 50;
   timeouts[0]!.fire();
   assertEquals([delays(), dues], [[100, 200], [start + 100]]);
+});
+
+Deno.test("DeadlineQueue sets its alarm for the next entry although what was due has thrown", () => {
+  const { queue, add, delays } = emptyQueue(() => {
+    throw new Error("broken");
+  });
+  queue.hold();
+  add(100);
+  add(300);
+  now += 100;
+  assertEquals(uncaughtIn(() => timeouts[0]!.fire()), ["broken"]);
+  assertEquals(delays(), [100, 200]);
 });
 
 Deno.test("DeadlineQueue takes a timer that is 1 ms early for due", () => {

@@ -1,4 +1,4 @@
-/** Unhandled rejections. */
+/** Unhandled rejections and uncaught errors. */
 
 import { turn } from "./outcome.ts";
 
@@ -21,4 +21,20 @@ export async function unhandledIn(
     globalThis.removeEventListener("unhandledrejection", listener);
   }
   return reasons;
+}
+
+/** Runs `f`, and gives the messages of the errors of its event listeners. */
+export function uncaughtIn(f: () => void): readonly string[] {
+  const messages: string[] = [];
+  const listener = (event: ErrorEvent) => {
+    event.preventDefault();
+    messages.push(event.error.message);
+  };
+  globalThis.addEventListener("error", listener);
+  try {
+    f();
+  } finally {
+    globalThis.removeEventListener("error", listener);
+  }
+  return messages;
 }

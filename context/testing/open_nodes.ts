@@ -6,7 +6,7 @@ import {
   type CreationSite,
   creationSite,
 } from "../creation_site.ts";
-import { label, type Node } from "../tree.ts";
+import { label, Node } from "../tree.ts";
 import {
   observeTree,
   type Purpose,
@@ -79,6 +79,8 @@ export class OpenNodes implements TreeObserver, Disposable {
 
   created(node: Node): void {
     this.#events++;
+    // Made under a context that is done: nothing will say that it ends.
+    if (Node.isMarked(node)) return;
     const id = this.#created++;
     this.#ids.set(node, id);
     this.#entries.set(id, {

@@ -22,6 +22,7 @@ import {
   withTimeout,
 } from "@curfew/context";
 import { assertNoLeaks } from "@curfew/context/testing";
+import { Wrapper } from "../custom_context.ts";
 
 const here = { hostname: "127.0.0.1", port: 0 };
 
@@ -115,6 +116,27 @@ const clean: { [name: string]: (parent: CancelableContext) => unknown } = {
     sleep(outer, 60_000).catch(() => {});
   },
 };
+/** What is made under a context that is done has ended from the start. */
+const endedAtOnce: { [name: string]: (done: Context) => unknown } = {
+  "a child": withCancel,
+  "a timeout": (done) => withTimeout(done, 60_000),
+  "a wait": (done) => sleep(done, 60_000).catch(() => {}),
+  "an afterFunc": (done) => void afterFunc(done, () => {}),
+  "a group": group,
+};
+for (const [name, f] of Object.entries(endedAtOnce)) {
+  clean[`${name} of a context that is done`] = (parent) => {
+    const done = withCancel(parent);
+    done.cancel();
+    return f(done);
+  };
+  clean[`${name} of a custom context that is done`] = (parent) => {
+    const done = withCancel(parent);
+    done.cancel();
+    return f(withCancel(new Wrapper(done)));
+  };
+}
+
 for (const [name, f] of Object.entries(clean)) {
   Deno.test(`assertNoLeaks() accepts ${name}`, async () => {
     using parent = withCancel(background());

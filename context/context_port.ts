@@ -157,8 +157,9 @@ export function contextPort(
  * @param port The port that was received.
  * @param options The values to receive. They take precedence over those of `parent`.
  * @returns The child; done from the start if `parent` is.
- * @throws {TypeError} If `parent` is not a context, `port` is not a MessagePort, an
- * option is of the wrong type, or two keys have the same name.
+ * @throws {TypeError} If `parent` is not a context, `port` is not a MessagePort or
+ * belongs to another context, an option is of the wrong type, or two keys have the
+ * same name.
  *
  * @example Values, from one thread to another
  * ```ts
@@ -188,15 +189,25 @@ export function withPort(
         "the message and in the transfer list, as in postMessage({ port }, [port])",
     );
   }
+  const keys = keysOf("withPort", options);
+  // The end of one context closes the port, and the other would not hear of it.
+  if (taken.has(port)) {
+    throw new TypeError(
+      "withPort: the port belongs to another context, derive from that one, or " +
+        "make a second port with contextPort()",
+    );
+  }
+  taken.add(port);
   const values = new Map<string, unknown>();
   let base = parent;
-  for (const key of keysOf("withPort", options)) {
-    base = new PortValue(base, key, values);
-  }
+  for (const key of keys) base = new PortValue(base, key, values);
   const node = new PortNode(base, port, values);
   if (!Node.isMarked(node)) listen(port, (data) => node.receive(data));
   return node;
 }
+
+/** Ports that belong to a context. */
+const taken = new WeakSet<MessagePort>();
 
 /** Field that tells our messages from others; its value is their kind. */
 const kindField = "@curfew/context";

@@ -616,6 +616,20 @@ Deno.test("contextPort() and withPort() check their arguments", async () => {
   await released(ctx);
 });
 
+Deno.test("withPort() of a port that belongs to another context throws a TypeError", async () => {
+  using ctx = withCancel(background());
+  const port = contextPort(ctx);
+  const follower = withPort(ctx, port);
+  assertThrows(
+    () => withPort(ctx, port),
+    TypeError,
+    "withPort: the port belongs to another context",
+  );
+  follower.cancel();
+  await released(ctx);
+  assertThrows(() => withPort(ctx, port), TypeError);
+});
+
 Deno.test("withPort() reads as the calls that made it", async () => {
   using parent = withCancel(background());
   const port = contextPort(background());

@@ -102,6 +102,8 @@ export interface UdpPeersStats extends UdpStats {
   accepted: number;
   /** Number of datagrams from new peers that found `maxPeers` reached. */
   refused: number;
+  /** Number of peers whose handler was running when the grace period was over. */
+  forced: number;
 }
 
 /** A running UDP server; returned by {@linkcode udpPeers}. */
@@ -219,6 +221,7 @@ class Peers implements Receiver<UdpPeersStats> {
   readonly #peers = new Map<string, Peer>();
   #accepted = 0;
   #refused = 0;
+  #forced = 0;
   #accepting = true;
   /** Set by `abandon()`: the errors of handlers that still run come too late. */
   #over = false;
@@ -233,6 +236,8 @@ class Peers implements Receiver<UdpPeersStats> {
     this.#limits = limits;
     this.#handler = handler;
     this.#report = report;
+    const { handlers } = socket.lifetime;
+    afterFunc(handlers, () => this.#forced = this.#peers.size);
   }
 
   stats(socket: UdpStats): UdpPeersStats {
@@ -241,6 +246,7 @@ class Peers implements Receiver<UdpPeersStats> {
       peers: this.#peers.size,
       accepted: this.#accepted,
       refused: this.#refused,
+      forced: this.#forced,
     };
   }
 

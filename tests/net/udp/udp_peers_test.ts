@@ -526,6 +526,7 @@ for (const end of ["returns", "rejects", "reads on"] as const) {
     await client.send("read", "waiting");
     const stats = await server.finished;
     assertEquals([stats.failed, stats.dropped, stats.peers], [1, 1, 0]);
+    assertEquals(stats.forced, 1);
     assertConserved(stats);
     release.resolve();
     await turn();
@@ -533,6 +534,38 @@ for (const end of ["returns", "rejects", "reads on"] as const) {
     assertEquals(errors, []);
   });
 }
+
+Deno.test("udpPeers() counts the peers that are active at the end of the grace period as forced, and no others", async () => {
+  const quick = Promise.withResolvers<void>();
+  const server = udpPeers(background(), local, async (ctx, peer) => {
+    for await (const { data } of peer) {
+      if (data.length === 1) return quick.resolve();
+      break;
+    }
+    // It has handled its datagram, and goes on with something else.
+    await ctx.done;
+  });
+  using one = new UdpClient(server.addr);
+  using two = new UdpClient(server.addr);
+  await one.send("1");
+  await quick.promise;
+  await two.send("two");
+  await until(() => server.stats.accepted === 2 && server.stats.peers === 1);
+  assertEquals(server.stats.forced, 0);
+  server.shutdown();
+  const { accepted, peers, forced } = await server.shutdown({ grace: 0 });
+  assertEquals([accepted, peers, forced], [2, 0, 1]);
+  assertEquals(server.stats.forced, 1);
+});
+
+Deno.test("udpPeers() forces no peer that ends while the server drains", async () => {
+  const ctx = withCancel(background());
+  const server = udpPeers(ctx, local, () => ctx.cancel());
+  using client = new UdpClient(server.addr);
+  await client.send("x");
+  const { accepted, forced } = await server.finished;
+  assertEquals([accepted, forced], [1, 0]);
+});
 
 Deno.test("an iteration that outlives its handler ends and counts no datagram twice", async () => {
   await using server = udpPeers(

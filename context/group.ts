@@ -50,7 +50,7 @@ export interface Group extends AsyncDisposable {
    * @param f The task. If it throws or rejects, that is a failure of the group,
    * which cancels the other tasks. A failure that you get from this promise does
    * not come again at the end of the `await using` block. If nothing awaits the
-   * promise, it does.
+   * promise, it does, unless another task failed before.
    * @returns A promise that settles as the task does. It rejects with `ctx.err` if
    * the task is dropped. It never becomes an unhandled rejection.
    * @throws {TypeError} If `f` is not a function.
@@ -176,6 +176,8 @@ interface Run<T = unknown> {
   place: number;
   /** Set once the caller waits for the result that `run` has returned. */
   isAwaited: boolean;
+  /** True for a task of `run`, whose caller has a promise for the result. */
+  readonly hasResult: boolean;
   /** The entry that an inspector shows, if there is one. */
   shown: CancelableContext | undefined;
 }
@@ -183,7 +185,7 @@ interface Run<T = unknown> {
 /** The error that `wait` rejects with, if any. */
 type Outcome = { readonly error: unknown } | undefined;
 
-/** The first failure of a group. */
+/** A failure of a group. */
 interface Failure {
   readonly error: unknown;
   readonly run: Run;
@@ -206,7 +208,10 @@ class TaskGroup implements Group {
   /** Stops watching for the end of ctx, which drops the queue. */
   #stopWatch: (() => boolean) | undefined;
   #hasDropped = false;
+  /** The first failure. */
   #failure: Failure | undefined;
+  /** The first one of `go` after one of `run`, which its caller may have got. */
+  #goFailure: Failure | undefined;
   /** The first error that only passed on the end of ctx. */
   #cancellation: Outcome;
   /** Called once no task runs and none is queued. */
@@ -239,7 +244,7 @@ class TaskGroup implements Group {
 
   run<T>(task: Task<T>): Promise<T> {
     assertTask(task);
-    const run = newRun(task);
+    const run = newRun(task, true);
     if (this.#takeSlot()) return new Result(run, this.#start(run));
     const outcome = this.#turn().then((hasTurn) => {
       if (hasTurn && this.#stillOpen()) return this.#start(run);
@@ -282,10 +287,20 @@ class TaskGroup implements Group {
     if (!this.#isIdle) {
       await new Promise<void>((resolve) => this.#onIdle.push(resolve));
     }
-    const failure = this.#failure;
-    if (failure === undefined || isSeen(failure)) return;
+    const failure = this.#unseenFailure;
+    if (failure === undefined) return;
     failure.isTold = true;
     throw failure.error;
+  }
+
+  /** The failure that the end of the block throws. */
+  get #unseenFailure(): Failure | undefined {
+    const failure = this.#failure;
+    // After `wait`, later failures are dropped.
+    if (failure === undefined || failure.isTold) return undefined;
+    if (!failure.run.isAwaited) return failure;
+    const later = this.#goFailure;
+    return later === undefined || later.isTold ? undefined : later;
   }
 
   get #isIdle(): boolean {
@@ -350,14 +365,26 @@ class TaskGroup implements Group {
     // Before the failure itself becomes the cause of ctx.
     if (isCanceled(this.ctx, error)) {
       this.#cancellation ??= { error };
-    } else if (this.#failure === undefined) {
-      const failure = this.#failure = { error, run, isTold: false };
-      ownerOf(this.ctx)?.fail(
-        error,
-        () => isSeen(failure) || this.#isHeld || this.#onIdle.length > 0,
-      );
-      this.#node.cancel(error);
+      return;
     }
+    const failure = { error, run, isTold: false };
+    if (this.#failure === undefined) {
+      this.#failure = failure;
+    } else if (
+      this.#goFailure === undefined && this.#failure.run.hasResult &&
+      !run.hasResult
+    ) {
+      this.#goFailure = failure;
+    } else {
+      return;
+    }
+    ownerOf(this.ctx)?.fail(
+      error,
+      () =>
+        this.#unseenFailure !== failure || this.#isHeld ||
+        this.#onIdle.length > 0,
+    );
+    this.#node.cancel(error);
   }
 
   /** Makes the program wait for the group until it is idle. */
@@ -420,16 +447,11 @@ class TaskGroup implements Group {
   };
 }
 
-/** Returns whether the caller has got the error, or will get it from `run`. */
-function isSeen({ isTold, run }: Failure): boolean {
-  return isTold || run.isAwaited;
-}
-
 /** Number of tasks that are named where what still runs is described. */
 const maxNames = 10;
 
-function newRun<T>(task: Task<T>): Run<T> {
-  return { task, place: -1, isAwaited: false, shown: undefined };
+function newRun<T>(task: Task<T>, hasResult = false): Run<T> {
+  return { task, place: -1, isAwaited: false, hasResult, shown: undefined };
 }
 
 function assertTask(task: unknown): void {

@@ -35,6 +35,11 @@ const failing: [
     tasks.go(fail);
     tasks.go(() => Promise.reject(new Error("later")));
   }],
+  ["it comes from go() after one that run() gave", true, async (tasks) => {
+    tasks.go((ctx) => ctx.done.then(fail));
+    const first = new Error("first");
+    await assertRejects(() => tasks.run(() => Promise.reject(first)));
+  }],
   ["nothing awaits run()", true, (tasks) => void tasks.run(fail)],
   ["wait() is called before the failure", false, async (tasks) => {
     tasks.go(() => turn().then(fail));

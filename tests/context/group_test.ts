@@ -837,6 +837,43 @@ Deno.test("group throws the first failure although run() has thrown a later one"
   assertStrictEquals(error, broken);
 });
 
+for (const when of ["before", "after"]) {
+  Deno.test(`group throws a failure of go() if run() gave an earlier one ${when} it came`, async () => {
+    const later = new Error("later");
+    const error = await assertRejects(async () => {
+      await using tasks = group(background());
+      const { promise, resolve } = Promise.withResolvers<void>();
+      for (const error of [later, new Error("last")]) {
+        tasks.go(() => promise.then(() => Promise.reject(error)));
+      }
+      const first = tasks.run(() => Promise.reject(broken));
+      await turn();
+      if (when === "before") await assertRejects(() => first);
+      resolve();
+      await turn();
+      if (when === "after") await assertRejects(() => first);
+    });
+    assertStrictEquals(error, later);
+  });
+}
+
+Deno.test("group throws no failure of go() if wait() has given an earlier one", async () => {
+  await using tasks = group(background());
+  tasks.run(() => Promise.reject(broken));
+  tasks.go((ctx) => ctx.done.then(() => Promise.reject(new Error("later"))));
+  assertStrictEquals(await assertRejects(() => tasks.wait()), broken);
+});
+
+Deno.test("group throws the first failure, not a later one of go()", async () => {
+  const error = await assertRejects(async () => {
+    await using tasks = group(background());
+    tasks.run(() => Promise.reject(broken));
+    tasks.go((ctx) => ctx.done.then(() => Promise.reject(new Error("later"))));
+    await turn();
+  });
+  assertStrictEquals(error, broken);
+});
+
 Deno.test("group.wait() ends the group as soon as the last task has ended: what comes then is dropped", async () => {
   const tasks = group(background());
   const { promise, resolve } = Promise.withResolvers<void>();

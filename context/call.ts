@@ -21,7 +21,7 @@ export function call<A extends unknown[], T>(
   f: (...args: A) => T | PromiseLike<T>,
   ...args: A
 ): Promise<T> {
-  if (depth === deepest) return Promise.resolve().then(() => f(...args));
+  if (depth === deepest) return later(f, args);
   depth++;
   try {
     return Promise.resolve(f(...args));
@@ -30,4 +30,12 @@ export function call<A extends unknown[], T>(
   } finally {
     depth--;
   }
+}
+
+// A closure within `call` would make each call cost 40 ns more.
+function later<A extends unknown[], T>(
+  f: (...args: A) => T | PromiseLike<T>,
+  args: A,
+): Promise<T> {
+  return Promise.resolve().then(() => f(...args));
 }

@@ -25,6 +25,7 @@ interface Entry {
 function emptyQueue(onDue = () => {}) {
   timeouts.length = 0;
   const dues: number[] = [];
+  const taken: Entry[] = [];
   const queue = new DeadlineQueue<Entry>({
     at: ({ at }) => at,
     place: ({ place }) => place,
@@ -32,7 +33,8 @@ function emptyQueue(onDue = () => {}) {
     isBefore: (one, other) => one.at < other.at,
   }, (now) => {
     dues.push(now);
-    while (queue.takeDue(now) !== undefined);
+    let entry;
+    while ((entry = queue.takeDue(now)) !== undefined) taken.push(entry);
     onDue();
   });
   const add = (ms: number): Entry => {
@@ -41,7 +43,7 @@ function emptyQueue(onDue = () => {}) {
     return entry;
   };
   const delays = () => timeouts.map(({ delay }) => delay);
-  return { queue, add, dues, delays };
+  return { queue, add, dues, taken, delays };
 }
 
 Deno.test("DeadlineQueue sets no alarm while nothing holds it", () => {
@@ -202,13 +204,13 @@ Deno.test("DeadlineQueue takes an entry of the turn once the event loop has turn
 });
 
 Deno.test("DeadlineQueue does not take an entry of the turn that was removed", () => {
-  const { queue, dues } = emptyQueue();
+  const { queue, dues, taken } = emptyQueue();
   const entry = { at: now + 500, place: -1 };
   queue.hold();
   queue.addTurn(entry);
   queue.remove(entry);
   timeouts[0]!.fire();
-  assertEquals([entry.place, dues.length], [-1, 1]);
+  assertEquals([entry.place, dues.length, taken], [-1, 1, []]);
 });
 
 Deno.test("DeadlineQueue takes no later entry of the turn before the event loop has turned again", () => {

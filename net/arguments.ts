@@ -36,14 +36,23 @@ export function assertOptions(caller: string, options: unknown): void {
 }
 
 /**
- * Throws a TypeError if `tls` lacks its cert or its key. Without either of them,
- * for example because environment variables are not set, Deno would serve plain
- * text.
+ * Throws a TypeError if `tls` lacks its cert or its key, for example because
+ * environment variables are not set, or if these are next to it, where
+ * `Deno.serve` takes them. In each case the server would talk plain text.
  */
 export function assertTls(
   caller: string,
-  tls: { cert: string; key: string } | undefined,
+  options: { tls?: { cert: string; key: string } | undefined },
 ): void {
+  const { tls, cert, key } = options as typeof options & {
+    cert?: unknown;
+    key?: unknown;
+  };
+  if (cert !== undefined || key !== undefined) {
+    throw new TypeError(
+      `${caller}: cert and key are options of tls: write tls: { cert, key }`,
+    );
+  }
   if (tls === undefined) return;
   if (typeof tls?.cert === "string" && typeof tls.key === "string") return;
   throw new TypeError(

@@ -44,12 +44,11 @@ const longestPause = 1_000;
 const attempts = 10;
 
 /** Throws a TypeError if the options contradict each other or lack a flag. */
-export function assertListenOptions(
-  { path, tls, reusePort }: HttpListenOptions,
-): void {
+export function assertListenOptions(options: HttpListenOptions): void {
+  const { path, tls, reusePort } = options;
   if (reusePort) assertUnstableNet("serveHttp", "reusePort");
   if (path !== undefined) assertPath("serveHttp", path);
-  assertTls("serveHttp", tls);
+  assertTls("serveHttp", options);
   if (tls !== undefined && path !== undefined) {
     throw new TypeError(
       "serveHttp: there is no TLS on a Unix socket: leave out tls or path",

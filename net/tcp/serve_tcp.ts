@@ -277,7 +277,7 @@ function assertListenOptions(
 ): void {
   const { tls, reusePort } = options as ServeTcpOptions;
   if (reusePort) assertUnstableNet("serveTcp", "reusePort");
-  assertTls("serveTcp", tls);
+  assertTls("serveTcp", options as ServeTcpOptions);
   if (options.path === undefined) {
     assertPort("serveTcp", options.port);
     return;

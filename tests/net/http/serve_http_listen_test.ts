@@ -49,6 +49,23 @@ Deno.test("serveHttp() and serveTcp() throw if tls lacks the cert or the key", (
   }
 });
 
+Deno.test("serveHttp() and serveTcp() throw if the cert or the key is not in tls", () => {
+  for (const part of [tls, { cert: tls.cert }, { key: tls.key }]) {
+    const options = { ...here, ...part };
+    const servers = {
+      serveHttp: () => serveHttp(background(), options, () => new Response()),
+      serveTcp: () => serveTcp(background(), options, () => {}),
+    };
+    for (const [name, serve] of Object.entries(servers)) {
+      assertThrows(
+        serve,
+        TypeError,
+        `${name}: cert and key are options of tls: write tls: { cert, key }`,
+      );
+    }
+  }
+});
+
 Deno.test("serveHttp() throws if it gets both tls and a path", () => {
   assertThrows(
     () =>

@@ -3,6 +3,7 @@
 import { afterFunc } from "../after_func.ts";
 import type { Context } from "../context.ts";
 import { draining } from "../draining.ts";
+import { shown } from "../shown.ts";
 import { sleep } from "../sleep.ts";
 import type { TreeLimits } from "./live_tree.ts";
 import type { Inspector } from "./inspector.ts";
@@ -55,6 +56,7 @@ const jsonLimits: TreeLimits = {
  * @param inspector The inspector.
  * @param options Names to answer to, and the age of suspects.
  * @returns The handler.
+ * @throws {TypeError} If `inspector` is none.
  *
  * @example
  * ```ts
@@ -76,6 +78,13 @@ export function inspectRoutes(
   inspector: Inspector,
   options: InspectRoutesOptions = {},
 ): InspectHandler {
+  if (typeof Object(inspector).suspects !== "function") {
+    throw new TypeError(
+      `inspectRoutes: expected the result of inspect(), got ${
+        shown(inspector)
+      }`,
+    );
+  }
   const { allow = [], olderThan = 60_000 } = options;
   const names = new Set(allow.map((name) => name.toLowerCase()));
   let viewers = 0;

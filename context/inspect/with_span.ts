@@ -6,6 +6,7 @@ import type { Context } from "../context.ts";
 import { DeadlineExceeded } from "../errors.ts";
 import { isCanceled } from "../is_canceled.ts";
 import { remaining } from "../remaining.ts";
+import { shown } from "../shown.ts";
 
 /** The part of an OpenTelemetry span that {@linkcode withSpan} uses. */
 export interface SpanLike {
@@ -40,7 +41,7 @@ const failed = 2;
  * @param name Name of the span.
  * @param f The work.
  * @returns A promise that settles as `f` does.
- * @throws {TypeError} If `ctx` is not a context.
+ * @throws {TypeError} If `ctx` is not a context, or `tracer` is no tracer.
  *
  * @example
  * ```ts
@@ -60,6 +61,11 @@ export function withSpan<T>(
   f: (ctx: Context) => T | PromiseLike<T>,
 ): Promise<T> {
   assertContext("withSpan", ctx);
+  if (tracer !== undefined && typeof tracer?.startActiveSpan !== "function") {
+    throw new TypeError(
+      `withSpan: expected a tracer of @opentelemetry/api, got ${shown(tracer)}`,
+    );
+  }
   if (tracer === undefined) return new Promise((resolve) => resolve(f(ctx)));
   return tracer.startActiveSpan(name, async (span) => {
     const left = remaining(ctx);

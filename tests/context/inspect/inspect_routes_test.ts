@@ -1,8 +1,14 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { background, serveHttp, withCancel } from "@curfew/context";
 import {
   inspect,
+  type Inspector,
   inspectRoutes,
   type InspectRoutesOptions,
 } from "@curfew/context/inspect";
@@ -159,4 +165,14 @@ Deno.test("inspectRoutes() sends no state within half a second of the last one",
   ctx.cancel();
   await next;
   while (!(await reader.read()).done);
+});
+
+Deno.test("inspectRoutes() says what it expects if it is not given an inspector", () => {
+  for (const wrong of [undefined, null, {}]) {
+    assertThrows(
+      () => inspectRoutes(wrong as unknown as Inspector),
+      TypeError,
+      "inspectRoutes: expected the result of inspect(), got ",
+    );
+  }
 });

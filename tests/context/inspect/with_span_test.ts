@@ -120,3 +120,14 @@ Deno.test("withSpan() refuses what is not a context", () => {
   const ctx = {} as Context;
   assertThrows(() => withSpan(ctx, undefined, "x", () => 1), TypeError);
 });
+
+Deno.test("withSpan() says what it expects if it is not given a tracer", () => {
+  for (const wrong of [null, {}]) {
+    assertThrows(
+      () =>
+        withSpan(background(), wrong as unknown as TracerLike, "x", () => 1),
+      TypeError,
+      "withSpan: expected a tracer of @opentelemetry/api, got ",
+    );
+  }
+});

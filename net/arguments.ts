@@ -1,6 +1,7 @@
 /** Argument checks that the servers share. */
 
 import { assertContext } from "../context/assert_context.ts";
+import { assertOptions } from "../context/assert_options.ts";
 import type { Context } from "../context/context.ts";
 import { shown } from "../context/shown.ts";
 
@@ -24,14 +25,6 @@ export function assertDeno(caller: string): void {
   if (typeof Deno === "object") return;
   throw new TypeError(
     `${caller}: this needs Deno; elsewhere, import @curfew/context/context only`,
-  );
-}
-
-/** Throws a TypeError unless `options` is an object. */
-export function assertOptions(caller: string, options: unknown): void {
-  if (typeof options === "object" && options !== null) return;
-  throw new TypeError(
-    `${caller}: the second argument must be an object with options`,
   );
 }
 

@@ -8,3 +8,8 @@ export const realTimers: {
   setTimeout: typeof setTimeout;
   clearTimeout: typeof clearTimeout;
 } = { setTimeout, clearTimeout };
+
+/** Resolves after `ms` of real time. */
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => realTimers.setTimeout(resolve, ms));
+}

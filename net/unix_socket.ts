@@ -1,6 +1,6 @@
 /** Files of Unix sockets: taken over when stale, removed at the end. */
 
-import { realTimers } from "./real_timers.ts";
+import { pause } from "./real_timers.ts";
 
 /** Address of a Unix socket. */
 export interface ListenUnixOptions {
@@ -118,7 +118,7 @@ export class SocketFile {
       Deno.linkSync(path, link);
       const end = performance.now() + removalLimit;
       while (isSame(lstat(path), replacement) && performance.now() < end) {
-        await new Promise((f) => realTimers.setTimeout(f, removalCheck));
+        await pause(removalCheck);
       }
       if (lstat(path) === undefined) Deno.renameSync(link, path);
       else Deno.removeSync(link);

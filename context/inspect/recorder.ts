@@ -362,7 +362,10 @@ export function isTimer({ work }: Facts): boolean {
   return work?.purpose === "timer";
 }
 
-/** True for a leaf: an `afterFunc`, a `sleep`. */
+/**
+ * True for a leaf: an `afterFunc`, a `sleep`. By its class, since `Node.isWait` is
+ * false until the leaf waits, which is after `created`.
+ */
 export function isWait(node: Node): boolean {
   return "notify" in node;
 }

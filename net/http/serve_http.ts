@@ -8,7 +8,7 @@ import { withValue } from "../../context/with_value.ts";
 import { localAddrKey, remoteAddrKey } from "../addr_keys.ts";
 import { assertAbove0, assertArguments, assertRange } from "../arguments.ts";
 import { ClientGone } from "../client_gone.ts";
-import { realTimers } from "../real_timers.ts";
+import { pause, realTimers } from "../real_timers.ts";
 import { reporter } from "../report.ts";
 import type { ServerAddr, ServerOptions } from "../server.ts";
 import { ServerBase } from "../server_base.ts";
@@ -549,10 +549,6 @@ function remoteAddrOf(
     // Deno forgets a request that is over.
     return undefined;
   }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => realTimers.setTimeout(resolve, ms));
 }
 
 /**

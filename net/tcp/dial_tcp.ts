@@ -1,8 +1,9 @@
 /** Outgoing TCP connections. */
 
 import { assertContext } from "../../context/assert_context.ts";
+import { assertOptions } from "../../context/assert_options.ts";
 import type { Context } from "../../context/context.ts";
-import { assertDeno, assertOptions, assertPort } from "../arguments.ts";
+import { assertDeno, assertPort } from "../arguments.ts";
 import { closeOnDone } from "../close_on_done.ts";
 import { hostPort } from "../host_port.ts";
 

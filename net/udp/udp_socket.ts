@@ -3,7 +3,7 @@
 import { afterFunc } from "../../context/after_func.ts";
 import type { WaitGroup } from "../../context/wait_group.ts";
 import { assertRange } from "../arguments.ts";
-import { realTimers } from "../real_timers.ts";
+import { pause, realTimers } from "../real_timers.ts";
 import type { ServerAddr } from "../server.ts";
 import type { ServerLifetime, ServerWork } from "../server_lifetime.ts";
 import type { SocketFile } from "../unix_socket.ts";
@@ -368,8 +368,4 @@ class BufferPool {
 
 function isTooLong(error: unknown): boolean {
   return (error as { code?: unknown }).code === "EMSGSIZE";
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => realTimers.setTimeout(resolve, ms));
 }

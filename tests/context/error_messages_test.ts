@@ -334,7 +334,7 @@ const mistakes: [call: string, f: () => unknown, message: RegExp][] = [
     "serveHttp(ctx, handler)",
     () =>
       servers.serveHttp(root, wrong(() => new Response()), wrong(undefined)),
-    /^serveHttp: .*second argument.*options/,
+    /^serveHttp: expected an object with options, got function$/,
   ],
   [
     "serveHttp(ctx, options)",

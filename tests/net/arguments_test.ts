@@ -21,7 +21,7 @@ for (const serve of servers) {
       assertThrows(
         () => serve(background(), options as never, (() => {}) as never),
         TypeError,
-        `${serve.name}: the second argument must be an object with options`,
+        `${serve.name}: expected an object with options, got `,
       );
     }
     assertThrows(
@@ -144,7 +144,7 @@ for (const options of [undefined, null, 8000]) {
     await assertRejects(
       () => dialTcp(background(), options as never),
       TypeError,
-      "dialTcp: the second argument must be an object with options",
+      "dialTcp: expected an object with options, got ",
     );
   });
 }

@@ -701,6 +701,6 @@ Deno.test("serveTcp() throws a TypeError without a context or a handler", () => 
     () =>
       serveTcp(background(), undefined as unknown as { port: number }, echo),
     TypeError,
-    "serveTcp: the second argument must be an object with options",
+    "serveTcp: expected an object with options, got ",
   );
 });

@@ -6,6 +6,7 @@
  */
 
 import { assertContext } from "./assert_context.ts";
+import { assertFunction } from "./assert_function.ts";
 import { assertOptions } from "./assert_options.ts";
 import { background } from "./background.ts";
 import type { CancelableContext, Context } from "./context.ts";
@@ -291,11 +292,7 @@ function assertMainArguments(
       `main: expected grace to be a number of ms >= 0, got ${shown(grace)}`,
     );
   }
-  if (typeof exit !== "function") {
-    throw new TypeError(
-      `main: expected exit to be a function, got ${shown(exit)}`,
-    );
-  }
+  assertFunction("main", "exit", exit);
 }
 
 /** Numbers of signals that are the same on all systems. */

@@ -1,6 +1,7 @@
 /** Calls that are repeated when they fail. */
 
 import { assertContext } from "./assert_context.ts";
+import { assertFunction } from "./assert_function.ts";
 import { assertOptions } from "./assert_options.ts";
 import { call } from "./call.ts";
 import type { CancelableContext, Context } from "./context.ts";
@@ -118,8 +119,8 @@ export function retry<T>(
   const { backoff = {} } = options;
   assertOptions("retry: backoff", backoff);
   const { first = 100, factor = 2, max = 10_000 } = backoff;
-  assertFunction("f", f);
-  assertFunction("retryIf", retryIf);
+  assertFunction("retry", "f", f);
+  assertFunction("retry", "retryIf", retryIf);
   assertNumber(
     "attempts to be an integer >= 1, or Infinity",
     attempts,
@@ -200,13 +201,6 @@ function waitAfter(
 
 function always(): boolean {
   return true;
-}
-
-function assertFunction(name: string, value: unknown): void {
-  if (typeof value === "function") return;
-  throw new TypeError(
-    `retry: expected ${name} to be a function, got ${typeof value}`,
-  );
 }
 
 /** Returns whether `value` is a finite number, and not less than `least`. */

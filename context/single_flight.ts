@@ -1,6 +1,7 @@
 /** Concurrent calls that share one execution. */
 
 import { assertContext } from "./assert_context.ts";
+import { assertFunction } from "./assert_function.ts";
 import { assertOptions } from "./assert_options.ts";
 import { call } from "./call.ts";
 import { cause } from "./cause.ts";
@@ -91,8 +92,8 @@ export function singleFlight<Args extends unknown[], T>(
 ): (ctx: Context, ...args: Args) => Promise<T> {
   assertOptions("singleFlight", options);
   const { key = firstOf } = options;
-  assertFunction("f", f);
-  assertFunction("key", key);
+  assertFunction("singleFlight", "f", f);
+  assertFunction("singleFlight", "key", key);
   const flights = new Map<unknown, Flight<T>>();
   return (ctx, ...args) => {
     assertContext("singleFlight", ctx);
@@ -111,13 +112,6 @@ export function singleFlight<Args extends unknown[], T>(
 
 function firstOf(...args: unknown[]): unknown {
   return args[0];
-}
-
-function assertFunction(name: string, value: unknown): void {
-  if (typeof value === "function") return;
-  throw new TypeError(
-    `singleFlight: expected ${name} to be a function, got ${typeof value}`,
-  );
 }
 
 /** A call that waits for a flight. */

@@ -481,11 +481,11 @@ Deno.test("retry() throws a TypeError for arguments of the wrong type", () => {
   assertThrows(
     () => retry(background(), not<() => 1>(7)),
     TypeError,
-    "retry: expected f to be a function, got number",
+    "retry: expected f to be a function, got 7",
   );
   assertThrows(
     () => retry(background(), () => 1, { retryIf: not<() => true>("yes") }),
     TypeError,
-    "retry: expected retryIf to be a function, got string",
+    'retry: expected retryIf to be a function, got "yes"',
   );
 });

@@ -572,12 +572,12 @@ Deno.test("singleFlight() throws a TypeError for arguments of the wrong type", (
   assertThrows(
     () => singleFlight(not<() => 1>("f")),
     TypeError,
-    "singleFlight: expected f to be a function, got string",
+    'singleFlight: expected f to be a function, got "f"',
   );
   assertThrows(
     () => singleFlight(() => 1, { key: not<() => 1>("name") }),
     TypeError,
-    "singleFlight: expected key to be a function, got string",
+    'singleFlight: expected key to be a function, got "name"',
   );
   const call = singleFlight(() => 1, { key: undefined });
   assertThrows(

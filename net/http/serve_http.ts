@@ -305,6 +305,8 @@ class HttpWork implements ServerWork<ShutdownReport> {
   #lookedAt = -Infinity;
   /** Time at which the last upload was left unread. */
   #leftUploadAt = -Infinity;
+  /** Set while `drain()` waits for clients; resolves when an upload is left unread. */
+  #left: PromiseWithResolvers<void> | undefined;
   #cutTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #reported = Promise.withResolvers<void>();
   /** True once `drain()` has begun with a grace period above 0. */
@@ -359,7 +361,7 @@ class HttpWork implements ServerWork<ShutdownReport> {
       report: (error, request) => this.#report(error, request),
       outgoing: (response) => this.#outgoing(response),
       brokenOff: (error) => this.#brokenOff(error),
-      leftUpload: () => this.#leftUploadAt = performance.now(),
+      leftUpload: () => this.#leftUpload(),
       over: (exchange) => this.#over(exchange),
     };
     lifetime.start(this);
@@ -387,7 +389,11 @@ class HttpWork implements ServerWork<ShutdownReport> {
     if (!this.lifetime.isCut) this.#listener.close();
     await this.#whenIdle();
     const isOut = Promise.race([this.#listener.closed, this.#reported.promise]);
-    await (this.#mayBeRead ? isOut : within(flushTime, isOut));
+    if (this.#mayBeRead) {
+      this.#left = Promise.withResolvers();
+      await Promise.race([isOut, this.#left.promise]);
+    }
+    await within(flushTime, isOut);
   }
 
   cut(): void {
@@ -461,6 +467,12 @@ class HttpWork implements ServerWork<ShutdownReport> {
     this.#inFlight.delete(exchange);
     if (!this.lifetime.ready && !this.#isOver) this.#drained++;
     if (this.#inFlight.size === 0) this.#idle?.resolve();
+  }
+
+  #leftUpload(): void {
+    this.#leftUploadAt = performance.now();
+    // Deno may hand over a request after `close()`, and has broken its body then.
+    this.#left?.resolve();
   }
 
   readonly #look = (): void => {

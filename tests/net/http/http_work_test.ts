@@ -353,6 +353,20 @@ for (const [what, left, f] of uploads) {
   });
 }
 
+Deno.test("serveHttp() waits no longer than 100 ms after an upload that is left unread while it waits for its clients", async () => {
+  using platform = new FakePlatform();
+  platform.shutdown = () => new Promise(() => {});
+  const server = serveHttp(background(), {}, () => new Response());
+  await platform.ask(request());
+  assertEquals(await limitOf(platform, server), []);
+  // Deno breaks its body, since the server is closing.
+  await platform.ask(upload("late"));
+  await turn();
+  assertEquals(platform.timers.pending, [look, flush]);
+  platform.timers.fire(flush);
+  assertEquals((await server.finished).lingering, ["a connection"]);
+});
+
 Deno.test("serveHttp() waits no longer than 100 ms after an upload that was declared too long", async () => {
   using platform = new FakePlatform();
   const { promise, resolve } = Promise.withResolvers<void>();

@@ -9,7 +9,8 @@ import { turn } from "./turn.ts";
  * Runs `f`, and fails if it leaves something behind that this package holds on to:
  * a context that was not ended and whose parent or deadline still refers to it, a
  * `sleep`, an `afterFunc` or another wait that is pending, or a server or a task of
- * a group that runs. The message names the call and the line that created each.
+ * a group that runs. The message names the call and the line that created each. Run
+ * nothing else meanwhile: what other code creates counts as well.
  *
  * A context that nothing refers to any longer is not a leak. For a child of
  * a root without a deadline, only the garbage collector can tell: with

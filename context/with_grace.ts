@@ -79,7 +79,7 @@ class GracePeriod extends GraceNode {
   /** Called when the parent has ended or is found to have; idempotent. */
   begin(): void {
     const now = clock.now();
-    // Its own deadline may have passed a while ago, without a look at it.
+    // The deadline of the origin may have passed some time ago, unnoticed.
     const ended = Math.min(now, Node.due(this.#origin));
     const at = ended + this.#ms;
     if (at < DeadlineNode.at(this)) DeadlineNode.advance(this, at, now);

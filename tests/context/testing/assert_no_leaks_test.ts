@@ -116,7 +116,7 @@ const clean: { [name: string]: (parent: CancelableContext) => unknown } = {
     sleep(outer, 60_000).catch(() => {});
   },
 };
-/** What is made under a context that is done has ended from the start. */
+/** Calls under a context that is done: their contexts have ended from the start. */
 const endedAtOnce: { [name: string]: (done: Context) => unknown } = {
   "a child": withCancel,
   "a timeout": (done) => withTimeout(done, 60_000),

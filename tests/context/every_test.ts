@@ -255,15 +255,6 @@ Deno.test("every() stops waiting at return(), with the loop body still ahead", a
   assertEquals(snapshot(ctx).afterFuncs, 0);
 });
 
-Deno.test("every() is over once return() was called", async () => {
-  using time = new FakeTime();
-  const ticks = every(background(), 10);
-  await ticks.return();
-  const next = outcomeOf(ticks.next());
-  await time.runMicrotasks();
-  assertEquals(next.value, { done: true, value: undefined });
-});
-
 Deno.test("every() ends if return() is called between the end of its wait and the tick", async () => {
   using time = new FakeTime();
   using first = withTimeout(background(), 10);

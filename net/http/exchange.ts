@@ -125,11 +125,6 @@ export class Exchange implements Linked<Exchange> {
     return this.#name ?? nameOf(this.#request);
   }
 
-  /** The request's own context, whatever `onRequest` has made of it. */
-  get ctx(): Context {
-    return this.#ctx;
-  }
-
   /** Calls the handler and returns its response, or one in its place. */
   answer(): Response | Promise<Response> {
     let result: Response | Promise<Response>;
@@ -199,6 +194,15 @@ export class Exchange implements Linked<Exchange> {
   /** Closes the WebSocket, if this is one, with 1001. */
   closeSocket(): void {
     this.#socket?.close(closeCode.goingAway);
+  }
+
+  /**
+   * Reports whether `error`, of a stream in a response, only passes on the end of
+   * this request's ctx, or that its client has broken the bounds of a body.
+   */
+  explains(error: unknown): boolean {
+    return isCanceled(this.#ctx, error) || error instanceof BodyTooLarge ||
+      this.#body?.hasIdled(error) === true;
   }
 
   /** Called when the grace period is over: answers 503 if there is no response. */

@@ -546,7 +546,7 @@ class HttpWork implements ServerWork<ShutdownReport> {
   /** The response is an error of the handler's, or its stream has failed. */
   #sendFailed(error: unknown): Response {
     const isEnd = isCanceled(this.lifetime.handlers, error) ||
-      this.#inFlight.toArray().some(({ ctx }) => isCanceled(ctx, error));
+      this.#inFlight.toArray().some((exchange) => exchange.explains(error));
     if (!isEnd) this.#report(error);
     return failed();
   }

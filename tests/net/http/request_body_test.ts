@@ -302,6 +302,35 @@ for (
   }
 }
 
+for (
+  const [what, rest] of [
+    ["stops arriving", ""],
+    ["is too long", "7\r\ntoolong\r\n"],
+  ] as const
+) {
+  Deno.test(`serveHttp() does not report a body that ${what} while it is sent back`, async () => {
+    using time = new FakeTime();
+    const errors: unknown[] = [];
+    const server = serveHttp(background(), {
+      ...here,
+      bodyTimeout: 1_000,
+      maxBodyBytes: 6,
+      onError: (error) => errors.push(error),
+    }, (_ctx, request) => new Response(request.body));
+    using client = await TcpClient.connect(server.addr);
+    await client.write(`${head}Transfer-Encoding: chunked\r\n\r\n`);
+    await client.write("3\r\none\r\n");
+    await client.readUntil("one");
+    await client.write(rest);
+    while (server.inFlight > 0) {
+      await time.tickAsync(1_000);
+      await FakeTime.restoreFor(() => new Promise((go) => setTimeout(go)));
+    }
+    assertEquals(errors, []);
+    await server.shutdown({ grace: 0 });
+  });
+}
+
 for (const name of ["text()", "a reader of body", "text() of a clone"]) {
   Deno.test(`bodyTimeout rejects ${name} with IdleTimeout, and the client gets 408`, async () => {
     using time = new FakeTime();

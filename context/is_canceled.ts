@@ -89,7 +89,16 @@ function* chainOfOurs(reason: unknown): Iterable<unknown> {
   while (isPresent(reason) && !seen.has(reason)) {
     seen.add(reason);
     yield reason;
-    reason = isOurs(reason) ? (reason as Error).cause : undefined;
+    reason = causeOfOurs(reason);
+  }
+}
+
+/** Returns the cause of an error of this package; undefined for anything else. */
+function causeOfOurs(reason: unknown): unknown {
+  try {
+    return isOurs(reason) ? (reason as Error).cause : undefined;
+  } catch {
+    return undefined; // A proxy trap threw: a cause may be any value.
   }
 }
 

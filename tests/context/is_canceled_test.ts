@@ -506,6 +506,13 @@ Deno.test("isCanceled() takes what `await using` makes of two cancellations", as
   assertEquals(isCanceled(ctx, error), true);
 });
 
+Deno.test("isCanceled() of ctx.err is true if the cause is a revoked proxy", () => {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  const ctx = canceled(proxy);
+  assertEquals(isCanceled(ctx, ctx.err), true);
+});
+
 Deno.test("isCanceled() throws a TypeError if ctx is not a context", () => {
   assertThrows(
     () => isCanceled(undefined as unknown as Context, why),

@@ -110,7 +110,8 @@ function duration(ms) {
 
 const count = (n) => n.toLocaleString("en-US");
 const plural = { context: "contexts", sleep: "sleeps", request: "requests",
-  server: "servers", connection: "connections", peer: "peers", group: "groups" };
+  server: "servers", connection: "connections", peer: "peers", group: "groups",
+  task: "tasks" };
 const because = (ended) => ended.err === "TimeoutError"
   ? ["deadline exceeded", ...ended.causes] : ended.causes;
 

@@ -142,6 +142,8 @@ Deno.test({
     const release = Promise.withResolvers<void>();
     Object.defineProperty(task, "name", { value: nasty });
     tasks.go(task);
+    await using others = group(background());
+    for (let i = 0; i < 2; i++) others.go(() => release.promise);
     withTimeout(ctx, 60_000).cancel(new Error(`${nasty} ended`));
     await using server = serveHttp(
       background(),
@@ -156,6 +158,12 @@ Deno.test({
     await page.until(
       `document.getElementById("recent").textContent
         .includes(${JSON.stringify(`${nasty} ended`)})`,
+    );
+    assertStringIncludes(
+      await page.evaluate(
+        `document.getElementById("kinds").textContent`,
+      ) as string,
+      "3 tasks",
     );
     assertEquals(await page.evaluate(`document.images.length`), 0);
     assertEquals(await page.evaluate(`document.title`), "Contexts");

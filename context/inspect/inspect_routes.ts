@@ -93,9 +93,11 @@ export function inspectRoutes(
     const drain = draining(ctx);
     for (;;) {
       const start = performance.now();
-      yield event("state", stateOf(inspector, pageLimits, olderThan));
-      if (drain.err !== undefined) break;
+      const news = event("state", stateOf(inspector, pageLimits, olderThan));
+      // Before the yield, which lasts until a slow reader asks for more.
       const pause = (performance.now() - start) / maxLoad;
+      yield news;
+      if (drain.err !== undefined) break;
       await sleep(drain, Math.max(interval, pause)).catch(() => {});
     }
     yield event("drain", {});

@@ -167,6 +167,29 @@ Deno.test("inspectRoutes() sends no state within half a second of the last one",
   while (!(await reader.read()).done);
 });
 
+Deno.test("inspectRoutes() sends the next state on time after a reader that was slow", async () => {
+  using time = new FakeTime();
+  using inspector = inspect();
+  let monotonic = 0;
+  using stack = new DisposableStack();
+  stack.defer(() => Reflect.deleteProperty(performance, "now"));
+  performance.now = () => monotonic;
+  const ctx = withCancel(background());
+  const request = new Request("http://localhost/events");
+  const reader = inspectRoutes(inspector)(ctx, request).body!.getReader();
+  await reader.read();
+  monotonic += 60_000;
+  let hasMore = false;
+  const next = reader.read().then(() => hasMore = true);
+  await time.runMicrotasks();
+  await time.tickAsync(500);
+  await time.runMicrotasks();
+  assert(hasMore);
+  ctx.cancel();
+  await next;
+  while (!(await reader.read()).done);
+});
+
 Deno.test("inspectRoutes() says what it expects if it is not given an inspector", () => {
   for (const wrong of [undefined, null, {}]) {
     assertThrows(

@@ -4,6 +4,7 @@ import { label, type Node } from "../tree.ts";
 import { lineOf } from "./line_of.ts";
 import { type ContextKind, kindOf } from "./kind.ts";
 import type { Facts, RecordedEnd } from "./recorder.ts";
+import { textOf } from "./text_of.ts";
 
 /** A context that has ended. Plain JSON. */
 export interface EndedContext {
@@ -98,18 +99,18 @@ export function nameOf({ work }: Facts): string | undefined {
 /** A chain of causes as text, without the error of the context itself. */
 export function causesOf(cause: unknown, err?: Error): string[] {
   const causes: string[] = [];
-  for (let at = cause; at !== undefined && at !== err;) {
-    causes.push(textOf(at));
-    if (causes.length === maxCauses || !(at instanceof Error)) break;
-    at = at.cause;
+  for (let at = cause; at !== undefined && at !== err; at = causeWithin(at)) {
+    causes.push(textOf(at).slice(0, maxText));
+    if (causes.length === maxCauses) break;
   }
   return causes;
 }
 
-function textOf(value: unknown): string {
+/** Returns the cause of an error; undefined if it has none or cannot be read. */
+function causeWithin(value: unknown): unknown {
   try {
-    return String(value).slice(0, maxText);
+    return value instanceof Error ? value.cause : undefined;
   } catch {
-    return "a value that cannot be read";
+    return undefined;
   }
 }

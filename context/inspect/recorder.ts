@@ -158,6 +158,7 @@ export class Recorder implements TreeObserver, Disposable {
   readonly #queues = new Set<EventQueue>();
   #ids = 0;
   #stopTimer: (() => void) | undefined;
+  #isDisposed = false;
 
   constructor({ sampling, recent }: RecorderOptions) {
     this.#sampling = sampling;
@@ -286,11 +287,13 @@ export class Recorder implements TreeObserver, Disposable {
 
   /** Sends events to `queue` until the result is called. */
   subscribe(queue: EventQueue): () => void {
+    if (this.#isDisposed) queue.close();
     this.#queues.add(queue);
     return () => this.#queues.delete(queue);
   }
 
   [Symbol.dispose](): void {
+    this.#isDisposed = true;
     this.#observing[Symbol.dispose]();
     this.#stopTimer?.();
     for (const queue of this.#queues) queue.close();

@@ -7,6 +7,7 @@ import { DeadlineExceeded } from "../errors.ts";
 import { isCanceled } from "../is_canceled.ts";
 import { remaining } from "../remaining.ts";
 import { shown } from "../shown.ts";
+import { textOf } from "./text_of.ts";
 
 /** The part of an OpenTelemetry span that {@linkcode withSpan} uses. */
 export interface SpanLike {
@@ -73,7 +74,11 @@ export function withSpan<T>(
     try {
       return await f(ctx);
     } catch (error) {
-      recordFailure(span, ctx, error);
+      try {
+        recordFailure(span, ctx, error);
+      } catch {
+        // The error cannot be read. The caller gets it all the same.
+      }
       throw error;
     } finally {
       span.end();
@@ -83,10 +88,10 @@ export function withSpan<T>(
 
 function recordFailure(span: SpanLike, ctx: Context, error: unknown): void {
   const isEnd = isCanceled(ctx, error);
-  if (isEnd) span.setAttribute("context.cause", String(cause(ctx)));
+  if (isEnd) span.setAttribute("context.cause", textOf(cause(ctx)));
   if (isEnd && !(ctx.err instanceof DeadlineExceeded)) return;
+  span.setStatus({ code: failed, message: textOf(error) });
   span.recordException(exceptionOf(error));
-  span.setStatus({ code: failed, message: String(error) });
 }
 
 /**
@@ -94,7 +99,7 @@ function recordFailure(span: SpanLike, ctx: Context, error: unknown): void {
  * one: right for "ENOENT", but 23 says less than "TimeoutError".
  */
 function exceptionOf(error: unknown): Error | string {
-  if (!(error instanceof Error)) return String(error);
+  if (!(error instanceof Error)) return textOf(error);
   if (!(error instanceof DOMException)) return error;
   const { name, message, stack } = error;
   return { name, message, ...(stack !== undefined && { stack }) };

@@ -323,6 +323,35 @@ Deno.test("recent() shows a cause that cannot be read, and cuts a long one", () 
   ]);
 });
 
+const { proxy: revoked, revoke } = Proxy.revocable({}, {});
+revoke();
+const throwing = Object.defineProperty(new Error("bad disk"), "cause", {
+  get() {
+    throw new Error("no cause for you");
+  },
+});
+
+const hostile: [what: string, cause: unknown, text: string][] = [
+  ["a revoked proxy", revoked, "a value that cannot be read"],
+  ["an error whose cause throws", throwing, "Error: bad disk"],
+];
+for (const [what, cause, text] of hostile) {
+  Deno.test(`inspect() reads ${what} as a cause, in recent(), tree() and its events`, async () => {
+    using inspector = inspect();
+    const events = inspector[Symbol.asyncIterator]();
+    const ctx = withCancel(background());
+    using child = withCancel(withoutCancel(ctx));
+    ctx.cancel(cause);
+    assertEquals(inspector.recent()[0]!.causes, [text]);
+    assertEquals(inspector.tree().children[0]!.ended, [text]);
+    child.cancel();
+    await events.next();
+    await events.next();
+    const { value } = await events.next();
+    assertEquals(value.context.causes, [text]);
+  });
+}
+
 Deno.test("suspects() names the line that leaked a thousand contexts", () => {
   using time = new FakeTime();
   using inspector = inspect({ stacks: true });
@@ -402,6 +431,13 @@ Deno.test("inspect() records nothing once it is disposed of", () => {
   inspector[Symbol.dispose]();
   using _ctx = withCancel(background());
   assertEquals(inspector.tree().open, 0);
+});
+
+Deno.test("inspect() ends an iteration that begins once it is disposed of", async () => {
+  const inspector = inspect();
+  inspector[Symbol.dispose]();
+  const events = inspector[Symbol.asyncIterator]();
+  assertEquals(await events.next(), { done: true, value: undefined });
 });
 
 for (const stacks of [-1, 1.5, NaN]) {

@@ -67,8 +67,8 @@ Deno.test("withSpan() records a deadline as an error", async () => {
   );
   assertEquals(log.slice(-4), [
     ["context.cause", "too slow"],
-    ["exception", { name, message, stack }],
     ["status", 2],
+    ["exception", { name, message, stack }],
     "end",
   ]);
 });
@@ -101,8 +101,40 @@ Deno.test("withSpan() records a failure as an error, without the cause of ctx", 
       throw error;
     })
   );
-  assertEquals(log.slice(1), [["exception", error], ["status", 2], "end"]);
+  assertEquals(log.slice(1), [["status", 2], ["exception", error], "end"]);
 });
+
+const { proxy: revoked, revoke } = Proxy.revocable({}, {});
+revoke();
+
+const unreadable: [what: string, value: unknown][] = [
+  ["an object without a string", Object.create(null)],
+  ["a revoked proxy", revoked],
+];
+for (const [what, value] of unreadable) {
+  Deno.test(`withSpan() rejects with ${what} if its work throws that`, async () => {
+    const { log, tracer } = recording();
+    const work = withSpan(background(), tracer, "work", () => {
+      throw value;
+    });
+    // In an array: a promise would look for a method of a value that it resolves to.
+    const [error] = await work.catch((error) => [error]);
+    assertEquals(error === value, true);
+    assertEquals([log[1], log.at(-1)], [["status", 2], "end"]);
+  });
+
+  Deno.test(`withSpan() rejects with the err of ctx if its cause is ${what}`, async () => {
+    const { log, tracer } = recording();
+    const ctx = withCancel(background());
+    const work = withSpan(ctx, tracer, "work", (ctx) => sleep(ctx, 60_000));
+    ctx.cancel(value);
+    assertStrictEquals(await work.catch((error) => error), ctx.err);
+    assertEquals(log.slice(1), [
+      ["context.cause", "a value that cannot be read"],
+      "end",
+    ]);
+  });
+}
 
 Deno.test("withSpan() without a tracer settles as its work does", async () => {
   assertEquals(await withSpan(background(), undefined, "x", () => 1), 1);

@@ -117,6 +117,8 @@ export class UdpSocket<
   #leave: () => Promise<void> = () => Promise.resolve();
   /** False once the loop is to end. */
   #reading = true;
+  /** True while the loop waits for the handlers, and the kernel may hold more. */
+  #waiting = false;
   #closed = false;
   #loop: Promise<void> = Promise.resolve();
   #drainTimer: ReturnType<typeof setTimeout> | undefined;
@@ -267,7 +269,9 @@ export class UdpSocket<
   async #untilHandled(): Promise<void> {
     const { promise: cut, resolve } = Promise.withResolvers<void>();
     const stop = afterFunc(this.lifetime.handlers, resolve);
+    this.#waiting = true;
     await Promise.race([this.#receiver.active.wait(), cut]);
+    this.#waiting = false;
     stop();
   }
 
@@ -286,7 +290,8 @@ export class UdpSocket<
     let quiet = 0;
     let isDrained = false;
     const check = () => {
-      quiet = counts.received === received ? quiet + 1 : 0;
+      const isQuiet = counts.received === received && !this.#waiting;
+      quiet = isQuiet ? quiet + 1 : 0;
       received = counts.received;
       const isHalfOver = performance.now() - start >= lifetime.graceLeft;
       if (!isDrained && (quiet === 2 || isHalfOver)) {

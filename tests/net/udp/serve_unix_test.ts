@@ -8,8 +8,9 @@ import {
   withCancel,
 } from "@curfew/context";
 import { assertEquals, assertThrows } from "@std/assert";
+import { ManualTimers } from "../manual_timers.ts";
 import { SocketPath, test } from "../socket_path.ts";
-import { turn } from "../turn.ts";
+import { turn, until } from "../turn.ts";
 import { assertConserved, numbered, textOf } from "./udp_client.ts";
 
 function listen(path: string): Deno.DatagramConn {
@@ -56,6 +57,35 @@ test("serveUdp() with a path handles every datagram sent before its ctx is done"
   const stats = await server.finished;
   assertEquals(got, numbered(50));
   assertConserved(stats);
+  client.close();
+});
+
+test("serveUdp() with a path reads what the kernel holds after a handler that is slow during the drain", async () => {
+  using at = new SocketPath();
+  using timers = new ManualTimers();
+  const ctx = withCancel(background());
+  const begun = Promise.withResolvers<void>();
+  const first = Promise.withResolvers<void>();
+  const server = serveUdp(ctx, { path: at.path }, () => {
+    begun.resolve();
+    return first.promise;
+  });
+  const client = listen(`${at.path}.client`);
+  for (const text of numbered(3)) {
+    await client.send(new TextEncoder().encode(text), server.addr);
+  }
+  await begun.promise;
+  ctx.cancel();
+  await until(() => timers.pending.length > 0);
+  const silence = timers.pending[0]!;
+  for (let n = 0; n < 3; n++) timers.fire(silence);
+  first.resolve();
+  await until(() => server.stats.received === 3 || server.state === "closed");
+  while (server.state !== "closed") {
+    timers.fire(silence);
+    await turn();
+  }
+  assertEquals((await server.finished).handled, 3);
   client.close();
 });
 

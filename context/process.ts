@@ -252,10 +252,10 @@ interface NodeProcess {
 
 /** Returns `node:process` if it has listeners for `event`. */
 function processWith(event: string): NodeProcess | undefined {
-  const { process } = globalThis as { process?: NodeProcess };
-  return process !== undefined && process.listenerCount(event) > 0
-    ? process
-    : undefined;
+  const { process } = globalThis as { process?: Partial<NodeProcess> | null };
+  // Shims for browsers replace it by an object such as { env: {} }.
+  if (typeof process?.listenerCount !== "function") return undefined;
+  return process.listenerCount(event) > 0 ? process as NodeProcess : undefined;
 }
 
 /**

@@ -361,6 +361,12 @@ Deno.test("main() calls the listeners of process.on(exit)", async () => {
   assertEquals([code, stdout, stderr], [3, "exit 3\n", ""]);
 });
 
+Deno.test("main() drains and exits with 1 if a shim has replaced globalThis.process", async () => {
+  const child = new ChildProcess("main.ts", "has a process of a shim");
+  const { code, stderr } = await child.end();
+  assertEquals([code, stderr.match(/^\S.*$/gm)], [1, ["Error: out of paper"]]);
+});
+
 Deno.test("main() fails with what a worker does not catch", async () => {
   const child = new ChildProcess("main.ts", "has a worker that throws");
   const { code, stdout, stderr } = await child.end();

@@ -147,6 +147,14 @@ const programs: Record<string, () => unknown> = {
     await main(() => 3);
   },
 
+  async "has a process of a shim"() {
+    Object.assign(globalThis, { process: { env: {} } });
+    await main((ctx) => {
+      Promise.reject(new Error("out of paper"));
+      return ctx.done;
+    });
+  },
+
   "has a worker that throws": () =>
     main(async (ctx) => {
       const code = "setTimeout(() => { throw new Error('out of paper'); })";

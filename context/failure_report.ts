@@ -12,7 +12,7 @@ import {
 /** Formats a value that is no error, or the extra properties of one. */
 export type Inspect = (value: unknown) => string;
 
-/** Maximum number of errors shown; a chain of causes may be endless. */
+/** Maximum number of errors and causes shown; a chain of causes may be endless. */
 const maxErrors = 100;
 
 /** Properties that the report shows by itself, or that the stack contains. */
@@ -25,17 +25,14 @@ const shownElsewhere: ReadonlySet<string> = new Set<string>(
  * AggregateError and both parts of a SuppressedError. Deno's own inspector leaves
  * out the parts of a SuppressedError and the cause of a DOMException.
  *
- * @param error Any value that was thrown. What cannot be read is left out.
+ * @param error Any value that was thrown. The report says which part of it cannot be
+ * read.
  * @param inspect Formats what is no error.
  * @returns Lines without a newline at the end.
  */
 export function failureReport(error: unknown, inspect: Inspect): string {
   const report = new FailureReport(inspect);
-  try {
-    report.add("", "", error);
-  } catch {
-    report.lines.push("(the rest cannot be read)");
-  }
+  report.add("", "", error);
   return report.lines.join("\n");
 }
 
@@ -43,27 +40,45 @@ class FailureReport {
   readonly lines: string[] = [];
   readonly #inspect: Inspect;
   readonly #shown = new Set<unknown>();
-  #isFull = false;
+  /** Number of errors and other values so far. */
+  #count = 0;
 
   constructor(inspect: Inspect) {
     this.#inspect = inspect;
   }
 
+  /** Adds the lines of `error`; throws nothing. */
   add(indent: string, label: string, error: unknown): void {
-    if (this.#isFull) return;
-    if (this.#shown.size === maxErrors) {
-      this.#isFull = true;
+    if (this.#count > maxErrors) return;
+    if (this.#count++ === maxErrors) {
       this.#write(indent, `${label}... and more`);
-    } else if (this.#shown.has(error)) {
-      this.#write(indent, `${label}${firstLine(error)} (see above)`);
-    } else if (isObject(error) && isError(error)) {
-      this.#shown.add(error);
-      this.#write(indent, label + textOf(error));
-      this.#addProperties(`${indent}    `, error);
-      this.#addParts(indent, error);
-    } else {
-      this.#write(indent, label + this.#inspect(error));
+      return;
     }
+    this.#try(indent, `${label}a value that cannot be read`, () => {
+      if (this.#shown.has(error)) {
+        this.#write(indent, `${label}${firstLine(error)} (see above)`);
+      } else if (isObject(error) && isError(error)) {
+        this.#shown.add(error);
+        this.#addError(indent, label, error);
+      } else {
+        this.#write(indent, label + this.#inspect(error));
+      }
+    });
+  }
+
+  #addError(indent: string, label: string, error: Error & Parts): void {
+    const inner = `${indent}  `;
+    this.#write(indent, label + textOf(error));
+    this.#try(`${inner}  `, "properties that cannot be read", () => {
+      this.#addProperties(`${inner}  `, error);
+    });
+    this.#try(inner, "errors that cannot be read", () => {
+      this.#addParts(inner, error);
+    });
+    this.#try(indent, "Caused by: a value that cannot be read", () => {
+      const { cause } = error;
+      if (isPresent(cause)) this.add(indent, "Caused by: ", cause);
+    });
   }
 
   #addProperties(indent: string, error: Parts): void {
@@ -74,16 +89,23 @@ class FailureReport {
   }
 
   #addParts(indent: string, error: Parts): void {
-    const inner = `${indent}  `;
     const errors = errorsOf(error) ?? [];
     errors.forEach((each, at) => {
-      this.add(inner, `Error ${at + 1} of ${errors.length}: `, each);
+      this.add(indent, `Error ${at + 1} of ${errors.length}: `, each);
     });
     if (isSuppressedError(error)) {
-      this.add(inner, "Thrown: ", error.error);
-      this.add(inner, "Suppressed: ", error.suppressed);
+      this.add(indent, "Thrown: ", error.error);
+      this.add(indent, "Suppressed: ", error.suppressed);
     }
-    if (isPresent(error.cause)) this.add(indent, "Caused by: ", error.cause);
+  }
+
+  /** Calls `f`, and writes `instead` if what it reads throws. */
+  #try(indent: string, instead: string, f: () => void): void {
+    try {
+      f();
+    } catch {
+      this.#write(indent, instead);
+    }
   }
 
   #write(indent: string, text: string): void {
@@ -91,9 +113,14 @@ class FailureReport {
   }
 }
 
-/** Returns the stack, which begins with the name and the message. */
+/** Returns the stack, which begins with the name and the message, if it has one. */
 function textOf(error: Error): string {
-  return typeof error.stack === "string" ? error.stack : String(error);
+  try {
+    if (typeof error.stack === "string") return error.stack;
+    return String(error);
+  } catch {
+    return "an error that cannot be read";
+  }
 }
 
 function firstLine(error: unknown): string {

@@ -17,6 +17,12 @@ function thrower(): never {
   throw new Error("unreadable");
 }
 
+function revoked(): unknown {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  return proxy;
+}
+
 function canceled(): Error {
   const ctx = withCancel(background());
   ctx.cancel(stackOf(new SignalError("SIGTERM")));
@@ -185,7 +191,52 @@ const cases: [name: string, error: unknown, report: string[]][] = [
   [
     "what can be read of an error that throws",
     Object.defineProperty(error("a"), "cause", { get: thrower }),
-    ["Error: a", frame, "(the rest cannot be read)"],
+    ["Error: a", frame, "Caused by: a value that cannot be read"],
+  ],
+  [
+    "an Error whose stack and message throw, with its cause",
+    Object.defineProperties(error("a", { cause: error("b") }), {
+      stack: { get: thrower },
+      message: { get: thrower },
+    }),
+    ["an error that cannot be read", "Caused by: Error: b", frame],
+  ],
+  [
+    "the cause of an Error with a property that throws",
+    Object.defineProperty(error("a", { cause: error("b") }), "code", {
+      get: thrower,
+      enumerable: true,
+    }),
+    [
+      "Error: a",
+      frame,
+      "    properties that cannot be read",
+      "Caused by: Error: b",
+      frame,
+    ],
+  ],
+  [
+    "the cause of an Error whose name throws",
+    Object.defineProperty(error("a", { cause: error("b") }), "name", {
+      get: thrower,
+    }),
+    [
+      "Error: a",
+      frame,
+      "  errors that cannot be read",
+      "Caused by: Error: b",
+      frame,
+    ],
+  ],
+  [
+    "the errors after one that cannot be read",
+    stackOf(new AggregateError([revoked(), "b"], "m")),
+    [
+      "AggregateError: m",
+      frame,
+      "  Error 1 of 2: a value that cannot be read",
+      '  Error 2 of 2: "b"',
+    ],
   ],
 ];
 for (const [name, error, report] of cases) {
@@ -210,6 +261,13 @@ Deno.test("failureReport() shows the first 100 errors of many", () => {
   const errors = Array.from({ length: 300 }, (_, at) => error(`e${at + 1}`));
   const report = failureReport(new AggregateError(errors), Deno.inspect);
   assert(report.includes("Error 99 of 300: Error: e99\n"), report);
+  assert(report.endsWith("\n  Error 100 of 300: ... and more"), report);
+});
+
+Deno.test("failureReport() shows the first 100 of many values that are no errors", () => {
+  const error = new AggregateError(Array(300).fill("busy"));
+  const report = failureReport(error, Deno.inspect);
+  assert(report.includes('Error 99 of 300: "busy"\n'), report);
   assert(report.endsWith("\n  Error 100 of 300: ... and more"), report);
 });
 

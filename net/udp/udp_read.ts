@@ -220,10 +220,11 @@ class Handlers<Addr extends ServerAddr> implements Receiver {
     buffer: Uint8Array<ArrayBuffer>,
   ): boolean {
     const { backlog, concurrency } = this.#options;
-    if (this.#running < concurrency) {
+    const isLate = this.#ctx.err !== undefined;
+    if (this.#running < concurrency && !isLate) {
       return this.#handle(data, addr as Addr, buffer);
     }
-    if (backlog.full) this.#counts.dropped++;
+    if (backlog.full || isLate) this.#counts.dropped++;
     else backlog.push({ data: data.slice(), addr: addr as Addr });
     return false;
   }
@@ -283,7 +284,8 @@ class Handlers<Addr extends ServerAddr> implements Receiver {
   #next(buffer: Uint8Array<ArrayBuffer> | undefined): void {
     const { backlog, concurrency, socket } = this.#options;
     if (buffer !== undefined) socket.giveBack(buffer);
-    while (this.#running < concurrency) {
+    // After the grace period `abandon()` drops what waits.
+    while (this.#running < concurrency && this.#ctx.err === undefined) {
       const waiting = backlog.shift();
       if (waiting === undefined) break;
       this.#handle(waiting.data, waiting.addr);

@@ -133,6 +133,40 @@ Deno.test("serveUdp() cancels its handlers when the grace period is over, and wa
   assertEquals(stats.handled, 1);
 });
 
+Deno.test("serveUdp() drops the datagrams that wait when the grace period is over", async () => {
+  let calls = 0;
+  const server = serveUdp(background(), local, async (ctx) => {
+    calls++;
+    await ctx.done;
+  });
+  using client = new UdpClient(server.addr);
+  await client.send(...numbered(3));
+  await until(() => server.stats.pending === 3);
+  const stats = await server.shutdown({ grace: 0 });
+  assertEquals([calls, stats.handled, stats.dropped], [1, 1, 2]);
+  assertConserved(stats);
+});
+
+Deno.test("serveUdp() drops a datagram that it receives after the grace period is over", async () => {
+  let received = 0;
+  using _patched = onListen((conn) => {
+    const { receive } = conn;
+    conn.receive = async (buffer) => {
+      if (received === 2) return await receive.call(conn, buffer);
+      return [new Uint8Array([received++]), conn.addr];
+    };
+  });
+  let calls = 0;
+  const server = serveUdp(background(), local, () => {
+    calls++;
+    server.shutdown({ grace: 0 });
+  });
+  await until(() => server.state === "closed");
+  const stats = await server.finished;
+  assertEquals([stats.received, stats.handled, stats.dropped], [2, 1, 1]);
+  assertEquals(calls, 1);
+});
+
 for (const end of ["returns", "rejects"] as const) {
   Deno.test(`serveUdp() leaves a handler behind that ignores the end of the grace period and ${end} later`, async () => {
     const ctx = withCancel(background());

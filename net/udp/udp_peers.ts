@@ -321,6 +321,8 @@ class Peer implements UdpPeer {
   readonly #idle: IdleTimer;
   /** Number of datagrams that the handler is working on. */
   #busy = 0;
+  /** Number of these whose iteration was left. */
+  #left = 0;
   /** Resolves when a datagram has come or ctx is done. */
   #news: PromiseWithResolvers<void> | undefined;
 
@@ -365,11 +367,17 @@ class Peer implements UdpPeer {
     let given = 0;
     return {
       next: async () => {
-        this.#settle(given, false);
-        given = 0;
+        this.#settle(given + this.#left, false);
+        this.#left = given = 0;
         const result = await this.#next();
         if (!result.done) given++;
         return result;
+      },
+      // The loop was left, maybe by an error: then `end(true)` follows.
+      return: () => {
+        this.#left += given;
+        given = 0;
+        return Promise.resolve({ done: true, value: undefined });
       },
     };
   }

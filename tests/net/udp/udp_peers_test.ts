@@ -100,6 +100,46 @@ Deno.test("the iteration of a peer can be left and started again", async () => {
   await server.finished;
 });
 
+Deno.test("a datagram whose iteration was left is pending until the handler asks for the next one", async () => {
+  const pending: number[] = [];
+  await using server = udpPeers(background(), local, async (_ctx, peer) => {
+    for (let n = 0; n < 3; n++) {
+      for await (const _datagram of peer) break;
+      pending.push(server.stats.pending);
+      assertConserved(server.stats);
+    }
+  });
+  using client = new UdpClient(server.addr);
+  for (const [n, text] of numbered(3).entries()) {
+    await client.send(text);
+    await until(() => pending.length > n);
+  }
+  await until(() => server.stats.peers === 0);
+  assertEquals(pending, [1, 1, 1]);
+  assertEquals(server.stats.handled, 3);
+});
+
+for (const [what, leave] of [["breaks", false], ["throws", true]] as const) {
+  Deno.test(`the last datagram of a peer counts as ${leave ? "failed" : "handled"} if its handler ${what} out of the iteration`, async () => {
+    await using server = udpPeers(
+      background(),
+      { ...local, onError: () => {} },
+      async (_ctx, peer) => {
+        for await (const { data } of peer) {
+          if (data.length === 1) continue;
+          if (leave) throw new Error("no");
+          break;
+        }
+      },
+    );
+    using client = new UdpClient(server.addr);
+    await client.send("1", "two");
+    await until(() => server.stats.accepted === 1 && server.stats.peers === 0);
+    const { handled, failed } = server.stats;
+    assertEquals([handled, failed], leave ? [1, 1] : [2, 0]);
+  });
+}
+
 Deno.test("two iterations of one peer share its datagrams, and each is counted once", async () => {
   const ctx = withCancel(background());
   let taken = 0;

@@ -7,6 +7,7 @@ import type { CancelableContext, Context } from "../context/context.ts";
 import { drainingKey } from "../context/draining.ts";
 import { type Owner, ownerOf } from "../context/owner.ts";
 import { remaining } from "../context/remaining.ts";
+import { WaitGroup } from "../context/wait_group.ts";
 import { withCancel } from "../context/with_cancel.ts";
 import { withTimeout } from "../context/with_deadline.ts";
 import { withValue } from "../context/with_value.ts";
@@ -91,6 +92,8 @@ export class ServerLifetime<Addr extends ServerAddr, Report> {
   readonly #options: ServerOptions<Addr> & { readonly onError?: unknown };
   readonly #report: (error: unknown) => void;
   readonly #hooks: ((ctx: Context) => unknown)[] = [];
+  /** Hooks that run; those that were registered late count as well. */
+  readonly #running = new WaitGroup();
   /** Timers of grace periods that are running. */
   readonly #graces: CancelableContext[] = [];
   /** Set by `start()`. */
@@ -215,7 +218,7 @@ export class ServerLifetime<Addr extends ServerAddr, Report> {
       throw new TypeError(`${this.name}: onShutdown() expects a function`);
     }
     if (this.ready) this.#hooks.push(f);
-    else this.#runHook(f);
+    else this.#running.go(() => this.#runHook(f));
   }
 
   /**
@@ -261,11 +264,11 @@ export class ServerLifetime<Addr extends ServerAddr, Report> {
   async #live(work: ServerWork<Report>): Promise<Report> {
     await this.#stopping.done;
     this.#stoppedAt = performance.now();
-    const hooks = this.#runHooks();
+    this.#running.go(() => this.#runHooks());
     if (this.draining.err === undefined) await this.#liveAsLameDuck();
     this.#announce("draining");
     this.#startGrace(this.#options.grace ?? defaultGrace);
-    const drained = Promise.all([work.drain(), hooks]);
+    const drained = work.drain().then(() => this.#running.wait());
     await Promise.race([drained, this.#working.done]);
     if (this.isCut) {
       work.cut();
@@ -335,6 +338,7 @@ export class ServerLifetime<Addr extends ServerAddr, Report> {
   #end(): void {
     this.#working.cancel();
     this.#stopping.cancel();
+    this.draining.cancel();
     for (const grace of this.#graces) grace.cancel();
   }
 }

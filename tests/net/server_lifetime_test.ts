@@ -276,6 +276,20 @@ Deno.test("onShutdown() calls the hook at once when the shutdown has begun", asy
   assertEquals(calls, 1);
 });
 
+Deno.test("finished waits for a hook that is registered during the drain", async () => {
+  const server = new TestServer(background());
+  server.shutdown();
+  await turn();
+  const hook = Promise.withResolvers<void>();
+  server.onShutdown(() => hook.promise);
+  server.work.drained.resolve();
+  await turn();
+  assertEquals(server.state, "draining");
+  hook.resolve();
+  await server.finished;
+  assertEquals(server.work.log, ["drain"]);
+});
+
 Deno.test("a hook that throws is reported and keeps no other from running", async () => {
   const server = new TestServer(background());
   let calls = 0;
@@ -402,6 +416,7 @@ Deno.test("start() throws what onListen throws, and leaves nothing behind", () =
     ctx,
     addr,
     {
+      lameDuck: 1_000,
       onListen: (addr) => {
         log.push(addr);
         throw failure;
@@ -413,6 +428,7 @@ Deno.test("start() throws what onListen throws, and leaves nothing behind", () =
   const error = assertThrows(() => lifetime.start(work));
   assertStrictEquals(error, failure);
   assertEquals([log, work.log], [[addr], ["cut"]]);
+  assert(lifetime.draining.err !== undefined, "draining is left behind");
   assertEquals(snapshot(ctx).children.length, 0);
   assertEquals(owner.running, []);
 });

@@ -1,6 +1,7 @@
 /** A UDP socket that is read until its server drains. */
 
 import { afterFunc } from "../../context/after_func.ts";
+import { orDone } from "../../context/or_done.ts";
 import type { WaitGroup } from "../../context/wait_group.ts";
 import { assertRange } from "../arguments.ts";
 import { pause, realTimers } from "../real_timers.ts";
@@ -188,7 +189,9 @@ export class UdpSocket<
     for (let isRetry = false;; isRetry = true) {
       if (handlers.err !== undefined) throw handlers.err;
       try {
-        return await this.#conn.send(data, addr);
+        const sent = this.#conn.send(data, addr);
+        // It waits while a peer on a Unix socket does not read, even once closed.
+        return await (this.#isUnix ? orDone(handlers, sent) : sent);
       } catch (error) {
         if (handlers.err !== undefined) throw handlers.err;
         if (!isTransient(error)) throw this.#sendError(error, data, addr);

@@ -491,6 +491,36 @@ Deno.test({
 });
 
 Deno.test({
+  name:
+    "reply() to a Unix socket whose client does not read rejects with ctx.err once the grace period is over",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    const dir = await Deno.makeTempDir();
+    const conn = Deno.listenDatagram({
+      transport: "unixpacket",
+      path: `${dir}/server`,
+    });
+    const from: Deno.UnixAddr = { transport: "unixpacket", path: dir };
+    conn.receive = () => Promise.resolve([new Uint8Array(1), from]);
+    // Closing the socket does not end a send for which the kernel has no room.
+    conn.send = () => new Promise(() => {});
+    const ctx = withCancel(background());
+    const stats = await udpRead<Deno.UnixAddr>(
+      ctx,
+      conn,
+      async (handlerCtx, datagram) => {
+        ctx.cancel();
+        const error = await assertRejects(() => datagram.reply(datagram.data));
+        assertStrictEquals(error, handlerCtx.err);
+      },
+      { grace: 0 },
+    );
+    assertEquals([stats.handled, stats.failed], [1, 0]);
+    await Deno.remove(dir, { recursive: true });
+  },
+});
+
+Deno.test({
   name: "reply() to a Unix socket without a path throws a TypeError",
   ignore: Deno.build.os === "windows",
   async fn() {

@@ -110,7 +110,8 @@ export function serveUdp(
 /**
  * Serves a Unix datagram socket instead of a UDP port. Datagrams are read one at a
  * time, since Deno cannot send on such a socket while it receives; senders wait, so
- * none is lost.
+ * none is lost. A client that does not read its replies holds up all others until
+ * it reads them or closes its socket: reply only to clients that you trust.
  *
  * Also needs the permissions `--allow-read` and `--allow-write` for the path.
  *

@@ -2,7 +2,7 @@
 
 import { afterFunc } from "../../context/after_func.ts";
 import { orDone } from "../../context/or_done.ts";
-import type { WaitGroup } from "../../context/wait_group.ts";
+import { WaitGroup } from "../../context/wait_group.ts";
 import { assertRange } from "../arguments.ts";
 import { pause, realTimers } from "../real_timers.ts";
 import type { ServerAddr } from "../server.ts";
@@ -105,9 +105,12 @@ export class UdpSocket<
   readonly #maxDatagramSize: number;
   /**
    * Deno cannot send on a Unix socket while it receives on it, so the loop waits
-   * for the handlers before it reads on. Nothing is lost: senders wait as well.
+   * for the handlers and their sends before it reads on. Nothing is lost: senders
+   * wait as well.
    */
   readonly #isUnix: boolean;
+  /** Pending sends on a Unix socket; a handler may not have awaited them. */
+  readonly #sends = new WaitGroup();
   readonly #buffers: BufferPool;
   readonly #kernelDrops: KernelDrops;
   /** Last known number, kept when the socket is closed. */
@@ -118,7 +121,7 @@ export class UdpSocket<
   #leave: () => Promise<void> = () => Promise.resolve();
   /** False once the loop is to end. */
   #reading = true;
-  /** True while the loop waits for the handlers, and the kernel may hold more. */
+  /** True while the loop does not read, and the kernel may hold more. */
   #waiting = false;
   #closed = false;
   #loop: Promise<void> = Promise.resolve();
@@ -189,9 +192,9 @@ export class UdpSocket<
     for (let isRetry = false;; isRetry = true) {
       if (handlers.err !== undefined) throw handlers.err;
       try {
-        const sent = this.#conn.send(data, addr);
-        // It waits while a peer on a Unix socket does not read, even once closed.
-        return await (this.#isUnix ? orDone(handlers, sent) : sent);
+        return await (this.#isUnix
+          ? orDone(handlers, this.#sendOnUnix(data, addr))
+          : this.#conn.send(data, addr));
       } catch (error) {
         if (handlers.err !== undefined) throw handlers.err;
         if (!isTransient(error)) throw this.#sendError(error, data, addr);
@@ -201,6 +204,16 @@ export class UdpSocket<
       }
     }
   };
+
+  /** Waits while the peer does not read, even once the socket is closed. */
+  async #sendOnUnix(data: Uint8Array, addr: Deno.Addr): Promise<number> {
+    this.#sends.add();
+    try {
+      return await this.#conn.send(data, addr);
+    } finally {
+      this.#sends.done();
+    }
+  }
 
   /**
    * Reads on until the kernel has nothing left, or half of the grace period is
@@ -263,17 +276,19 @@ export class UdpSocket<
       if (data.length > most) counts.truncated++;
       else if (receiver.take(data, received[1], buffer)) {
         buffer = this.#buffers.take();
-        if (this.#isUnix) await this.#untilHandled();
       }
+      if (this.#isUnix) await this.#untilHandled();
     }
   }
 
-  /** Waits for the handlers, at most until the grace period is over. */
+  /** Waits for handlers and sends, at most until the grace period is over. */
   async #untilHandled(): Promise<void> {
+    const { active } = this.#receiver;
+    if (active.count === 0 && this.#sends.count === 0) return;
     const { promise: cut, resolve } = Promise.withResolvers<void>();
     const stop = afterFunc(this.lifetime.handlers, resolve);
     this.#waiting = true;
-    await Promise.race([this.#receiver.active.wait(), cut]);
+    await Promise.race([active.wait().then(() => this.#sends.wait()), cut]);
     this.#waiting = false;
     stop();
   }

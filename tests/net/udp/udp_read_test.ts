@@ -520,6 +520,52 @@ Deno.test({
   },
 });
 
+for (const kind of ["returns at once", "returns a promise"]) {
+  Deno.test({
+    name:
+      `udpRead() reads no Unix socket while a reply is pending, though its handler ${kind}`,
+    ignore: Deno.build.os === "windows",
+    async fn() {
+      const dir = await Deno.makeTempDir();
+      const conn = Deno.listenDatagram({
+        transport: "unixpacket",
+        path: `${dir}/server`,
+      });
+      const from: Deno.UnixAddr = { transport: "unixpacket", path: dir };
+      const ctx = withCancel(background());
+      let calls = 0;
+      let isSending = false;
+      const { receive } = conn;
+      conn.receive = async (buffer) => {
+        if (isSending) throw new Deno.errors.Busy("Socket already in use");
+        if (calls === 2) ctx.cancel();
+        return calls === 2
+          ? await receive.call(conn, buffer) as [
+            Uint8Array<ArrayBuffer>,
+            Deno.Addr,
+          ]
+          : [new Uint8Array(1), from];
+      };
+      conn.send = async () => {
+        isSending = true;
+        await turn();
+        isSending = false;
+        return 1;
+      };
+      const stats = await udpRead<Deno.UnixAddr>(
+        ctx,
+        conn,
+        (_ctx, datagram) => {
+          if (++calls === 1) datagram.reply(datagram.data).catch(() => {});
+          return kind === "returns at once" ? undefined : Promise.resolve();
+        },
+      );
+      assertEquals([stats.handled, stats.failed], [2, 0]);
+      await Deno.remove(dir, { recursive: true });
+    },
+  });
+}
+
 Deno.test({
   name: "reply() to a Unix socket without a path throws a TypeError",
   ignore: Deno.build.os === "windows",

@@ -100,7 +100,10 @@ export interface UdpPeersStats extends UdpStats {
   peers: number;
   /** Number of peers that have been passed to the handler. */
   accepted: number;
-  /** Number of datagrams from new peers that found `maxPeers` reached. */
+  /**
+   * Number of datagrams from new peers that found `maxPeers` reached, or the
+   * server no longer accepting peers.
+   */
   refused: number;
   /** Number of peers whose handler was running when the grace period was over. */
   forced: number;
@@ -266,7 +269,8 @@ class Peers implements Receiver<UdpPeersStats> {
   }
 
   #accept(key: string, addr: Deno.NetAddr): Peer | undefined {
-    if (!this.#accepting || this.#peers.size >= this.#limits.maxPeers) {
+    const isOpen = this.#accepting && !this.#socket.lifetime.isCut;
+    if (!isOpen || this.#peers.size >= this.#limits.maxPeers) {
       this.#refused++;
       return undefined;
     }

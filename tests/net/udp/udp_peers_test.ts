@@ -30,6 +30,7 @@ import {
   assertConserved,
   local,
   numbered,
+  onListen,
   textOf,
   UdpClient,
 } from "./udp_client.ts";
@@ -657,6 +658,26 @@ class Described implements Disposable {
     this.#observed[Symbol.dispose]();
   }
 }
+
+Deno.test("udpPeers() accepts no peer after the grace period is over", async () => {
+  let port = 0;
+  using _patched = onListen((conn) => {
+    const { receive } = conn;
+    conn.receive = async (buffer) => {
+      if (port === 2) return await receive.call(conn, buffer);
+      return [new Uint8Array(1), { ...conn.addr, port: ++port } as Deno.Addr];
+    };
+  });
+  let calls = 0;
+  const server = udpPeers(background(), local, () => {
+    calls++;
+    server.shutdown({ grace: 0 });
+  });
+  await until(() => server.state === "closed");
+  const stats = await server.finished;
+  assertEquals([calls, stats.accepted, stats.refused], [1, 1, 1]);
+  assertConserved(stats);
+});
 
 Deno.test("udpPeers() describes a peer's ctx with its address", async () => {
   using described = new Described();

@@ -29,6 +29,8 @@ export const awaitBeforeDispose: Deno.lint.Rule = rule((file, report) => {
     const promises = results(value).filter((node) =>
       isPromise(file, node, owner)
     );
+    // Most return none, and to look for contexts takes long in a large file.
+    if (promises.length === 0) continue;
     const ended = endedBy(file, statement, owner).find(({ references }) =>
       references.some((id) =>
         promises.some((promise) => isInside(id, promise)) &&

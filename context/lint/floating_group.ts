@@ -1,8 +1,11 @@
 /** The rule `curfew/floating-group`. */
 
 import { calledName } from "./contexts.ts";
+import { fateOf } from "./fate.ts";
+import { isOverList } from "./holder.ts";
 import {
   functionAround,
+  type FunctionNode,
   isInside,
   type Node,
   outermost,
@@ -81,8 +84,8 @@ function memberOf(id: Node): string | undefined {
 
 /**
  * Declares the group with `await using`. That alone would cancel its tasks at
- * the end of the block, so the fix also waits for those that `go` started, after
- * the last statement that mentions the group.
+ * the end of the block, so the fix also waits for those whose results are not
+ * awaited, after the last statement that mentions the group.
  */
 function fixOf(
   file: SourceFile,
@@ -101,18 +104,59 @@ function fixOf(
   const [start] = declaration.range;
   const keyword: [number, number] = [start, start + declaration.kind.length];
   const { id, references } = binding;
-  if (!references.some((node) => starting.has(memberOf(node) ?? ""))) {
+  if (references.some((node) => mayComeLater(node, owner, references))) {
+    return undefined;
+  }
+  if (!references.some((node) => leavesTask(node, owner))) {
     return (fixer) => [fixer.replaceTextRange(keyword, "await using")];
   }
-  const last = block.body.findLast((statement) =>
+  const mentioning = block.body.filter((statement) =>
     references.some((node) => isInside(node, statement))
   );
-  if (last === undefined || last.type === "ReturnStatement") return undefined;
+  const first = mentioning[0];
+  const last = mentioning.at(-1);
+  if (first === undefined || last === undefined) return undefined;
+  // A return before the end would cancel what has been started.
+  const returnsEarly = file.inside(block, "ReturnStatement").some((node) =>
+    functionAround(node) === owner && node.range[0] >= first.range[0] &&
+    node.range[1] <= last.range[1]
+  );
+  if (returnsEarly) return undefined;
   const wait = `\n${file.indentation(last)}await ${id.name}.wait();`;
   return (fixer) => [
     fixer.replaceTextRange(keyword, "await using"),
     fixer.insertTextAfterRange(last.range, wait),
   ];
+}
+
+/** Returns true if `id` starts a task whose result is not awaited there. */
+function leavesTask(id: Node, owner: FunctionNode | undefined): boolean {
+  const name = memberOf(id) ?? "";
+  return starting.has(name) ||
+    name === "run" && fateOf(id, owner) !== "awaited";
+}
+
+/**
+ * Returns true if `id` is in a closure that may be called after the block has been
+ * left, when the group has ended. One that is called for each item of a list, or that
+ * is a task of the group itself, is not.
+ */
+function mayComeLater(
+  id: Node,
+  owner: FunctionNode | undefined,
+  references: readonly Node[],
+): boolean {
+  for (let fn = functionAround(id); fn && fn !== owner;) {
+    const outer = functionAround(fn);
+    const call = parentOf(fn);
+    const isTask = call?.type === "CallExpression" &&
+      references.some((node) => parentOf(outermost(node)) === call.callee);
+    if (!isTask && !isOverList(fn) && fateOf(fn, outer) !== "awaited") {
+      return true;
+    }
+    fn = outer;
+  }
+  return false;
 }
 
 /** Returns true for a group of the context of `main`, which waits for it itself. */

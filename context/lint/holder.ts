@@ -78,7 +78,7 @@ function repeatedIn(node: Node): Node | undefined {
 }
 
 /** Returns true for the function that `map` and its like call for each item. */
-function isOverList(fn: FunctionNode): boolean {
+export function isOverList(fn: FunctionNode): boolean {
   const call = parentOf(fn);
   return call?.type === "CallExpression" && call.callee !== fn &&
     /^(?:filter|flatMap|forEach|from|map)$/.test(calleeName(call) ?? "");

@@ -38,12 +38,25 @@ export function leavesOpen(
   owner: FunctionNode | undefined,
 ): boolean {
   const wait = awaitAround(node, owner);
-  if (wait === undefined || !isOpenResult(wait.argument)) return false;
+  if (wait === undefined) return false;
+  if (!together(wait.argument).some(isOpenResult)) return false;
   const declarator = parentOf(outermost(wait));
   if (declarator?.type !== "VariableDeclarator") return !stays(wait, owner);
   return file.bindings().some(({ declaration, references }) =>
     declaration === declarator && references.some((id) => !stays(id, owner))
   );
+}
+
+/** Returns the promises that `Promise.all` and its like wait for, or `node` itself. */
+function together(node: Node): readonly Node[] {
+  const call = unwrap(node);
+  if (call.type !== "CallExpression") return [node];
+  const { callee, arguments: [list] } = call;
+  return callee.type === "MemberExpression" &&
+      callee.object.type === "Identifier" &&
+      callee.object.name === "Promise" && list?.type === "ArrayExpression"
+    ? list.elements.filter((element) => element !== null)
+    : [node];
 }
 
 function awaitAround(

@@ -135,6 +135,60 @@ testRule("floating-group", {
         tasks.go(g);
       }`,
     },
+    "results that are kept": {
+      code: `
+      async function f(ctx: Context) {
+        const «tasks» = group(ctx);
+        const replies = xs.map((x) => tasks.run((ctx) => g(ctx, x)));
+        return Promise.all(replies);
+      }`,
+      fixed: `
+      async function f(ctx: Context) {
+        await using tasks = group(ctx);
+        const replies = xs.map((x) => tasks.run((ctx) => g(ctx, x)));
+        await tasks.wait();
+        return Promise.all(replies);
+      }`,
+    },
+    "a result that is returned in an object": {
+      code: `
+      async function f(ctx: Context) {
+        const «tasks» = group(ctx);
+        return { reply: tasks.run(g) };
+      }`,
+    },
+    "a task that starts another": {
+      code: `
+      async function f(ctx: Context) {
+        const «tasks» = group(ctx);
+        if (isIdle) return;
+        tasks.go(() => void tasks.go(g));
+      }`,
+      fixed: `
+      async function f(ctx: Context) {
+        await using tasks = group(ctx);
+        if (isIdle) return;
+        tasks.go(() => void tasks.go(g));
+        await tasks.wait();
+      }`,
+    },
+    "a listener that starts tasks later": {
+      code: `
+      async function f(ctx: Context) {
+        const «tasks» = group(ctx);
+        socket.on("message", () => tasks.go(g));
+        await opened;
+      }`,
+    },
+    "a return between the first task and the last": {
+      code: `
+      async function f(ctx: Context) {
+        const «tasks» = group(ctx);
+        tasks.go(g);
+        if (isLast) return;
+        tasks.go(h);
+      }`,
+    },
     "a return that starts the last task": {
       code: `
       async function f(ctx: Context) {

@@ -1067,6 +1067,17 @@ testRule("lost-cancel", {
         }
       }`,
     },
+    "a response out of Promise.all() that is returned": {
+      code: `
+      async function f(ctx: Context) {
+        const «step» = withTimeout(ctx, 500);
+        const [reply] = await Promise.all([
+          fetch(url, { signal: step.signal }),
+          g(ctx),
+        ]);
+        return reply;
+      }`,
+    },
     "a throw that is caught": {
       code: `
       async function f(ctx: Context) {

@@ -60,7 +60,8 @@ export interface AutoAdvance extends Disposable {
    *
    * @returns A promise that resolves then, or when the clock is disposed of. It
    * rejects if something waits that no timer and no server can wake: a deadlock.
-   * The message names what waits.
+   * The message names what waits. It also rejects with what a timer throws, which
+   * stops the clock; without a call of `idle` that is pending, that error goes unhandled.
    */
   idle(): Promise<void>;
 }
@@ -130,7 +131,7 @@ class MovingClock implements AutoAdvance {
   constructor(steps: Steps, quiet: number) {
     this.#steps = steps;
     this.#quiet = quiet;
-    this.#run();
+    this.#run().catch((error) => this.#fail(error));
   }
 
   get elapsed(): number {
@@ -180,6 +181,14 @@ class MovingClock implements AutoAdvance {
       await this.#pause(pause);
       if (this.#nodes.events !== before) looks = 0;
     }
+  }
+
+  /** Stops the clock with what a timer threw: an error of `idle`, or an unhandled one. */
+  #fail(error: unknown): void {
+    const waiting = this.#idle.splice(0);
+    this[Symbol.dispose]();
+    if (waiting.length === 0) throw error;
+    for (const { reject } of waiting) reject(error);
   }
 
   /** Resolves when the program is idle. */

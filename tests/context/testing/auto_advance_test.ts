@@ -168,6 +168,34 @@ Deno.test("idle() rejects at a deadlock, and names what waits with its line", as
   await Promise.all([never, other]);
 });
 
+Deno.test("idle() rejects with what a timer throws", async () => {
+  using time = new FakeTime();
+  using clock = autoAdvance(time);
+  setTimeout(() => {
+    throw new Error("out of paper");
+  }, 1_000);
+  await assertRejects(() => clock.idle(), Error, "out of paper");
+});
+
+Deno.test("autoAdvance() leaves what a timer throws unhandled if nothing waits in idle()", async () => {
+  const unhandled = Promise.withResolvers<PromiseRejectionEvent>();
+  addEventListener("unhandledrejection", unhandled.resolve);
+  using stack = new DisposableStack();
+  stack.defer(() =>
+    removeEventListener("unhandledrejection", unhandled.resolve)
+  );
+  addEventListener("unhandledrejection", (event) => event.preventDefault(), {
+    once: true,
+  });
+  using time = new FakeTime();
+  using _clock = autoAdvance(time);
+  setTimeout(() => {
+    throw new Error("out of paper");
+  }, 1_000);
+  const { reason } = await unhandled.promise;
+  assertEquals(reason.message, "out of paper");
+});
+
 Deno.test("idle() rejects at a deadlock in a task of a group", async () => {
   using time = new FakeTime();
   using clock = autoAdvance(time);

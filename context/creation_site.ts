@@ -30,9 +30,9 @@ export function captureStack(): CapturedStack {
 }
 
 /** Finds the caller in a stack from {@linkcode captureStack}. */
-export function creationSite({ stack = "" }: CapturedStack): CreationSite {
+export function creationSite(captured: CapturedStack): CreationSite {
   let call = "";
-  for (const line of stack.split("\n").slice(1)) {
+  for (const line of textOf(captured).split("\n").slice(1)) {
     const frame = parseFrame(line);
     if (frame === undefined) continue;
     if (!isOwn(frame.line)) {
@@ -41,6 +41,16 @@ export function creationSite({ stack = "" }: CapturedStack): CreationSite {
     call = frame.name;
   }
   return { call: call || "a context", line: "an unknown line" };
+}
+
+/** Returns the text of a stack, "" if the `Error.prepareStackTrace` of a user makes none. */
+function textOf(captured: CapturedStack): string {
+  try {
+    const stack: unknown = captured.stack;
+    return typeof stack === "string" ? stack : "";
+  } catch {
+    return "";
+  }
 }
 
 function isOwn(line: string): boolean {

@@ -352,6 +352,25 @@ for (const [what, cause, text] of hostile) {
   });
 }
 
+for (
+  const [what, prepare] of [
+    ["makes no text", (_: Error, sites: unknown[]) => sites],
+    ["throws", () => {
+      throw new Error("no stack for you");
+    }],
+  ] as const
+) {
+  Deno.test(`tree() shows no line if Error.prepareStackTrace ${what}`, () => {
+    using stack = new DisposableStack();
+    stack.defer(() => Reflect.deleteProperty(Error, "prepareStackTrace"));
+    using inspector = inspect({ stacks: true });
+    using _ctx = withCancel(background());
+    Object.assign(Error, { prepareStackTrace: prepare });
+    const [top] = inspector.tree().children;
+    assertEquals([top!.label, top!.site], ["withCancel", undefined]);
+  });
+}
+
 Deno.test("suspects() names the line that leaked a thousand contexts", () => {
   using time = new FakeTime();
   using inspector = inspect({ stacks: true });

@@ -143,8 +143,9 @@ export function contextPort(
  *
  * The port belongs to the context from now on and is closed when it is done, so end
  * the context, with `using`. The deadline and the values arrive with the first
- * message: await `ready` if you need them, or before you keep the thread busy. An open
- * port keeps neither process nor worker alive.
+ * message: await `ready` if you need them, or before you keep the thread busy or make a
+ * port of this context for a third thread. An open port keeps neither process nor
+ * worker alive.
  *
  * If the other thread ends before its context does, this one is done with a cause
  * named `PortClosed` in Node and in browsers. Deno does not report that; there only

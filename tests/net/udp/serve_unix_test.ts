@@ -66,7 +66,7 @@ test("serveUdp() with a path reads what the kernel holds after a handler that is
   const ctx = withCancel(background());
   const begun = Promise.withResolvers<void>();
   const first = Promise.withResolvers<void>();
-  const server = serveUdp(ctx, { path: at.path }, () => {
+  const server = serveUdp(ctx, { path: at.path, grace: 60_000 }, () => {
     begun.resolve();
     return first.promise;
   });
@@ -80,11 +80,9 @@ test("serveUdp() with a path reads what the kernel holds after a handler that is
   const silence = timers.pending[0]!;
   for (let n = 0; n < 3; n++) timers.fire(silence);
   first.resolve();
-  await until(() => server.stats.received === 3 || server.state === "closed");
-  while (server.state !== "closed") {
-    timers.fire(silence);
-    await turn();
-  }
+  await until(() => server.stats.handled === 3 || server.state === "closed");
+  for (let n = 0; n < 3; n++) timers.fire(silence);
+  assertEquals(timers.pending, [], "still open after two silent intervals");
   assertEquals((await server.finished).handled, 3);
   client.close();
 });

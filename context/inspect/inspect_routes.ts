@@ -1,6 +1,7 @@
 /** The inspector over HTTP. */
 
 import { afterFunc } from "../after_func.ts";
+import { assertOptions } from "../assert_options.ts";
 import type { Context } from "../context.ts";
 import { draining } from "../draining.ts";
 import { shown } from "../shown.ts";
@@ -56,7 +57,9 @@ const jsonLimits: TreeLimits = {
  * @param inspector The inspector.
  * @param options Names to answer to, and the age of suspects.
  * @returns The handler.
- * @throws {TypeError} If `inspector` is none.
+ * @throws {TypeError} If `inspector` is none, `options` is not an object, or `allow`
+ * not an array.
+ * @throws {RangeError} If `olderThan` is not a number of ms, 0 or more.
  *
  * @example
  * ```ts
@@ -85,7 +88,20 @@ export function inspectRoutes(
       }`,
     );
   }
+  assertOptions("inspectRoutes", options);
   const { allow = [], olderThan = 60_000 } = options;
+  if (!Array.isArray(allow)) {
+    throw new TypeError(
+      "inspectRoutes: expected allow to be an array of host names, got " +
+        shown(allow),
+    );
+  }
+  if (!(typeof olderThan === "number" && olderThan >= 0)) {
+    throw new RangeError(
+      "inspectRoutes: expected olderThan to be a number of ms >= 0, got " +
+        shown(olderThan),
+    );
+  }
   const names = new Set(allow.map((name) => name.toLowerCase()));
   let viewers = 0;
 

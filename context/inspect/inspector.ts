@@ -1,5 +1,6 @@
 /** Looking into a running program. */
 
+import { assertOptions } from "../assert_options.ts";
 import { shown } from "../shown.ts";
 import type { EndedContext } from "./ended_context.ts";
 import { EventQueue, type InspectEvent } from "./event_queue.ts";
@@ -63,6 +64,7 @@ export interface Inspector extends Disposable, AsyncIterable<InspectEvent> {
  *
  * @param options Stacks and the number of ended contexts to keep.
  * @returns The inspector. Dispose of it to stop recording.
+ * @throws {TypeError} If `options` is not an object.
  * @throws {RangeError} If `stacks` is a number that is not from 0 to 1, or `recent`
  * not an integer of at least 0.
  *
@@ -82,6 +84,7 @@ export interface Inspector extends Disposable, AsyncIterable<InspectEvent> {
  * ```
  */
 export function inspect(options: InspectOptions = {}): Inspector {
+  assertOptions("inspect", options);
   const { stacks = false, recent = 200 } = options;
   const sampling = Number(stacks);
   if (!(sampling >= 0 && sampling <= 1)) {

@@ -199,3 +199,21 @@ Deno.test("inspectRoutes() says what it expects if it is not given an inspector"
     );
   }
 });
+
+const wrongOptions: [options: unknown, kind: ErrorConstructor, text: string][] =
+  [
+    [5, TypeError, "expected an object with options, got 5"],
+    [{ allow: "debug" }, TypeError, 'an array of host names, got "debug"'],
+    [{ olderThan: -1 }, RangeError, "a number of ms >= 0, got -1"],
+    [{ olderThan: "1" }, RangeError, 'a number of ms >= 0, got "1"'],
+  ];
+for (const [options, kind, text] of wrongOptions) {
+  Deno.test(`inspectRoutes() refuses ${JSON.stringify(options)} as options`, () => {
+    using inspector = inspect();
+    assertThrows(
+      () => inspectRoutes(inspector, options as InspectRoutesOptions),
+      kind,
+      text,
+    );
+  });
+}

@@ -20,6 +20,7 @@ import {
 import {
   inspect,
   type InspectEvent,
+  type InspectOptions,
   type LiveContext,
 } from "@curfew/context/inspect";
 
@@ -476,6 +477,14 @@ Deno.test("inspect() refuses -1 as a number of ended contexts, and suspects() as
     () => inspector.suspects({ olderThan: -1 }),
     RangeError,
     "suspects: expected olderThan",
+  );
+});
+
+Deno.test("inspect() refuses a number as options", () => {
+  assertThrows(
+    () => inspect(5 as InspectOptions),
+    TypeError,
+    "inspect: expected an object with options, got 5",
   );
 });
 

@@ -7,6 +7,7 @@ import {
   isContextBinding,
 } from "./contexts.ts";
 import {
+  calleeName,
   functionAround,
   type FunctionNode,
   headOf,
@@ -14,6 +15,7 @@ import {
   type Node,
   outermost,
   parentOf,
+  propertyName,
   statementAround,
 } from "./nodes.ts";
 import { returnsPromise } from "./promises.ts";
@@ -113,12 +115,27 @@ function isMeant(
     if (n.type === "CatchClause") return true;
     const parent = parentOf(n);
     if (parent?.type === "TryStatement" && parent.finalizer === n) return true;
+    if (isHandler(n, parent)) return true;
   }
   const before = (other: Node): boolean => other.range[1] <= node.range[0];
   return own.references.some((id) =>
-    before(id) && useOf(file, id, fn).kind === "ends"
+    before(id) && (useOf(file, id, fn).kind === "ends" || isDone(id))
   ) || file.loops().some((loop) => {
     const head = headOf(loop);
     return head !== null && before(loop) && isMentioned(own, head);
   });
+}
+
+/** Returns true if `node` is what `catch`, `finally` or `then` calls after a failure. */
+function isHandler(node: Node, parent: Node | undefined): boolean {
+  if (parent?.type !== "CallExpression" || parent.callee === node) return false;
+  const name = calleeName(parent);
+  return name === "catch" || name === "finally" ||
+    name === "then" && parent.arguments[1] === node;
+}
+
+/** Returns true for `ctx.done`, also if it is only one of those that are awaited. */
+function isDone(id: Node): boolean {
+  const parent = parentOf(outermost(id));
+  return parent?.type === "MemberExpression" && propertyName(parent) === "done";
 }

@@ -24,6 +24,19 @@ testRule("parent-context", {
           await load(ctx, x);
         });
       }`,
+    "work in the handler of a promise that has failed": `
+      async function f(ctx: Context) {
+        await load(ctx).catch(() => save(background()));
+        await load(ctx).finally(async () => {
+          await save(background());
+        });
+        await load(ctx).then(use, () => save(background()));
+      }`,
+    "work after a race with done": `
+      async function f(ctx: Context) {
+        await Promise.race([ctx.done, load()]);
+        await save(background());
+      }`,
     "a default": `
       async function f(ctx: Context = background()) {
         await load(ctx);
@@ -113,6 +126,16 @@ testRule("parent-context", {
   },
 
   invalid: {
+    "work in the handler of a promise that succeeds": {
+      code: `
+      async function f(ctx: Context) {
+        await load(ctx).then((x) => save(«background()», x));
+      }`,
+      fixed: `
+      async function f(ctx: Context) {
+        await load(ctx).then((x) => save(ctx, x));
+      }`,
+    },
     "background": {
       code: `
       async function f(ctx: Context) {

@@ -277,12 +277,16 @@ export class TcpConnection<Addr extends ServerAddr = Deno.NetAddr>
   }
 }
 
-/** Reports whether `error` shows that the peer has gone; TLS gives the last one. */
+/**
+ * Reports whether `error` shows that the peer has gone. TLS gives UnexpectedEof; a
+ * peer that answers no longer, TimedOut.
+ */
 function isReset(error: unknown): boolean {
   return error instanceof Deno.errors.ConnectionReset ||
     error instanceof Deno.errors.ConnectionAborted ||
     error instanceof Deno.errors.BrokenPipe ||
-    error instanceof Deno.errors.UnexpectedEof;
+    error instanceof Deno.errors.UnexpectedEof ||
+    error instanceof Deno.errors.TimedOut;
 }
 
 function joined(one: Uint8Array, other: Uint8Array): Uint8Array {

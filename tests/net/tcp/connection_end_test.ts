@@ -157,6 +157,7 @@ const resets = [
   ["ConnectionReset", true],
   ["ConnectionAborted", false],
   ["UnexpectedEof", false],
+  ["TimedOut", false],
 ] as const;
 for (const [name, writeClosed] of resets) {
   Deno.test(`a write that rejects with ${name} ${writeClosed ? "after closeWrite() " : ""}ends the ctx`, async () => {

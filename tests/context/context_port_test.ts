@@ -587,6 +587,14 @@ Deno.test("contextPort() and withPort() check their arguments", async () => {
       "contextPort: expected a context",
     ],
     [
+      () => contextPort(ctx, 5 as never),
+      "contextPort: expected an object with options, got 5",
+    ],
+    [
+      () => withPort(ctx, port, 5 as never),
+      "withPort: expected an object with options, got 5",
+    ],
+    [
       () => contextPort(ctx, { values: ["user" as never] }),
       '"user" is not a key of a context',
     ],

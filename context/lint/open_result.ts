@@ -20,11 +20,42 @@ const opening =
 /** Properties of a response that need no body. */
 const plain = /^(?:headers|ok|redirected|status|statusText|type|url)$/;
 
-/** Returns true if the result of `node`, a call, is likely to be still open. */
+/** Returns true if the result of `node` is likely to be still open. */
 export function isOpenResult(node: Node): boolean {
-  const call = unwrap(node);
-  return call.type === "CallExpression" &&
-    opening.test(calleeName(call) ?? "");
+  const value = unwrap(node);
+  switch (value.type) {
+    case "ConditionalExpression":
+      return isOpenResult(value.consequent) || isOpenResult(value.alternate);
+    case "LogicalExpression":
+      return isOpenResult(value.left) || isOpenResult(value.right);
+    case "CallExpression":
+      return opening.test(calleeName(value) ?? "") || passesOpenOn(value);
+    default:
+      return false;
+  }
+}
+
+/** Returns true for `catch` and `finally`, and for `Promise.all` and its like. */
+function passesOpenOn(call: Deno.lint.CallExpression): boolean {
+  const callee = unwrap(call.callee);
+  if (callee.type !== "MemberExpression") return false;
+  if (/^(?:catch|finally)$/.test(propertyName(callee) ?? "")) {
+    return isOpenResult(callee.object);
+  }
+  const { object } = callee;
+  return object.type === "Identifier" && object.name === "Promise" &&
+    call.arguments.some(hasOpenItem);
+}
+
+function hasOpenItem(list: Node): boolean {
+  if (list.type === "ArrayExpression") {
+    return list.elements.some((item) => item !== null && isOpenResult(item));
+  }
+  if (list.type !== "CallExpression" || calleeName(list) !== "map") {
+    return false;
+  }
+  const [f] = list.arguments;
+  return f?.type === "ArrowFunctionExpression" && isOpenResult(f.body);
 }
 
 /**
@@ -38,25 +69,12 @@ export function leavesOpen(
   owner: FunctionNode | undefined,
 ): boolean {
   const wait = awaitAround(node, owner);
-  if (wait === undefined) return false;
-  if (!together(wait.argument).some(isOpenResult)) return false;
+  if (wait === undefined || !isOpenResult(wait.argument)) return false;
   const declarator = parentOf(outermost(wait));
   if (declarator?.type !== "VariableDeclarator") return !stays(wait, owner);
   return file.bindings().some(({ declaration, references }) =>
     declaration === declarator && references.some((id) => !stays(id, owner))
   );
-}
-
-/** Returns the promises that `Promise.all` and its like wait for, or `node` itself. */
-function together(node: Node): readonly Node[] {
-  const call = unwrap(node);
-  if (call.type !== "CallExpression") return [node];
-  const { callee, arguments: [list] } = call;
-  return callee.type === "MemberExpression" &&
-      callee.object.type === "Identifier" &&
-      callee.object.name === "Promise" && list?.type === "ArrayExpression"
-    ? list.elements.filter((element) => element !== null)
-    : [node];
 }
 
 function awaitAround(

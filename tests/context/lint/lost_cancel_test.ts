@@ -1078,6 +1078,28 @@ testRule("lost-cancel", {
         return reply;
       }`,
     },
+    "responses that are returned, in any form of one": {
+      code: `
+      async function f(ctx: Context) {
+        const «step» = withTimeout(ctx, 500);
+        const replies = await Promise.all(
+          urls.map((url) => fetch(url, { signal: step.signal })),
+        );
+        return replies;
+      }
+      async function g(ctx: Context) {
+        const «step» = withTimeout(ctx, 500);
+        const reply = await fetch(url, { signal: step.signal }).catch(() => 0);
+        return reply;
+      }
+      async function h(ctx: Context) {
+        const «step» = withTimeout(ctx, 500);
+        const reply = await (isOld
+          ? load(url, step.signal)
+          : fetch(url, { signal: step.signal }));
+        return reply;
+      }`,
+    },
     "a throw that is caught": {
       code: `
       async function f(ctx: Context) {

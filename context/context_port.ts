@@ -67,7 +67,8 @@ export interface PortContext extends CancelableContext {
  * - An error as the cause arrives as an Error with its name and its message, anything
  *   else as text: classes, stacks and properties do not travel.
  * - The deadline is sent ahead, so a receiver that is too busy to read messages still
- *   sees it. The time that the message takes counts as well.
+ *   sees it. The time that the message takes counts as well. One that begins after
+ *   this call, such as the end of a grace period, is not: only its passing is sent.
  * - Values are copied as by `structuredClone`: functions cannot be sent, instances of
  *   classes become plain objects.
  *

@@ -3,7 +3,7 @@
 // docs/coming-from-abortcontroller.md.
 
 import { assertEquals } from "@std/assert";
-import { exec, execFile, spawn } from "node:child_process";
+import { type ChildProcess, exec, execFile, spawn } from "node:child_process";
 import { EventEmitter, once } from "node:events";
 import { readFile } from "node:fs/promises";
 import http from "node:http";
@@ -81,6 +81,19 @@ function settled(f: (done: (error: unknown) => void) => void): Promise<void> {
   );
 }
 
+/**
+ * Returns a function that ends the input of `child`, and waits until it has exited: a
+ * call that its signal ends is over before that.
+ */
+function ending(child: ChildProcess): () => Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  child.on("exit", () => resolve());
+  return () => {
+    child.stdin!.end();
+    return promise;
+  };
+}
+
 /** Calls that wait for something else than their signal. */
 const waiting: { [name: string]: (options: Options) => Call | Promise<Call> } =
   {
@@ -134,19 +147,19 @@ const waiting: { [name: string]: (options: Options) => Call | Promise<Call> } =
       const result = settled((done) =>
         child.on("error", done).on("close", () => done(undefined))
       );
-      return { result, finish: () => void child.stdin.end() };
+      return { result, finish: ending(child) };
     },
     "`exec` of `node:child_process`"(options) {
-      let child: ReturnType<typeof exec>;
+      let child: ChildProcess;
       const result = settled((done) => child = exec("cat", options, done));
-      return { result, finish: () => void child.stdin!.end() };
+      return { result, finish: ending(child!) };
     },
     "`execFile` of `node:child_process`"(options) {
-      let child: ReturnType<typeof execFile>;
+      let child: ChildProcess;
       const result = settled((done) =>
         child = execFile("cat", [], options, done)
       );
-      return { result, finish: () => void child.stdin!.end() };
+      return { result, finish: ending(child!) };
     },
     "`node:http`": overHttp((url, options) =>
       settled((done) =>

@@ -1,6 +1,7 @@
 /** Functions that run once a context is done. */
 
 import { assertContext } from "./assert_context.ts";
+import { assertFunction } from "./assert_function.ts";
 import type { Context } from "./context.ts";
 import { label, Leaf } from "./tree.ts";
 
@@ -36,9 +37,7 @@ const { queueMicrotask } = globalThis;
  */
 export function afterFunc(ctx: Context, f: () => void): () => boolean {
   assertContext("afterFunc", ctx);
-  if (typeof f !== "function") {
-    throw new TypeError(`afterFunc: expected a function, got ${typeof f}`);
-  }
+  assertFunction("afterFunc", f);
   const leaf = new AfterFunc(ctx, f).start();
   return () => leaf.stop();
 }

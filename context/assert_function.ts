@@ -6,15 +6,13 @@ import { shown } from "./shown.ts";
  * Throws a TypeError unless `given` is a function.
  *
  * @param caller The public function that was called, for the message.
- * @param name Name of the argument or the option.
+ * @param expected What the function takes, for the message.
  */
 export function assertFunction(
   caller: string,
-  name: string,
   given: unknown,
+  expected = "a function",
 ): void {
   if (typeof given === "function") return;
-  throw new TypeError(
-    `${caller}: expected ${name} to be a function, got ${shown(given)}`,
-  );
+  throw new TypeError(`${caller}: expected ${expected}, got ${shown(given)}`);
 }

@@ -1,6 +1,6 @@
 /** Calls of functions that may throw, reject or do neither. */
 
-/** Maximum depth of functions that are called by each other. */
+/** Maximum depth of nested calls: of functions that call the next. */
 const deepest = 100;
 
 /** Number of calls that have not returned. */

@@ -2,6 +2,7 @@
 
 import { afterFunc } from "./after_func.ts";
 import { assertContext } from "./assert_context.ts";
+import { assertFunction } from "./assert_function.ts";
 import { assertOptions } from "./assert_options.ts";
 import { Backlog } from "./backlog.ts";
 import { call } from "./call.ts";
@@ -455,10 +456,7 @@ function newRun<T>(task: Task<T>, hasResult = false): Run<T> {
 }
 
 function assertTask(task: unknown): void {
-  if (typeof task === "function") return;
-  throw new TypeError(
-    `group: expected a task to be a function, got ${typeof task}`,
-  );
+  assertFunction("group", task, "a task to be a function");
 }
 
 /** Promise of `run`: never an unhandled rejection, and it knows its readers. */

@@ -1,4 +1,4 @@
-/** The signal and the promise of a context. */
+/** Signals and promises of contexts. */
 
 import type { Ending } from "./ending.ts";
 
@@ -11,7 +11,7 @@ export interface Subscriber {
 /** Maximum depth of listeners that each abort the next signal by reading it. */
 const deepestEarlyAbort = 32;
 
-/** Both, created when first read. */
+/** The signal and the promise of a node, created when first read. */
 export class Observers implements Subscriber {
   /**
    * Never read. V8 discards the code that it has optimized for a class when a garbage

@@ -1,6 +1,7 @@
 /** Waits that end with a context. */
 
 import { assertContext } from "./assert_context.ts";
+import { assertFunction } from "./assert_function.ts";
 import { assertOptions } from "./assert_options.ts";
 import type { Context } from "./context.ts";
 import { Watch } from "./tree.ts";
@@ -72,11 +73,7 @@ export function orDone<T>(
       "orDone: expected a promise, got a function: call it, as in orDone(ctx, f())",
     );
   }
-  if (typeof late !== "function") {
-    throw new TypeError(
-      `orDone: expected late to be a function, got ${typeof late}`,
-    );
-  }
+  assertFunction("orDone", late, "late to be a function");
   return new Promise((resolve, reject) => {
     const leaf = new Watch(ctx, (ending) => reject(ctx.err ?? ending.err))
       .start();

@@ -278,9 +278,7 @@ function assertMainArguments(
   grace: unknown,
   exit: unknown,
 ): void {
-  if (typeof f !== "function") {
-    throw new TypeError(`main: expected a function, got ${shown(f)}`);
-  }
+  assertFunction("main", f);
   if (!Array.isArray(signals)) {
     throw new TypeError(
       "main: expected signals to be an array such as ['SIGTERM'], got " +
@@ -292,7 +290,7 @@ function assertMainArguments(
       `main: expected grace to be a number of ms >= 0, got ${shown(grace)}`,
     );
   }
-  assertFunction("main", "exit", exit);
+  assertFunction("main", exit, "exit to be a function");
 }
 
 /** Numbers of signals that are the same on all systems. */

@@ -119,8 +119,8 @@ export function retry<T>(
   const { backoff = {} } = options;
   assertOptions("retry: backoff", backoff);
   const { first = 100, factor = 2, max = 10_000 } = backoff;
-  assertFunction("retry", "f", f);
-  assertFunction("retry", "retryIf", retryIf);
+  assertFunction("retry", f, "f to be a function");
+  assertFunction("retry", retryIf, "retryIf to be a function");
   assertNumber(
     "attempts to be an integer >= 1, or Infinity",
     attempts,

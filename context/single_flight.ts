@@ -92,8 +92,8 @@ export function singleFlight<Args extends unknown[], T>(
 ): (ctx: Context, ...args: Args) => Promise<T> {
   assertOptions("singleFlight", options);
   const { key = firstOf } = options;
-  assertFunction("singleFlight", "f", f);
-  assertFunction("singleFlight", "key", key);
+  assertFunction("singleFlight", f, "f to be a function");
+  assertFunction("singleFlight", key, "key to be a function");
   const flights = new Map<unknown, Flight<T>>();
   return (ctx, ...args) => {
     assertContext("singleFlight", ctx);

@@ -1,6 +1,7 @@
 /** Counts tasks. */
 
 import { assertContext } from "./assert_context.ts";
+import { assertFunction } from "./assert_function.ts";
 import { call } from "./call.ts";
 import type { Context } from "./context.ts";
 import { orDone } from "./or_done.ts";
@@ -82,11 +83,7 @@ export class WaitGroup {
    * @throws {TypeError} If `f` is not a function.
    */
   go(f: () => unknown): void {
-    if (typeof f !== "function") {
-      throw new TypeError(
-        `WaitGroup.go: expected a function, got ${typeof f}`,
-      );
-    }
+    assertFunction("WaitGroup.go", f);
     this.add();
     call(f).then(
       () => this.done(),

@@ -1,5 +1,6 @@
 /** Tests that fail if they leave contexts, waits or servers behind. */
 
+import { assertFunction } from "../assert_function.ts";
 import { Node } from "../tree.ts";
 import type { Purpose } from "../tree_observer.ts";
 import { callOf, type OpenNode, OpenNodes } from "./open_nodes.ts";
@@ -42,9 +43,7 @@ import { turn } from "./turn.ts";
  * ```
  */
 export async function assertNoLeaks<T>(f: () => T | Promise<T>): Promise<T> {
-  if (typeof f !== "function") {
-    throw new TypeError(`assertNoLeaks: expected a function, got ${typeof f}`);
-  }
+  assertFunction("assertNoLeaks", f);
   const nodes = new OpenNodes();
   try {
     const result = await f();

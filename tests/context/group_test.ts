@@ -706,7 +706,7 @@ for (const call of ["go", "run", "tryGo"] as const) {
       assertThrows(
         () => tasks[call](7 as unknown as () => void),
         TypeError,
-        "group: expected a task to be a function, got number",
+        "group: expected a task to be a function, got 7",
       );
       assertEquals(tasks.active, active);
       if (how === "ended") await tasks.wait();

@@ -315,13 +315,20 @@ Deno.test("orDone() accepts a function that is a thenable", async () => {
   );
 });
 
-for (const wrong of [null, 7, {}, "close"]) {
+for (
+  const [wrong, given] of [
+    [null, "null"],
+    [7, "7"],
+    [{}, "object"],
+    ["close", '"close"'],
+  ] as const
+) {
   Deno.test(`orDone() with ${Deno.inspect(wrong)} as \`late\` throws a TypeError`, () => {
     using ctx = withCancel(background());
     assertThrows(
       () => orDone(ctx, 7, { late: wrong as unknown as () => void }),
       TypeError,
-      `orDone: expected late to be a function, got ${typeof wrong}`,
+      `orDone: expected late to be a function, got ${given}`,
     );
     assertEquals(snapshot(ctx).afterFuncs, 0);
   });

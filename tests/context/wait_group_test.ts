@@ -364,7 +364,7 @@ Deno.test("WaitGroup.go() of a number throws a TypeError and counts nothing", ()
   assertThrows(
     () => tasks.go(7 as unknown as () => void),
     TypeError,
-    "WaitGroup.go: expected a function, got number",
+    "WaitGroup.go: expected a function, got 7",
   );
   assertEquals(tasks.count, 0);
 });

@@ -240,11 +240,11 @@ const maxTurns = 60;
 const longTurn = 1;
 
 /**
- * Time in ms since the last answer after which no client is taken to be reading one.
+ * Time in ms after the last answer during which a client may still be reading one.
  * Deno calls an answer sent once it has taken over the bytes, and does not tell how
- * many of them the client still has to read. Until then the drain lasts until all
- * connections are closed, or the grace period is over. As long after an upload that
- * was left unread it does not, since Deno keeps the connections of those as well.
+ * many of them the client still has to read. During this time a drain lasts until all
+ * connections are closed, or the grace period is over. It does not if an upload was
+ * left unread in this time, since Deno keeps the connections of those open as well.
  */
 const readingTime = 60_000;
 
@@ -483,7 +483,7 @@ class HttpWork implements ServerWork<ShutdownReport> {
     this.#lookTimer = realTimers.setTimeout(this.#look, lookInterval);
   };
 
-  /** True if it is for clients that read their answers if connections stay open. */
+  /** True if a client may still be reading its answer while its connection is open. */
   get #mayBeRead(): boolean {
     const start = performance.now() - readingTime;
     const hasAnswered = this.#lookTimer !== undefined || this.#lookedAt > start;

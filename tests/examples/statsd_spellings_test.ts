@@ -78,11 +78,14 @@ Deno.test("SpellingTable finds each of 50,000 spellings after it has grown", () 
 
 Deno.test("retain() removes spellings and shrinks the table", () => {
   const table = new SpellingTable<number>();
-  for (let i = 0; i < 5_000; i++) table.add(spelled(`n${i}:1|c`), i);
+  // Hashes of their own: those of the parser are random, and the table leaves out a
+  // spelling that finds no slot.
+  const spelling = (i: number) => spelled(`n${i}:1|c`, i);
+  for (let i = 0; i < 5_000; i++) table.add(spelling(i), i);
   table.retain((value) => value % 100 === 0);
   assertEquals(table.size, 50);
-  assertEquals(table.find(spelled("n100:1|c")), 100);
-  assertEquals(table.find(spelled("n101:1|c")), undefined);
+  assertEquals(table.find(spelling(100)), 100);
+  assertEquals(table.find(spelling(101)), undefined);
   table.retain(() => false);
   assertEquals([table.size, table.text], [0, 0]);
 });
